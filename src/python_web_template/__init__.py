@@ -1,0 +1,1 @@
+"""A small FastAPI service, here to give the pipelines something real to do."""
