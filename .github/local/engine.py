@@ -1,0 +1,310 @@
+"""Run one workflow file with act, without containers, and return what happened as a structure."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+import origin
+import workflows
+from events import Event
+from github_api import FakeGitHub
+
+ROOT = Path(__file__).resolve().parents[2]
+STAND_INS = Path(__file__).parent / "stand-ins"
+RUNNERS = ("ubuntu-24.04", "ubuntu-24.04-arm")
+PASSED_ON = (
+    "HTTPS_PROXY", "HTTP_PROXY", "LANG", "NO_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR",
+    "SSL_CERT_FILE", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_OFFLINE",
+)  # fmt: skip
+"""What the steps see of the environment; the rest would make a run differ from GitHub's."""
+
+
+@dataclass
+class Step:
+    """One step: its name, its id (`["setup", "0"]` inside an action) and how it ended."""
+
+    name: str
+    id: list[str]
+    outcome: str = "running"
+    log: list[str] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Job:
+    """One job, or one leg of a matrix; `not-run` if act never said how it ended."""
+
+    id: str
+    name: str
+    conclusion: str = "not-run"
+    seconds: float = 0
+    started: float | None = None
+    steps: list[Step] = field(default_factory=list)
+    summary: str = ""
+    annotations: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def failed_steps(self) -> list[Step]:
+        """The steps of the job itself that failed."""
+        return [step for step in self.steps if step.outcome == "failure" and len(step.id) == 1]
+
+    def find_step(self, name: str) -> Step:
+        """Return the step with this name.
+
+        Raises:
+            StopIteration: It did not start.
+        """
+        return next(step for step in self.steps if step.name == name)
+
+
+@dataclass
+class Run:
+    """One run of one pipeline."""
+
+    pipeline: str
+    event: str
+    jobs: list[Job] = field(default_factory=list)
+    seconds: float = 0
+    error: str = ""
+    records: list[dict[str, Any]] = field(default_factory=list)
+    artifacts: Path = Path()
+
+    @property
+    def conclusion(self) -> str:
+        """`success` if every job succeeded or was skipped by its condition, else `failure`."""
+        fine = self.jobs and not self.error
+        ended = all(job.conclusion in {"success", "skipped"} for job in self.jobs)
+        return "success" if fine and ended else "failure"
+
+    def find_job(self, job_id: str) -> Job:
+        """Return the (first) job with this id.
+
+        Raises:
+            StopIteration: There is none.
+        """
+        return next(job for job in self.jobs if job.id == job_id)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the run as plain data, for JSON."""
+        return asdict(self) | {"conclusion": self.conclusion, "artifacts": str(self.artifacts)}
+
+
+def run(  # noqa: PLR0913
+    pipeline: str,
+    event: Event,
+    directory: Path,
+    *,
+    source: Path = ROOT,
+    edit: Callable[[Path], None] | None = None,
+    job: str = "",
+    github: FakeGitHub | None = None,
+    secrets: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
+    real_actions: bool = False,
+    timeout: float = 1800,
+    on_update: Callable[[Run], None] | None = None,
+) -> Run:
+    """Execute a workflow file on a copy of the tree.
+
+    Args:
+        pipeline: The workflow's name, such as `ci`.
+        event: What starts it.
+        directory: An empty folder for everything that the run makes; it can be thrown away.
+        source: The tree to copy.
+        edit: Changes the copy before it is committed.
+        job: Run this job and those it needs only.
+        github: Plays GitHub's API; a new one that knows the event if not given.
+        secrets: Repository secrets.
+        variables: Repository variables.
+        real_actions: Let act fetch the actions instead of using the stand-ins.
+        timeout: Seconds after which the run is cut off.
+        on_update: Called with the run whenever something changed.
+
+    Raises:
+        LookupError: A used action has no stand-in.
+    """
+    git = origin.create(source, directory / "origin")
+    if edit:
+        edit(git.directory)
+    base, head = origin.commit(git, event)
+    payload = event.payload(base, head)
+    result = Run(pipeline, str(event), artifacts=directory / "artifacts")
+    result.jobs = _expected_jobs(workflows.find_workflows(git.directory)[pipeline], job)
+    with github or FakeGitHub() as api:
+        api.see(payload)
+        command = [*_command(git.directory, directory, pipeline, event, payload)]
+        command += ["--env", f"GITHUB_API_URL={api.url}", *(["--job", job] if job else [])]
+        command += [] if real_actions else _map_stand_ins(git.directory)
+        for kind, values in (("secret", secrets or {}), ("var", variables or {})):
+            file = directory / f"{kind}s"
+            file.write_text("".join(f"{key}={json.dumps(text)}\n" for key, text in values.items()))
+            command += [f"--{kind}-file", str(file)]
+        started = time.monotonic()
+        for line in _lines(command, git.directory, _environment(directory), timeout):
+            result.seconds = time.monotonic() - started
+            _update(result, line)
+            if on_update:
+                on_update(result)
+    records = directory / "records.jsonl"
+    result.records = [json.loads(line) for line in records.read_text().splitlines()]
+    if result.seconds >= timeout:
+        result.error = f"cut off after {timeout:.0f} seconds"
+    return result
+
+
+def _expected_jobs(workflow: Path, only: str) -> list[Job]:
+    jobs = workflows.load(workflow)["jobs"]
+    return [Job(key, body.get("name", key)) for key, body in jobs.items() if only in {"", key}]
+
+
+def _command(
+    tree: Path, directory: Path, pipeline: str, event: Event, payload: dict[str, Any]
+) -> Iterator[str]:
+    (directory / "event.json").write_text(json.dumps(payload))
+    (directory / "records.jsonl").touch()
+    for name in ("artifacts", "bin", "home"):
+        (directory / name).mkdir()
+    (directory / "bin/uv").symlink_to(os.environ.get("UV") or shutil.which("uv") or "uv")
+    yield from (shutil.which("act", path=Path(sys.executable).parent) or "act", event.name)
+    yield from ("--workflows", str(tree / ".github/workflows" / f"{pipeline}.yml"))
+    yield from ("--eventpath", str(directory / "event.json"))
+    yield from ("--json", "--verbose", "--no-skip-checkout")
+    yield from ("--action-cache-path", str(directory / "act"), "--container-daemon-socket", "-")
+    yield from ("--artifact-server-addr", "127.0.0.1", "--cache-server-addr", "127.0.0.1")
+    yield from ("--env-file", os.devnull, "--input-file", os.devnull)
+    yield from ("--secret", "GITHUB_TOKEN=local", "--actor", payload["sender"]["login"])
+    yield from (f"--platform={runner}=-self-hosted" for runner in RUNNERS)
+    for key, value in {
+        "GITHUB_REPOSITORY": payload["repository"]["full_name"],
+        "GITHUB_REPOSITORY_OWNER": payload["repository"]["owner"]["login"],
+        "PIPELINES_ARTIFACTS": directory / "artifacts",
+        "PIPELINES_ORIGIN": tree,
+        "PIPELINES_PYTHON": Path(sys.executable).resolve(),
+        "PIPELINES_RECORDS": directory / "records.jsonl",
+        "PIPELINES_STAND_INS": STAND_INS,
+    }.items():
+        yield from ("--env", f"{key}={value}")
+
+
+def _map_stand_ins(tree: Path) -> list[str]:
+    mapping = {}
+    for path, match in workflows.find_uses(tree):
+        name = "/".join(match["action"].split("/")[:2])
+        if not (STAND_INS / name).is_dir():
+            raise LookupError(f"{path.name} uses {name}, which has no stand-in in {STAND_INS}")
+        mapping[f"{name}@{match['ref']}"] = STAND_INS / name
+    return [f"--local-repository={key}={folder}" for key, folder in mapping.items()]
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    """A runner's environment: nothing of this project's own, its virtual environment least."""
+    own = str(Path(sys.executable).parent)
+    path = [entry for entry in os.environ["PATH"].split(os.pathsep) if entry != own]
+    cache = subprocess.run(
+        [directory / "bin/uv", "cache", "dir"], check=True, text=True, capture_output=True
+    )
+    return {key: os.environ[key] for key in PASSED_ON if key in os.environ} | {
+        "GIT_PAGER": "cat",
+        "HOME": str(directory / "home"),
+        "PAGER": "cat",
+        "PATH": os.pathsep.join([str(directory / "bin"), *path]),
+        "TERM": "dumb",
+        "UV_CACHE_DIR": cache.stdout.strip(),
+    }
+
+
+def _lines(
+    command: list[str], tree: Path, environment: dict[str, str], timeout: float
+) -> Iterator[dict[str, Any]]:
+    """Run act in a process group of its own and yield what it says; leave nothing running."""
+    with subprocess.Popen(
+        command,
+        cwd=tree,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        timer = Timer(timeout, os.killpg, (process.pid, signal.SIGKILL))
+        timer.start()
+        try:
+            for line in process.stdout or ():
+                if line.startswith("{"):
+                    yield json.loads(line)
+                else:
+                    yield {"level": "error", "msg": line}
+        finally:
+            timer.cancel()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+
+
+def _update(run: Run, line: dict[str, Any]) -> None:
+    """Take in one line of act's JSON log."""
+    if "jobID" not in line:
+        if line["level"] in {"error", "fatal"}:
+            run.error += line["msg"]
+        return
+    job = _find_job(run, line)
+    job.started = run.seconds if job.started is None else job.started
+    job.seconds = run.seconds - job.started
+    if "jobResult" in line:
+        job.conclusion = line["jobResult"]
+    if "stepID" not in line or line.get("stage") == "Post":
+        return
+    step = _find_step(job, line)
+    match line:
+        case {"raw_output": True}:
+            step.log.append(line["msg"])
+        case {"command": "set-output"}:
+            step.outputs[line["name"]] = line["arg"]
+        case {"command": "summary"} if not _has_children(job, step):
+            job.summary += line["content"]
+        case {"command": ("error" | "warning" | "notice") as level}:
+            job.annotations.append({"level": level, "text": line["arg"], **line["kvPairs"]})
+        case {"stepResult": outcome, "stage": "Main"}:
+            step.outcome = outcome
+
+
+def _find_job(run: Run, line: dict[str, Any]) -> Job:
+    """Return the job that a line is about; the legs of a matrix replace the job they come from."""
+    name = line["job"].split("/", 1)[-1].strip()
+    for job in run.jobs:
+        if job.name == name:
+            return job
+    first = next((job for job in run.jobs if job.id == line["jobID"]), None)
+    if first and first.conclusion == "not-run":
+        first.name = name
+        return first
+    run.jobs.append(Job(line["jobID"], name))
+    return run.jobs[-1]
+
+
+def _find_step(job: Job, line: dict[str, Any]) -> Step:
+    for step in job.steps:
+        if step.id == line["stepID"]:
+            return step
+    job.steps.append(Step(line["step"], line["stepID"]))
+    return job.steps[-1]
+
+
+def _has_children(job: Job, step: Step) -> bool:
+    return any(other.id[:-1] == step.id for other in job.steps)
+
+
+def make_directory() -> Path:
+    """Return a new empty folder for a run."""
+    return Path(tempfile.mkdtemp(prefix="pipelines-"))

@@ -1,0 +1,127 @@
+"""The events that start pipelines, with the parts of their payloads that pipelines read."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+EVENTS = {
+    "push": "main",
+    "pull_request": "opened",
+    "schedule": "",
+    "workflow_dispatch": "main",
+}
+"""Each known event with its default detail: a branch or tag, or an activity type."""
+
+PULL_REQUEST = 1
+
+
+@dataclass
+class Repository:
+    """The repository in which an event happens, as GitHub would describe it."""
+
+    owner: str = "octo-org"
+    name: str = "widget"
+    private: bool = False
+    fork: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """Owner and name, joined by a slash."""
+        return f"{self.owner}/{self.name}"
+
+    def describe(self) -> dict[str, Any]:
+        """Return the `repository` object of a payload."""
+        return {
+            "default_branch": "main",
+            "fork": self.fork,
+            "full_name": self.full_name,
+            "html_url": f"https://github.com/{self.full_name}",
+            "name": self.name,
+            "owner": {"login": self.owner},
+            "private": self.private,
+            "visibility": "private" if self.private else "public",
+        }
+
+
+@dataclass
+class Event:
+    """Something that happens in a repository.
+
+    Attributes:
+        name: The event's name, as in `on:`.
+        detail: The branch or tag (`v…`) pushed, or the activity type of a pull request.
+        overrides: Payload values by dotted path, such as `pull_request.title`.
+        repository: Where it happens.
+    """
+
+    name: str
+    detail: str = ""
+    overrides: dict[str, str] = field(default_factory=dict)
+    repository: Repository = field(default_factory=Repository)
+
+    @classmethod
+    def parse(cls, text: str, overrides: dict[str, str] | None = None) -> "Event":
+        """Make an event of `NAME` or `NAME:DETAIL`.
+
+        Raises:
+            ValueError: The name is not one of `EVENTS`.
+        """
+        name, _, detail = text.partition(":")
+        if name not in EVENTS:
+            raise ValueError(f"unknown event {name!r}; known are: {', '.join(EVENTS)}")
+        return cls(name, detail or EVENTS[name], overrides or {})
+
+    def __str__(self) -> str:
+        """Return the form that `parse` reads."""
+        return f"{self.name}:{self.detail}" if self.detail else self.name
+
+    @property
+    def ref(self) -> str:
+        """The Git ref that the event's runs are about."""
+        if self.name == "pull_request":
+            return f"refs/pull/{PULL_REQUEST}/merge"
+        if self.name == "schedule":
+            return "refs/heads/main"
+        return f"refs/{'tags' if self.detail.startswith('v') else 'heads'}/{self.detail}"
+
+    def payload(self, base: str = "", head: str = "") -> dict[str, Any]:
+        """Return the event's payload.
+
+        Args:
+            base: The commit before the change.
+            head: The commit with the change.
+        """
+        payload: dict[str, Any] = {
+            "repository": self.repository.describe(),
+            "sender": {"login": "octocat"},
+        }
+        match self.name:
+            case "push":
+                payload |= {"ref": self.ref, "before": base, "after": head}
+            case "pull_request":
+                payload |= {
+                    "action": self.detail,
+                    "number": PULL_REQUEST,
+                    "pull_request": self._pull_request(base, head),
+                }
+            case "schedule":
+                payload |= {"schedule": "0 0 * * *"}
+            case "workflow_dispatch":
+                payload |= {"ref": self.ref, "inputs": {}}
+        for path, value in self.overrides.items():
+            *parents, last = path.split(".")
+            target = payload
+            for parent in parents:
+                target = target.setdefault(parent, {})
+            target[last] = value
+        return payload
+
+    def _pull_request(self, base: str, head: str) -> dict[str, Any]:
+        repository = self.repository.describe()
+        return {
+            "base": {"ref": "main", "sha": base, "repo": repository},
+            "draft": False,
+            "head": {"ref": "feature", "sha": head, "repo": repository},
+            "number": PULL_REQUEST,
+            "title": "feat: try the pipelines",
+            "user": {"login": "octocat"},
+        }

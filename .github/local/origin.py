@@ -1,0 +1,109 @@
+"""A throw-away repository that plays the one on GitHub: the working tree, committed."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from events import Event
+
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+
+class Git:
+    """Git in one repository, untouched by the user's configuration."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        inherited = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+        self.environment = inherited | {
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_SYSTEM": os.devnull,
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+            **{
+                f"GIT_{role}_{key}": value
+                for role in ("AUTHOR", "COMMITTER")
+                for key, value in (("NAME", "octocat"), ("EMAIL", "octocat@localhost"))
+            },
+        }
+
+    def __call__(self, *arguments: str) -> str:
+        """Run `git ARGUMENTS`; return what it prints, without the last line break.
+
+        Raises:
+            subprocess.CalledProcessError: Git failed.
+        """
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=self.directory,
+            env=self.environment,
+            check=True,
+            text=True,
+            capture_output=True,
+        ).stdout.rstrip("\n")
+
+    def find(self, revision: str) -> str:
+        """Return the commit that a revision names, or nothing."""
+        try:
+            return self("rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}")
+        except subprocess.CalledProcessError:
+            return ""
+
+
+def create(source: Path, directory: Path) -> Git:
+    """Copy a tree, with its history where it has one, into a new repository.
+
+    What Git ignores is left out. The branch that is checked out becomes the branch `head`.
+    """
+    directory.mkdir(parents=True)
+    git, original = Git(directory), Git(source)
+    git("init", "--quiet", "--initial-branch=head")
+    is_repository = (source / ".git").exists()
+    if is_repository:
+        refs = ("+refs/heads/*:refs/source/*", "+refs/tags/*:refs/tags/*")
+        git("fetch", "--quiet", "--no-write-fetch-head", str(source), *refs)
+        if head := original.find("HEAD"):
+            git("fetch", "--quiet", "--no-write-fetch-head", str(source), "+HEAD:refs/source-head")
+            git("update-ref", "refs/heads/head", head)
+        listed = original("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        paths = [Path(name) for name in listed.split("\0") if name]
+    else:
+        paths = [path.relative_to(source) for path in source.rglob("*") if not path.is_dir()]
+    for path in paths:
+        if (source / path).is_symlink() or (source / path).is_file():
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / path, directory / path, follow_symlinks=False)
+    return git
+
+
+def commit(git: Git, event: Event) -> tuple[str, str]:
+    """Commit the tree and set the refs as GitHub would for an event.
+
+    Returns:
+        The commit before the change and the commit with it. A clean tree on `main` takes its
+        last commit as the change.
+    """
+    before = git.find("HEAD") or git("commit-tree", EMPTY_TREE, "-m", "chore: start")
+    git("update-ref", "refs/heads/head", before)
+    git("add", "--all")
+    if git("status", "--porcelain"):
+        git("commit", "--quiet", "--no-verify", "-m", "chore: the working tree")
+    head = git.find("HEAD")
+    main = git.find("refs/source/main")
+    if main and main != before:
+        base = git("merge-base", main, head)
+    elif head != before:
+        base = before
+    else:
+        base = git.find("HEAD^") or git("commit-tree", EMPTY_TREE, "-m", "chore: start")
+    git("update-ref", "refs/heads/main", base if event.name == "pull_request" else head)
+    if event.name == "pull_request":
+        merge = git("commit-tree", f"{head}^{{tree}}", "-p", base, "-p", head, "-m", "Merge")
+        git("update-ref", event.ref, merge)
+        git("checkout", "--quiet", "--detach", merge)
+    else:
+        git("update-ref", event.ref, head)
+        git("checkout", "--quiet", "--detach", head)
+    return base, head

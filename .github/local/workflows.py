@@ -1,0 +1,98 @@
+"""Read workflow files and answer what GitHub would do with them."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+USES = re.compile(
+    r"^\s*(?:-\s+)?uses:\s*(?P<action>[\w.-]+/[\w./-]+)@(?P<ref>\S+)(?:\s+#\s*(?P<version>\S+))?\s*$",
+    re.MULTILINE,
+)
+DEFAULT_TYPES = {"pull_request": ["opened", "synchronize", "reopened"]}
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return the content of a workflow or action file, every scalar as a string."""
+    content: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # noqa: S506
+    return content
+
+
+def find_workflows(root: Path) -> dict[str, Path]:
+    """Return the workflow files of the tree below `root` by their names."""
+    return {path.stem: path for path in sorted((root / ".github/workflows").glob("*.yml"))}
+
+
+def find_actions(root: Path) -> list[Path]:
+    """Return the files of the composite actions of the tree below `root`."""
+    return sorted((root / ".github/actions").glob("*/action.yml"))
+
+
+def find_uses(root: Path) -> Iterator[tuple[Path, re.Match[str]]]:
+    """Yield each use of an action from outside: its file, and a match of `USES`."""
+    for path in (*find_workflows(root).values(), *find_actions(root)):
+        for match in USES.finditer(path.read_text()):
+            yield path, match
+
+
+def triggers(workflow: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what `on:` says, as a mapping of event names to their filters."""
+    on = workflow["on"]
+    if isinstance(on, str):
+        on = [on]
+    if isinstance(on, list):
+        on = dict.fromkeys(on)
+    return {name: filters if isinstance(filters, dict) else {} for name, filters in on.items()}
+
+
+def starts_on(workflow: dict[str, Any], event: str, payload: dict[str, Any]) -> bool:
+    """Say whether GitHub would start the workflow on an event.
+
+    Branch, tag and activity type filters count; see
+    https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#on.
+
+    Raises:
+        NotImplementedError: The workflow filters by path.
+    """
+    on = triggers(workflow)
+    if event not in on:
+        return False
+    filters = on[event]
+    if filters.keys() & {"paths", "paths-ignore"}:
+        raise NotImplementedError("a path filter: a required check would wait for ever")
+    if event == "push":
+        kind, name = payload["ref"].removeprefix("refs/").split("/", 1)
+        wanted, other = ("branches", "tags") if kind == "heads" else ("tags", "branches")
+        if any(key.startswith(other) for key in filters) and not any(
+            key.startswith(wanted) for key in filters
+        ):
+            return False
+        return _passes(name, filters, wanted)
+    if event == "pull_request":
+        types = filters.get("types", DEFAULT_TYPES[event])
+        return payload["action"] in types and _passes(
+            payload["pull_request"]["base"]["ref"], filters, "branches"
+        )
+    return True
+
+
+def _passes(name: str, filters: dict[str, Any], key: str) -> bool:
+    if f"{key}-ignore" in filters:
+        return not any(_matches(name, pattern) for pattern in filters[f"{key}-ignore"])
+    passes = key not in filters
+    for pattern in filters.get(key, []):
+        if _matches(name, pattern.removeprefix("!")):
+            passes = not pattern.startswith("!")
+    return passes
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Match a name against a filter pattern."""
+    tokens = re.findall(r"\*\*|\*|\[[^]]*\]|\\.|[?+]|.", pattern)
+    special = {"**": ".*", "*": "[^/]*", "?": "?", "+": "+"}
+    regex = "".join(
+        special.get(token) or (token if token[0] in "[\\" else re.escape(token)) for token in tokens
+    )
+    return re.fullmatch(regex, name) is not None
