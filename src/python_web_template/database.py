@@ -1,0 +1,88 @@
+"""The connection to the database."""
+
+from collections.abc import AsyncIterator
+from time import perf_counter
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+from .metrics import Metrics
+
+CONNECT_TIMEOUT_SECONDS = 5
+
+_OPERATIONS = frozenset({"select", "insert", "update", "delete"})
+
+
+class Database:
+    """A pool of connections.
+
+    Args:
+        url: Where the database is, with an asynchronous driver.
+        metrics: Where statements are counted.
+    """
+
+    def __init__(self, url: URL, metrics: Metrics) -> None:
+        self.engine = _create_engine(url)
+        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        _measure(self.engine, metrics)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+def connect_arguments(url: URL) -> dict[str, str | int]:
+    """Limit how long connecting to PostgreSQL may take, unless the URL already does."""
+    if url.get_backend_name() == "sqlite" or "connect_timeout" in url.query:
+        return {}
+    return {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
+
+
+def _create_engine(url: URL) -> AsyncEngine:
+    sqlite = url.get_backend_name() == "sqlite"
+    engine = create_async_engine(
+        url,
+        connect_args=connect_arguments(url),
+        hide_parameters=True,  # they are the clients' data, which logs must not hold
+        pool_pre_ping=not sqlite,
+        pool_timeout=CONNECT_TIMEOUT_SECONDS,
+    )
+    if sqlite:
+        event.listen(engine.sync_engine, "connect", _let_reads_pass_writes)
+    return engine
+
+
+def _let_reads_pass_writes(connection: DBAPIConnection, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")  # https://sqlite.org/wal.html
+    cursor.close()
+
+
+def _measure(engine: AsyncEngine, metrics: Metrics) -> None:
+    def start(connection: Connection, *_: object) -> None:
+        connection.info["query_started"] = perf_counter()
+
+    def stop(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        word = statement.partition(" ")[0].lower()
+        seconds = perf_counter() - connection.info["query_started"]
+        metrics.observe_query(word if word in _OPERATIONS else "other", seconds)
+
+    event.listen(engine.sync_engine, "before_cursor_execute", start)
+    event.listen(engine.sync_engine, "after_cursor_execute", stop)
+
+
+async def _session(request: Request) -> AsyncIterator[AsyncSession]:
+    async with request.app.state.database.sessions() as session:
+        yield session
+
+
+Session = Annotated[AsyncSession, Depends(_session)]
+"""A session for the length of one request; what is not committed is rolled back."""
