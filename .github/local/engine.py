@@ -155,6 +155,7 @@ def run(  # noqa: PLR0913
             _update(result, line)
             if on_update:
                 on_update(result)
+        result.seconds = time.monotonic() - started
     records = directory / "records.jsonl"
     result.records = [json.loads(line) for line in records.read_text().splitlines()]
     if result.seconds >= timeout:
@@ -263,9 +264,11 @@ def _update(run: Run, line: dict[str, Any]) -> None:
     job.seconds = run.seconds - job.started
     if "jobResult" in line:
         job.conclusion = line["jobResult"]
-    if "stepID" not in line or line.get("stage") == "Post":
-        return
-    step = _find_step(job, line)
+    if "stepID" in line and line.get("stage") != "Post":
+        _update_step(job, _find_step(job, line), line)
+
+
+def _update_step(job: Job, step: Step, line: dict[str, Any]) -> None:
     match line:
         case {"raw_output": True}:
             step.log.append(line["msg"])
@@ -277,6 +280,8 @@ def _update(run: Run, line: dict[str, Any]) -> None:
             job.annotations.append({"level": level, "text": line["arg"], **line["kvPairs"]})
         case {"stepResult": outcome, "stage": "Main"}:
             step.outcome = outcome
+        case {"level": "error", "msg": str(text)}:
+            step.log.append(f"{text}\n")
 
 
 def _find_job(run: Run, line: dict[str, Any]) -> Job:

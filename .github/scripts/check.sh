@@ -24,7 +24,7 @@ report() {
   local name=$1 status=$2 fix=$3 log=$4
   if ((status == 0)); then
     printf '### ✅ %s\n\n' "$name"
-    grep '[^[:space:]]' "$log" | tail -n 1 | quote_output
+    if grep -q '[^[:space:]]' "$log"; then grep '[^[:space:]]' "$log" | tail -n 1 | quote_output; fi
   else
     printf '### ❌ %s\n\nEnded with exit code %s.%s\n\n' "$name" "$status" "${fix:+ To put it right: \`$fix\`}"
     tail -n 40 "$log" | quote_output
