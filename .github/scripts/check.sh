@@ -17,7 +17,7 @@ quote_output() {
   local text fence='```'
   text=$(sed $'s/\x1b\\[[0-9;]*[a-zA-Z]//g')
   while [[ $text == *"$fence"* ]]; do fence+='`'; done
-  printf '%stext\n%s\n%s\n' "$fence" "$text" "$fence"
+  printf '%stext\n%s\n%s\n\n' "$fence" "$text" "$fence"
 }
 
 report() {
