@@ -291,7 +291,7 @@ def _find_job(run: Run, line: dict[str, Any]) -> Job:
         if job.name == name:
             return job
     first = next((job for job in run.jobs if job.id == line["jobID"]), None)
-    if first and first.conclusion == "not-run":
+    if first and first.started is None:
         first.name = name
         return first
     run.jobs.append(Job(line["jobID"], name))

@@ -143,6 +143,21 @@ def test_tree_without_history_runs(run_pipeline: RunPipeline, tmp_path: Path) ->
         assert it.conclusion == "success"
 
 
+@pytest.mark.parametrize("event", ["push", "pull_request"])
+def test_shallow_clone_runs(run_pipeline: RunPipeline, tmp_path: Path, event: str) -> None:
+    git = create(ROOT, tmp_path / "deep")
+    git("add", "--all")
+    for subject in ("one", "two"):
+        git("commit", "--quiet", "--allow-empty", "-m", f"chore: {subject}")
+    source = tmp_path / "shallow"
+    git("clone", "--quiet", "--depth=1", f"file://{git.directory}", str(source))
+    Git(source)("checkout", "--quiet", "--detach")
+    jobs = f"  look: {{runs-on: ubuntu-24.04, steps: [{CHECKOUT}, {{run: test -d .github}}]}}\n"
+    edit = write(".github/workflows/trial.yml", workflow(jobs))
+    it = run_pipeline("trial", event, source=source, small=False, edit=edit)
+    assert it.conclusion == "success"
+
+
 def test_working_tree_is_not_touched(run_pipeline: RunPipeline) -> None:
     def state() -> str:
         return Git(ROOT)("status", "--porcelain=v2", "--branch", "--ignored=no")
