@@ -49,6 +49,7 @@ class Job:
     conclusion: str = "not-run"
     seconds: float = 0
     started: float | None = None
+    failed: bool = False
     steps: list[Step] = field(default_factory=list)
     summary: str = ""
     annotations: list[dict[str, str]] = field(default_factory=list)
@@ -262,8 +263,12 @@ def _update(run: Run, line: dict[str, Any]) -> None:
     job = _find_job(run, line)
     job.started = run.seconds if job.started is None else job.started
     job.seconds = run.seconds - job.started
+    if line.get("stepResult") == "failure":
+        job.failed = True
     if "jobResult" in line:
-        job.conclusion = line["jobResult"]
+        # act gives every leg of a matrix the result of the worst one.
+        passed_itself = line["matrix"] and not job.failed and line["jobResult"] == "failure"
+        job.conclusion = "success" if passed_itself else line["jobResult"]
     if "stepID" in line and line.get("stage") != "Post":
         _update_step(job, _find_step(job, line), line)
 
