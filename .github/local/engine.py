@@ -49,6 +49,7 @@ class Job:
     conclusion: str = "not-run"
     seconds: float = 0
     started: float | None = None
+    failed: bool = False
     steps: list[Step] = field(default_factory=list)
     summary: str = ""
     annotations: list[dict[str, str]] = field(default_factory=list)
@@ -155,6 +156,7 @@ def run(  # noqa: PLR0913
             _update(result, line)
             if on_update:
                 on_update(result)
+        result.seconds = time.monotonic() - started
     records = directory / "records.jsonl"
     result.records = [json.loads(line) for line in records.read_text().splitlines()]
     if result.seconds >= timeout:
@@ -261,11 +263,17 @@ def _update(run: Run, line: dict[str, Any]) -> None:
     job = _find_job(run, line)
     job.started = run.seconds if job.started is None else job.started
     job.seconds = run.seconds - job.started
+    if line.get("stepResult") == "failure":
+        job.failed = True
     if "jobResult" in line:
-        job.conclusion = line["jobResult"]
-    if "stepID" not in line or line.get("stage") == "Post":
-        return
-    step = _find_step(job, line)
+        # act gives every leg of a matrix the result of the worst one.
+        passed_itself = line["matrix"] and not job.failed and line["jobResult"] == "failure"
+        job.conclusion = "success" if passed_itself else line["jobResult"]
+    if "stepID" in line and line.get("stage") != "Post":
+        _update_step(job, _find_step(job, line), line)
+
+
+def _update_step(job: Job, step: Step, line: dict[str, Any]) -> None:
     match line:
         case {"raw_output": True}:
             step.log.append(line["msg"])
@@ -277,6 +285,8 @@ def _update(run: Run, line: dict[str, Any]) -> None:
             job.annotations.append({"level": level, "text": line["arg"], **line["kvPairs"]})
         case {"stepResult": outcome, "stage": "Main"}:
             step.outcome = outcome
+        case {"level": "error", "msg": str(text)}:
+            step.log.append(f"{text}\n")
 
 
 def _find_job(run: Run, line: dict[str, Any]) -> Job:
@@ -286,7 +296,7 @@ def _find_job(run: Run, line: dict[str, Any]) -> Job:
         if job.name == name:
             return job
     first = next((job for job in run.jobs if job.id == line["jobID"]), None)
-    if first and first.conclusion == "not-run":
+    if first and first.started is None:
         first.name = name
         return first
     run.jobs.append(Job(line["jobID"], name))

@@ -63,9 +63,10 @@ def create(source: Path, directory: Path) -> Git:
     is_repository = (source / ".git").exists()
     if is_repository:
         refs = ("+refs/heads/*:refs/source/*", "+refs/tags/*:refs/tags/*")
-        git("fetch", "--quiet", "--no-write-fetch-head", str(source), *refs)
+        fetch = ("fetch", "--quiet", "--no-write-fetch-head", "--update-shallow", str(source))
+        git(*fetch, *refs)
         if head := original.find("HEAD"):
-            git("fetch", "--quiet", "--no-write-fetch-head", str(source), "+HEAD:refs/source-head")
+            git(*fetch, "+HEAD:refs/source-head")
             git("update-ref", "refs/heads/head", head)
         listed = original("ls-files", "-z", "--cached", "--others", "--exclude-standard")
         paths = [Path(name) for name in listed.split("\0") if name]

@@ -8,9 +8,10 @@ from typing import Any
 import yaml
 
 USES = re.compile(
-    r"^\s*(?:-\s+)?uses:\s*(?P<action>[\w.-]+/[\w./-]+)@(?P<ref>\S+)(?:\s+#\s*(?P<version>\S+))?\s*$",
-    re.MULTILINE,
+    r"uses: (?P<action>[\w.-]+/[\w./-]+)@(?P<ref>[\w./-]+)(?: # (?P<version>\S+))?",
 )
+"""A use of an action from outside, with the version that the comment behind it names."""
+
 DEFAULT_TYPES = {"pull_request": ["opened", "synchronize", "reopened"]}
 
 

@@ -17,14 +17,14 @@ quote_output() {
   local text fence='```'
   text=$(sed $'s/\x1b\\[[0-9;]*[a-zA-Z]//g')
   while [[ $text == *"$fence"* ]]; do fence+='`'; done
-  printf '%stext\n%s\n%s\n' "$fence" "$text" "$fence"
+  printf '%stext\n%s\n%s\n\n' "$fence" "$text" "$fence"
 }
 
 report() {
   local name=$1 status=$2 fix=$3 log=$4
   if ((status == 0)); then
     printf '### ✅ %s\n\n' "$name"
-    grep '[^[:space:]]' "$log" | tail -n 1 | quote_output
+    if grep -q '[^[:space:]]' "$log"; then grep '[^[:space:]]' "$log" | tail -n 1 | quote_output; fi
   else
     printf '### ❌ %s\n\nEnded with exit code %s.%s\n\n' "$name" "$status" "${fix:+ To put it right: \`$fix\`}"
     tail -n 40 "$log" | quote_output

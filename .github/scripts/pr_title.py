@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Check that a pull request's title, or a commit's message, is a Conventional Commit.
 
 The rule is that of https://www.conventionalcommits.org/en/v1.0.0/ with the types below. A title is

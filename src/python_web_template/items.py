@@ -11,8 +11,9 @@ from starlette.exceptions import HTTPException
 from .database import Session
 from .models import Item
 from .pagination import MAX_ID, Limit, cursor_parameter, encode_cursor
+from .problems import PROBLEM_RESPONSES
 
-router = APIRouter(prefix="/items", tags=["items"])
+router = APIRouter(prefix="/items", tags=["items"], responses=PROBLEM_RESPONSES)
 
 
 def _without_null(text: str) -> str:

@@ -3,47 +3,60 @@
 import json
 import logging
 import sys
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from pydantic_core import to_json
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the request being answered; empty outside a request."""
 
 
-def _add_time(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    event["timestamp"] = datetime.now(UTC).isoformat()
-    return event
-
-
-def _add_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _add_context(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    event["level"] = method
+    event["timestamp"] = datetime.now(UTC)
     if value := request_id.get():
         event["request_id"] = value
     return event
 
 
-_encode = json.JSONEncoder(default=repr).encode
-
-
 def _render(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
-    return _encode(event).encode()
+    try:
+        return to_json(event, fallback=repr)  # much faster than the standard library
+    except ValueError:  # text that UTF-8 cannot hold
+        return json.dumps(event, default=str).encode()
 
 
-_COMMON: list[Processor] = [
-    structlog.processors.add_log_level,
-    _add_time,
-    _add_request_id,
-    structlog.processors.format_exc_info,
-]
+def _render_text(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    return _render(logger, method, event).decode()
+
+
+_COMMON: list[Processor] = [_add_context, structlog.processors.format_exc_info]
 
 
 def get_logger() -> FilteringBoundLogger:
     """Return a logger that takes an event name and keyword arguments."""
     logger: FilteringBoundLogger = structlog.get_logger().bind()
     return logger
+
+
+def access_logger() -> Callable[[EventDict], None]:
+    """Return a function that writes the line of one request.
+
+    It writes what a logger would, for half the cost: nothing else is written for every request.
+    """
+    if not get_logger().is_enabled_for(logging.INFO):
+        return lambda _event: None
+    write = structlog.get_config()["logger_factory"]().info
+
+    def log_request(event: EventDict) -> None:
+        write(_render(None, "info", _add_context(None, "info", event)))
+
+    return log_request
 
 
 def configure(level: str) -> None:
@@ -63,13 +76,10 @@ def configure(level: str) -> None:
 def json_formatter() -> logging.Formatter:
     """Make the formatter that gives other libraries' log records the same shape."""
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            *_COMMON,
-            structlog.stdlib.add_logger_name,
-        ],
+        foreign_pre_chain=[*_COMMON, structlog.stdlib.add_logger_name],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.JSONRenderer(default=repr),
+            _render_text,
         ],
     )
 

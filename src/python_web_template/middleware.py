@@ -10,7 +10,7 @@ from time import perf_counter
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .logs import get_logger, request_id
+from .logs import access_logger, get_logger, request_id
 from .metrics import UNMATCHED, Metrics
 from .problems import problem
 
@@ -36,6 +36,7 @@ class RequestMiddleware:
         self.metrics = metrics
         self.max_body_bytes = max_body_bytes
         self.log = get_logger()
+        self.log_request = access_logger()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -63,12 +64,14 @@ class RequestMiddleware:
         route = scope.get("route")
         template = route.path if route else UNMATCHED
         self.metrics.observe_request(scope["method"], template, status, seconds)
-        self.log.info(
-            "request",
-            method=scope["method"],
-            path=scope["path"],  # without the query, which may hold secrets
-            status=status,
-            duration_ms=round(seconds * 1000, 3),
+        self.log_request(
+            {
+                "event": "request",
+                "method": scope["method"],
+                "path": scope["path"],  # without the query, which may hold secrets
+                "status": status,
+                "duration_ms": round(seconds * 1000, 3),
+            }
         )
 
 

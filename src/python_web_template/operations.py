@@ -6,10 +6,10 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from .problems import problem
+from .problems import PROBLEM_RESPONSES, problem
 from .readiness import OK, check_all
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], responses=PROBLEM_RESPONSES)
 
 
 class Health(BaseModel):

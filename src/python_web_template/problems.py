@@ -16,7 +16,7 @@ from .logs import get_logger, request_id
 
 MEDIA_TYPE = "application/problem+json"
 
-OPENAPI: dict[int | str, dict[str, Any]] = {
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "A problem (RFC 9457)",
         "content": {
@@ -36,6 +36,7 @@ OPENAPI: dict[int | str, dict[str, Any]] = {
         },
     }
 }
+"""How OpenAPI describes these errors."""
 
 
 def problem(

@@ -51,7 +51,11 @@ def _check_database_url(value: SecretStr) -> SecretStr:
 
 def _check_service_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+    try:
+        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
         raise ValueError("must be http:// or https:// URLs, separated by commas")
     return value
 

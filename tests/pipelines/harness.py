@@ -1,0 +1,45 @@
+"""What the tests of the pipelines share: small copies of this repository, and edits to them."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from engine import Run
+
+RunPipeline = Callable[..., Run]
+Edit = Callable[[Path], None]
+
+
+def make_small(tree: Path) -> None:
+    """Replace the app and its tests by a function and a test: pipelines run in seconds then."""
+    package = next((tree / "src").iterdir())
+    for folder in (package, tree / "tests"):
+        shutil.rmtree(folder)
+        folder.mkdir()
+    (package / "__init__.py").write_text(
+        '"""A small package."""\n\n\ndef double(number: int) -> int:\n'
+        '    """Return twice the number."""\n    return 2 * number\n'
+    )
+    (tree / "tests/test_double.py").write_text(
+        f"from {package.name} import double\n\n\ndef test_double() -> None:\n"
+        "    assert double(2) == 4\n"
+    )
+
+
+def append(path: str, text: str) -> Edit:
+    """Return an edit that adds text to the files that match a pattern."""
+
+    def edit(tree: Path) -> None:
+        for file in tree.glob(path):
+            file.write_text((file.read_text() if file.exists() else "") + text)
+
+    return edit
+
+
+def write(path: str, text: str) -> Edit:
+    """Return an edit that makes a file."""
+
+    def edit(tree: Path) -> None:
+        (tree / path).write_text(text)
+
+    return edit

@@ -1,0 +1,36 @@
+import json
+
+from harness import RunPipeline, write
+
+RESULTS = {
+    "success": {"a": "success", "b": "success"},
+    "failure": {"a": "success", "b": "failure"},
+    "cancelled": {"a": "cancelled", "b": "success"},
+    "skipped": {"a": "success", "b": "skipped"},
+    "unknown": {"a": "not-run"},
+    "nothing": {},
+}
+
+
+def test_accepts_success_only(run_pipeline: RunPipeline) -> None:
+    jobs = "".join(
+        f"""
+  {name}:
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: ./.github/actions/verdict
+        with:
+          needs: '{json.dumps({job: {"result": result} for job, result in results.items()})}'
+"""
+        for name, results in RESULTS.items()
+    )
+    checkout = "      - uses: actions/checkout@v7.0.1\n"
+    jobs = jobs.replace("    steps:\n", f"    steps:\n{checkout}")
+    run = run_pipeline(
+        "trial", "push", edit=write(".github/workflows/trial.yml", f"on: push\njobs:{jobs}")
+    )
+    conclusions = {job.id: job.conclusion for job in run.jobs}
+    assert conclusions == dict.fromkeys(RESULTS, "failure") | {"success": "success"}
+    assert "| a | 🚫 cancelled |" in run.find_job("cancelled").summary
+    assert [note["text"] for note in run.find_job("skipped").annotations] == ["b (skipped)"]
+    assert [note["text"] for note in run.find_job("nothing").annotations] == ["no job to judge"]
