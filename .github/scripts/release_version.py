@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Decide whether a tag may become a release, and what kind of release it is.
 
 The tag is hostile text until it has passed the grammar. It is taken from the environment, so that
@@ -13,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from github_cli import GitHubError, ask
-from workflow_commands import annotate, set_outputs, show, summarize
+from common.github_cli import GitHubError, ask
+from common.workflow_commands import annotate, set_outputs, show, summarize
 
 NUMBER = r"(0|[1-9][0-9]{0,8})"
 GRAMMAR = re.compile(rf"v{NUMBER}\.{NUMBER}\.{NUMBER}(?:-(alpha|beta|rc)\.{NUMBER})?")
@@ -135,8 +136,8 @@ def decide(tag: str, commit: str, default_branch: str, *, manual_ref: str = "") 
     version = Version.parse(tag)
     if version is None:
         raise Refusal(
-            f"{show(tag) or 'An empty tag'} is not a version. The form is vMAJOR.MINOR.PATCH, for a "
-            "pre-release with -alpha.N, -beta.N or -rc.N, in numbers without leading zeros. "
+            f"{show(tag) or 'An empty tag'} is not a version. The form is vMAJOR.MINOR.PATCH, for "
+            "a pre-release with -alpha.N, -beta.N or -rc.N, in numbers without leading zeros. "
             f"For example: {correct(tag)}"
         )
     tags = read_tags()
