@@ -37,7 +37,7 @@ write_materials() {
 }
 
 main() {
-  local version output again sdist wheel
+  local version output sdist wheel
   case ${1:-} in --help) show_help && return ;; esac
   (($# == 2)) || { show_help >&2 && return 2; }
   version=$1 output=$2

@@ -36,10 +36,10 @@ def install(wheel: Path, environment: Path) -> dict[str, Any]:
     """Install a wheel with the locked dependencies; return its version and its commands."""
     locked = environment.with_suffix(".txt")
     export = ["uv", "export", "--quiet", "--locked", "--no-dev", "--no-emit-project", "--no-hashes"]
-    subprocess.run([*export, "--output-file", locked], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*export, "--output-file", str(locked)], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["uv", "venv", "--quiet", environment], check=True)
-    pip = ["uv", "pip", "install", "--quiet", "--python", environment]
-    subprocess.run([*pip, "--constraint", locked, wheel], check=True)
+    pip = ["uv", "pip", "install", "--quiet", "--python", str(environment)]
+    subprocess.run([*pip, "--constraint", str(locked), str(wheel)], check=True)
     name = wheel.name.partition("-")[0]
     found = subprocess.run(
         [environment / "bin/python", "-c", FACTS, name], check=True, text=True, capture_output=True
