@@ -158,7 +158,7 @@ def _listening_url(output: Path) -> str | None:
 
 
 @pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[StartServer]:
+def start_server(tmp_path: Path, child_environment: dict[str, str]) -> Iterator[StartServer]:
     """Start the app, or the Python code given, in a process of its own on a free port."""
     processes: list[subprocess.Popen[bytes]] = []
 
@@ -170,7 +170,7 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
             process = subprocess.Popen(
                 [sys.executable, *(["-c", code] if code else app)],
                 cwd=tmp_path,
-                env={**clean_environment(), **environment},
+                env=child_environment | environment,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
             )
@@ -205,9 +205,14 @@ SETTINGS = (
 )
 
 
-def clean_environment() -> dict[str, str]:
-    """The environment without the settings of the app."""
-    return {name: value for name, value in os.environ.items() if name not in SETTINGS}
+@pytest.fixture(scope="session")
+def child_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment for processes that tests start: as ours, but with nothing configured."""
+    environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    if environment.pop("PYTHONDONTWRITEBYTECODE", None):
+        # Otherwise each process would compile everything again, which takes seconds.
+        environment["PYTHONPYCACHEPREFIX"] = str(tmp_path_factory.mktemp("bytecode"))
+    return environment
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
+from python_web_template.app import create_app
 from python_web_template.migrate import migrate
 from python_web_template.settings import Settings, parse_database_url
 
@@ -79,10 +80,10 @@ def test_ready(client: TestClient) -> None:
     assert answer.json() == {"status": "ready", "checks": {"database": "ok", "schema": "ok"}}
 
 
-def test_not_ready_without_database(
-    capfd: pytest.CaptureFixture[str], new_client: NewClient
-) -> None:
-    answer = new_client(Settings(database_url=SecretStr(NOWHERE))).get("/ready")
+@pytest.mark.usefixtures("default_settings")
+def test_not_ready_without_database(capfd: pytest.CaptureFixture[str]) -> None:
+    with TestClient(create_app(Settings(database_url=SecretStr(NOWHERE)))) as client:
+        answer = client.get("/ready")
 
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
@@ -137,10 +138,10 @@ def test_one_of_two_services_on_the_same_host_is_gone(
     assert answer.json()["checks"]["service 127.0.0.1"] == "unreachable"
 
 
-def test_database_failure_during_a_request(
-    capfd: pytest.CaptureFixture[str], new_client: NewClient
-) -> None:
-    answer = new_client(Settings(database_url=SecretStr(NOWHERE))).get("/items")
+@pytest.mark.usefixtures("default_settings")
+def test_database_failure_during_a_request(capfd: pytest.CaptureFixture[str]) -> None:
+    with TestClient(create_app(Settings(database_url=SecretStr(NOWHERE)))) as client:
+        answer = client.get("/items")
 
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"

@@ -77,7 +77,7 @@ async def requests_per_second(url: str, connections: int, seconds: float) -> flo
     parts = urlsplit(url)
     loop = asyncio.get_running_loop()
     clients = [
-        (await loop.create_connection(Client, parts.hostname, parts.port))[1]
+        (await loop.create_connection(Client, parts.hostname or "", parts.port or 0))[1]
         for _ in range(connections)
     ]
     before = sum(client.answers for client in clients)

@@ -1,9 +1,9 @@
 """The command line, in processes of its own."""
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,20 +14,23 @@ from python_web_template.about import DISTRIBUTION, VERSION
 pytestmark = pytest.mark.usefixtures("default_settings")
 
 
-def test_installed_command() -> None:
+def test_installed_command(child_environment: dict[str, str]) -> None:
     command = Path(sys.executable).with_name(DISTRIBUTION)
 
-    shown = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [command, "--version"], capture_output=True, text=True, check=True, env=child_environment
+    )
 
     assert shown.stdout.strip() == VERSION
 
 
-def test_module() -> None:
+def test_module(child_environment: dict[str, str]) -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "python_web_template", "--help"],
         capture_output=True,
         text=True,
         check=True,
+        env=child_environment,
     )
 
     assert shown.stdout.startswith(f"usage: {DISTRIBUTION} ")
@@ -46,17 +49,25 @@ def test_bad_settings(
     )
 
 
-def migrate(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "python_web_template", "migrate", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | environment,
-    )
+type Migrate = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_migrate(empty_database: str) -> None:
+@pytest.fixture
+def migrate(child_environment: dict[str, str], tmp_path: Path) -> Migrate:
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "python_web_template", "migrate", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env=child_environment | environment,
+        )
+
+    return run
+
+
+def test_migrate(migrate: Migrate, empty_database: str) -> None:
     up = migrate(DATABASE_URL=empty_database)
     down = migrate("--revision", "base", DATABASE_URL=empty_database)
 
@@ -65,7 +76,7 @@ def test_migrate(empty_database: str) -> None:
     assert (down.returncode, json.loads(down.stdout)["revision"]) == (0, "base")
 
 
-def test_migrate_without_a_database_to_talk_to() -> None:
+def test_migrate_without_a_database_to_talk_to(migrate: Migrate) -> None:
     failed = migrate(DATABASE_URL="postgresql://someone:s3cret@127.0.0.1:1/nothing")
 
     assert failed.returncode == 1
@@ -74,7 +85,7 @@ def test_migrate_without_a_database_to_talk_to() -> None:
     assert "s3cret" not in failed.stderr + failed.stdout
 
 
-def test_migrate_embedded_database_in_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_migrate_a_file_in_a_place_that_does_not_exist(migrate: Migrate, tmp_path: Path) -> None:
     failed = migrate(DATABASE_URL=f"sqlite:///{tmp_path}/missing/app.sqlite3")
 
     assert failed.returncode == 1

@@ -1,0 +1,23 @@
+"""Where the deployment to test is."""
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+TIMEOUT_SECONDS = 10.0
+
+
+@pytest.fixture
+def base_url(request: pytest.FixtureRequest) -> str:
+    """URL of the deployment; without `--base-url`, the app is started for the test."""
+    given: str | None = request.config.getoption("--base-url")
+    url: str = given or request.getfixturevalue("start_server")().url
+    return url.rstrip("/")
+
+
+@pytest.fixture
+def client(base_url: str) -> Iterator[httpx2.Client]:
+    """A client of the deployment that does not wait for long."""
+    with httpx2.Client(base_url=base_url, timeout=TIMEOUT_SECONDS) as client:
+        yield client
