@@ -223,9 +223,7 @@ def _command(
 
 def _lead_gh(directory: Path, api: FakeGitHub) -> None:
     """Make `gh` talk to the fake; if it is not here, say what to install when it is called."""
-    config = directory / "home/.config/gh/config.yml"
-    config.parent.mkdir(parents=True)
-    config.write_text(f"http_unix_socket: {api.socket}\n")
+    api.lead_gh(directory / "home/.config/gh")
     if not shutil.which("gh"):
         (directory / "bin/gh").write_text(NO_GH)
         (directory / "bin/gh").chmod(0o755)

@@ -47,6 +47,11 @@ class FakeGitHub:
             path = f"/repos/{payload['repository']['full_name']}/pulls/{payload['number']}"
             self.resources[path] = payload["pull_request"] | self.pull_request
 
+    def lead_gh(self, config_directory: Path) -> None:
+        """Make `gh` talk to this server, for whoever has the folder as its configuration."""
+        config_directory.mkdir(parents=True)
+        (config_directory / "config.yml").write_text(f"http_unix_socket: {self.socket}\n")
+
     def answer(self, method: str, address: str, body: bytes, authorization: str) -> Answer:
         """Return the status and the content that answer a request."""
         url = urlsplit(address)
@@ -92,7 +97,7 @@ class FakeGitHub:
 
         class Handler(BaseHTTPRequestHandler):
             def _answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = self._read()
                 authorization = self.headers.get("Authorization", "")
                 status, content = fake.answer(self.command, self.path, body, authorization)
                 is_file = isinstance(content, bytes)
@@ -104,6 +109,15 @@ class FakeGitHub:
                 self.end_headers()
                 if content is not None:
                     self.wfile.write(sent)
+
+            def _read(self) -> bytes:
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                return body
 
             do_DELETE = do_GET = do_PATCH = do_POST = do_PUT = _answer  # noqa: N815
 

@@ -81,8 +81,8 @@ def attach(release: Release, files: Sequence[Path]) -> None:
             continue
         if asset and not release["draft"]:
             raise Conflict(
-                f"{file.name} is published with other bytes ({asset.get('digest')}) than were built "
-                f"now ({digest(file)}). A published version never changes: release the next one."
+                f"{file.name} is published with other bytes ({asset.get('digest')}) than this run "
+                f"built ({digest(file)}). A published version never changes: release the next one."
             )
         if not asset and release.get("immutable"):
             raise Conflict(
