@@ -267,7 +267,7 @@ def _check_order(
     if all(other and other.rank > version.rank for other in newest):
         other = next(other for other in newest if other)
         raise Refusal(
-            f"{version} is lower than {other}, which is released. "
+            f"{version} is lower than {other}, which has a tag already. "
             f"Take the next version, for example: {_next(other)}"
         )
 

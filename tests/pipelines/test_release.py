@@ -1,18 +1,14 @@
 """Releases of throw-away projects: what is made, what is refused, what is left after a failure."""
 
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 from github_releases import Release
 from harness import RunPipeline
+from package_index import serve
 from projects import Project, make_template, results, said, subjects
 
 pytestmark = pytest.mark.skipif(not shutil.which("gh"), reason="gh is not installed")
@@ -44,23 +40,8 @@ def whole_project(templates: Path, tmp_path: Path, run_pipeline: RunPipeline) ->
 
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[str]:
-    """Start a package index; yield its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    packages = tmp_path / "index"
-    packages.mkdir()
-    command = [f"{sys.prefix}/bin/pypi-server", "run", "--hash-algo", "sha256"]
-    options = ["-i", "127.0.0.1", "-p", str(port), "-a", ".", "-P", ".", "--disable-fallback"]
-    with subprocess.Popen([*command, *options, packages], stderr=subprocess.DEVNULL) as server:
-        for _ in range(200):
-            try:
-                urlopen(f"http://127.0.0.1:{port}/simple/").close()
-                break
-            except URLError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-        server.terminate()
+    with serve(tmp_path / "index") as address:
+        yield address
 
 
 def test_first_release_reaches_github_and_the_index(
