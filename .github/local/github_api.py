@@ -27,6 +27,8 @@ class FakeGitHub:
         pull_request: Values that replace those of the event's pull request.
         releases: The repository's releases and tags.
         faults: Requests to fail once each, as `METHOD PATTERN`, such as `POST .*/assets`.
+        fail_at: Number of the request, from 0, to fail.
+        lose_answer: Do what a failing request asks for, and fail then.
         requests: Requests that came, in order.
         unexpected: Requests that had no answer.
         socket: Path of the Unix socket.
@@ -37,6 +39,8 @@ class FakeGitHub:
         self.pull_request = pull_request or {}
         self.releases = Releases()
         self.faults: list[str] = []
+        self.fail_at = -1
+        self.lose_answer = False
         self.requests: list[str] = []
         self.unexpected: list[str] = []
         self.resources: dict[str, Any] = {}
@@ -61,8 +65,9 @@ class FakeGitHub:
         request = Request(method, path, dict(parse_qsl(url.query)), body)
         if self.status != 200:  # noqa: PLR2004
             return self.status, {"message": "This is a test"}
-        if fault := next((it for it in self.faults if re.fullmatch(it, asked)), None):
-            self.faults.remove(fault)
+        if self._fails(asked):
+            if self.lose_answer:
+                self.releases.answer(request)
             return 502, {"message": "This is a test"}
         if not re.match("(Bearer|token) .", authorization):
             return 401, {"message": "Requires authentication"}
@@ -72,6 +77,13 @@ class FakeGitHub:
             return answer
         self.unexpected.append(asked)
         return 404, {"message": "Not Found"}
+
+    def _fails(self, asked: str) -> bool:
+        for fault in self.faults:
+            if re.fullmatch(fault, asked):
+                self.faults.remove(fault)
+                return True
+        return len(self.requests) - 1 == self.fail_at
 
     def __enter__(self) -> Self:
         """Start to answer at `url` and at `socket`."""

@@ -77,9 +77,8 @@ def ask_health(command: Path, seconds: float) -> dict[str, Any]:
                     time.sleep(0.1)
         finally:
             server.terminate()
-    ended = (
-        "did not answer in time" if server.returncode <= 0 else f"ended with {server.returncode}"
-    )
+    code = server.returncode
+    ended = "did not answer in time" if code <= 0 else f"ended with exit code {code}"
     raise Failure(f"{command.name} serve {ended}; its output is in the log")
 
 
