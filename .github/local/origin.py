@@ -122,5 +122,5 @@ def commit(git: Git, event: Event) -> tuple[str, str]:
 
 def _copy_branches(git: Git) -> None:
     branches = git("for-each-ref", "refs/source", "--format=%(refname:lstrip=2)").splitlines()
-    for name in branches:
+    for name in (name for name in branches if name != "head"):
         git("update-ref", f"refs/heads/{name}", f"refs/source/{name}")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine import ROOT, Job, Run, make_directory, run
-from events import EVENTS, Event
+from events import EVENTS, USUAL, Event
 from rich.console import Console
 from rich.live import Live
 from rich.markdown import Markdown
@@ -93,7 +93,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     overrides = dict(text.split("=", 1) for text in options.set)
     try:
         wanted = [
-            Event.parse(text, overrides) for text in ([options.event] if options.event else EVENTS)
+            Event.parse(text, overrides) for text in ([options.event] if options.event else USUAL)
         ]
     except ValueError as error:
         parser.error(str(error))
@@ -106,7 +106,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         if event:
             options.plan.append((name, event))
         elif options.pipeline:
-            on = ", ".join(it for it in EVENTS if choose_events(pipelines[name], [Event.parse(it)]))
+            on = ", ".join(it for it in USUAL if choose_events(pipelines[name], [Event.parse(it)]))
             parser.error(f"{name} does not start on {options.event}; it starts on: {on}")
     if not options.plan:
         parser.error(f"no pipeline starts on {options.event}")

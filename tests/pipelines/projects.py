@@ -10,7 +10,7 @@ from typing import Any
 
 from engine import ROOT, Run
 from github_api import FakeGitHub
-from harness import RunPipeline
+from harness import CI, RunPipeline
 from origin import Git, create
 
 APP = '''"""A small app with a health check."""
@@ -31,18 +31,6 @@ class Handler(BaseHTTPRequestHandler):
 def main():
     HTTPServer(("127.0.0.1", int(sys.argv[3])), Handler).serve_forever()
 '''
-CI = """name: CI
-on:
-  workflow_call:
-jobs:
-  check:
-    name: Check
-    runs-on: ubuntu-24.04
-    steps:
-      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
-      - run: >-
-          ! git log -1 --format=%s | grep "breaks the tests"
-"""
 QUICK_BUILD = """#!/usr/bin/env bash
 set -euo pipefail
 [[ $(git log -1 --format=%s) != *"breaks the build"* ]]
