@@ -16,6 +16,8 @@ pytestmark = pytest.mark.skipif(not shutil.which("gh"), reason="gh is not instal
 JOBS = ["validate", "test", "build", "changelog", "release", "pypi", "summary"]
 ALL = dict.fromkeys(JOBS, "success")
 REFUSED = dict.fromkeys(JOBS, "skipped") | {"validate": "failure", "summary": "failure"}
+HOSTILE = "<b>$(id) `id` @octocat ::error::x ${{ github.token }} é"
+HARMLESS = "\\<b\\>\\$(id) \\`id\\` @\u2060octocat ::error::x \\$\\{\\{ github.token \\}\\} é"
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +50,7 @@ def test_first_release_reaches_github_and_the_index(
     whole_project: Project, index: str, tmp_path: Path
 ) -> None:
     project = whole_project
-    commit = project.commit("feat(api): say hello", "fix: spell it right", "docs: explain", "Tidy")
+    commit = project.commit("feat(api): say hello", "fix: spell it right", "docs: explain", HOSTILE)
     settings = {
         "secrets": {"PYPI_API_TOKEN": "pypi-token"},
         "variables": {"PYPI_PUBLISH_URL": f"{index}/", "PYPI_CHECK_URL": f"{index}/simple/"},
@@ -60,7 +62,7 @@ def test_first_release_reaches_github_and_the_index(
     assert release.fields["target_commitish"] == commit
     assert project.github.releases.latest == "v1.0.0"
     assert subjects(project.notes("v1.0.0")) == [
-        "start", "**api:** say hello", "spell it right", "explain", "Tidy",
+        "start", "**api:** say hello", "spell it right", "explain", HARMLESS,
     ]  # fmt: skip
     names = sorted(asset.name for asset in release.assets)
     assert [Path(name).suffix for name in names] == ["", ".whl", ".json", ".gz"]
@@ -70,6 +72,7 @@ def test_first_release_reaches_github_and_the_index(
         if asset.name != "SHA256SUMS":
             assert (tmp_path / "index" / asset.name).exists() == (".cdx" not in asset.name)
     assert (tmp_path / "1/releases/v1.0.0/assets/SHA256SUMS").exists()
+    assert not said(run, "error")
     assert all(job.summary for job in run.jobs if job.id in JOBS and job.id != "test")
 
     name = next(name for name in names if name.endswith(".whl")).partition("-")[0]
@@ -209,6 +212,14 @@ def test_tag_on_a_feature_branch(project: Project) -> None:
     assert results(run) == REFUSED
     assert "neither on main nor on release/1.0" in said(run, "error")
     assert not project.github.releases.all
+
+
+def test_lower_version(project: Project) -> None:
+    project.tag("v1.1.0")
+    project.commit("fix: late")
+    run = project.push("v1.0.1")
+    assert results(run) == REFUSED
+    assert "v1.0.1 is lower than v1.1.0" in said(run, "error")
 
 
 def test_version_that_was_released_from_another_commit(project: Project) -> None:

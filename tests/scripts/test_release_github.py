@@ -122,11 +122,14 @@ def test_run_again_changes_nothing(github: FakeGitHub, files: list[Path]) -> Non
     assert all(it.startswith("GET") for it in github.requests)
 
 
+@pytest.mark.parametrize("digests", [True, False])
 def test_published_bytes_are_never_changed(
-    github: FakeGitHub, files: list[Path], capsys: pytest.CaptureFixture[str]
+    github: FakeGitHub, files: list[Path], capsys: pytest.CaptureFixture[str], *, digests: bool
 ) -> None:
+    github.releases.digests = digests
     github.releases.immutable = False
     release(github, files)
+    assert release(github, files) == 0
     before = files[1].read_bytes()
     files[1].write_text("other bytes")
     assert release(github, files) == 1

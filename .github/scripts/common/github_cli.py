@@ -34,16 +34,31 @@ def ask(method: str, path: str, content: object = None, *, file: Path | None = N
     """
     if not path.startswith("https://"):
         path = f"repos/{os.environ['GITHUB_REPOSITORY']}/{path}"
-    command = ["gh", "api", "--method", method, path]
+    options: list[str] = []
     sent = b""
     if file:
-        command += ["--header", "Content-Type: application/octet-stream", "--input", str(file)]
+        options = ["--header", "Content-Type: application/octet-stream", "--input", str(file)]
     elif content is not None:
-        command += ["--input", "-"]
+        options = ["--input", "-"]
         sent = json.dumps(content).encode()
-    result = subprocess.run(command, input=sent, capture_output=True, check=False)
+    answer = _call(["--method", method, path, *options], sent)
+    return json.loads(answer) if answer.strip() else None
+
+
+def download(path: str) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        GitHubError: GitHub refused, or did not answer.
+    """
+    path = f"repos/{os.environ['GITHUB_REPOSITORY']}/{path}"
+    return _call(["--header", "Accept: application/octet-stream", path])
+
+
+def _call(arguments: list[str], sent: bytes = b"") -> bytes:
+    result = subprocess.run(["gh", "api", *arguments], input=sent, capture_output=True, check=False)
     if result.returncode:
         message = result.stderr.decode(errors="replace").strip()
         found = re.search(r"\(HTTP (\d+)\)", message)
-        raise GitHubError(f"{method} {path}: {message}", int(found[1]) if found else 0)
-    return json.loads(result.stdout) if result.stdout.strip() else None
+        raise GitHubError(f"{' '.join(arguments[:3])}: {message}", int(found[1]) if found else 0)
+    return result.stdout
