@@ -217,7 +217,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(STEPS)
 def test_every_commit_since_the_last_stable_tag_is_listed_once(steps: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
