@@ -46,7 +46,7 @@ main() {
   [[ $set_since == true ]] || since=$(find_newest_stable)
   check_input
   if (($(git rev-list --count --no-merges "${since:+$since..}HEAD"))); then
-    body=$(git-cliff --config pyproject.toml --ignore-tags '.*' --no-exec ${since:+"$since..HEAD"})
+    body=$(RUST_LOG=error git-cliff --config pyproject.toml --ignore-tags '.*' --no-exec ${since:+"$since..HEAD"})
   fi
   printf '%s\n' "${body:-No changes${since:+ since $since}.}"
   if [[ $tag && $since && ${GITHUB_REPOSITORY:-} ]]; then
