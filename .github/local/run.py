@@ -164,6 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=options.json)
     with Live(console=console, refresh_per_second=4) as live:
         runs = execute(options.plan, options, live)
+    console.line()
     if options.json:
         print(json.dumps([it.as_dict() for it in runs], indent=2))
     else:
