@@ -28,8 +28,10 @@ PASSED_ON = (
 )  # fmt: skip
 """What the steps see of the environment; the rest would make a run differ from GitHub's."""
 
-NO_GH = """#!/bin/sh
-echo "gh is not on this machine. Install it: https://cli.github.com, or apt-get install gh" >&2
+EXPECTED = ("gh", "jq")
+"""Programs that GitHub's runners have and another machine may lack."""
+MISSING = """#!/bin/sh
+echo "{name} is not on this machine. Install the package '{name}' and run this again." >&2
 exit 127
 """
 
@@ -155,7 +157,8 @@ def run(  # noqa: PLR0913
         api.see(payload)
         api.releases.origin = git
         command = [*_command(git.directory, directory, pipeline, event, payload)]
-        _lead_gh(directory, api)
+        api.lead_gh(directory / "home/.config/gh")
+        _explain_missing(directory)
         command += ["--env", f"GITHUB_API_URL={api.url}", *(["--job", job] if job else [])]
         command += [] if real_actions else _map_stand_ins(git.directory)
         for kind, values in (("secret", secrets or {}), ("var", variables or {})):
@@ -221,12 +224,12 @@ def _command(
         yield from ("--env", f"{key}={value}")
 
 
-def _lead_gh(directory: Path, api: FakeGitHub) -> None:
-    """Make `gh` talk to the fake; if it is not here, say what to install when it is called."""
-    api.lead_gh(directory / "home/.config/gh")
-    if not shutil.which("gh"):
-        (directory / "bin/gh").write_text(NO_GH)
-        (directory / "bin/gh").chmod(0o755)
+def _explain_missing(directory: Path) -> None:
+    """Put a program that says what to install in the place of each that is not here."""
+    for name in EXPECTED:
+        if not shutil.which(name):
+            (directory / "bin" / name).write_text(MISSING.format(name=name))
+            (directory / "bin" / name).chmod(0o755)
 
 
 def _map_stand_ins(tree: Path) -> list[str]:
