@@ -1,0 +1,272 @@
+"""The part of the fake GitHub that knows releases, their assets, and tags."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from origin import Git
+
+Answer = tuple[int, Any]
+
+LONGEST_BODY = 125_000
+"""Characters that GitHub allows in the notes of a release."""
+
+FIELDS = {
+    "body", "draft", "make_latest", "name", "prerelease", "tag_name", "target_commitish",
+}  # fmt: skip
+
+
+@dataclass
+class Request:
+    """What was asked: the path is the part behind `/repos/OWNER/NAME`."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: bytes
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The content, decoded from JSON."""
+        content: dict[str, Any] = json.loads(self.body)
+        return content
+
+
+@dataclass
+class Asset:
+    """A file of a release."""
+
+    id: int
+    name: str
+    content: bytes
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as GitHub does."""
+        digest = hashlib.sha256(self.content).hexdigest()
+        return {"id": self.id, "name": self.name, "state": "uploaded", "digest": f"sha256:{digest}"}
+
+
+@dataclass
+class Release:
+    """A release: a draft, or published."""
+
+    id: int
+    fields: dict[str, Any]
+    assets: list[Asset] = field(default_factory=list)
+    immutable: bool = False
+
+    @property
+    def draft(self) -> bool:
+        """Whether it is not published."""
+        return bool(self.fields.get("draft"))
+
+    @property
+    def tag(self) -> str:
+        """Its tag, which may not exist yet."""
+        return str(self.fields["tag_name"])
+
+    def find(self, name: str) -> bytes:
+        """Return the content of an asset.
+
+        Raises:
+            StopIteration: There is none with this name.
+        """
+        return next(asset.content for asset in self.assets if asset.name == name)
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as GitHub does."""
+        uploads = f"https://uploads.github.com/repos/any/any/releases/{self.id}/assets"
+        return self.fields | {
+            "assets": [asset.describe() for asset in self.assets],
+            "html_url": f"https://github.com/releases/{self.tag}",
+            "id": self.id,
+            "immutable": self.immutable,
+            "upload_url": uploads + "{?name,label}",
+        }
+
+
+class Releases:
+    """The releases and tags of a repository, as strict as GitHub's own.
+
+    Attributes:
+        immutable: Whether releases can no longer be changed once they are published.
+        origin: The repository whose tags are meant.
+        latest: Tag of the release that is marked as the latest.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Release] = []
+        self.immutable = True
+        self.latest = ""
+        self.origin: Git | None = None
+        self._next_id = 1
+        self._routes: list[tuple[str, str, Callable[..., Answer]]] = [
+            ("GET", r"/releases", self._list),
+            ("POST", r"/releases", self._create),
+            ("GET", r"/releases/tags/([^/]+)", self._get_published),
+            ("PATCH", r"/releases/(\d+)", self._change),
+            ("POST", r"/releases/(\d+)/assets", self._upload),
+            ("GET", r"/releases/assets/(\d+)", self._download),
+            ("DELETE", r"/releases/assets/(\d+)", self._delete_asset),
+            ("GET", r"/git/ref/tags/([^/]+)", self._get_tag),
+            ("POST", r"/git/refs", self._create_tag),
+        ]
+
+    def answer(self, request: Request) -> Answer | None:
+        """Answer a request; None if it is about something else."""
+        for method, pattern, handle in self._routes:
+            match = re.fullmatch(pattern, request.path)
+            if match and method == request.method:
+                return handle(request, *match.groups())
+        return None
+
+    def find(self, tag: str) -> Release:
+        """Return the release of a tag.
+
+        Raises:
+            StopIteration: There is none.
+        """
+        return next(release for release in self.all if release.tag == tag)
+
+    def save(self, directory: Path) -> None:
+        """Write each release to a folder: its notes, its assets, and the rest as JSON."""
+        for release in self.all:
+            folder = directory / release.tag
+            (folder / "assets").mkdir(parents=True, exist_ok=True)
+            (folder / "notes.md").write_text(release.fields.get("body", ""), encoding="utf-8")
+            facts = release.describe() | {"latest": release.tag == self.latest}
+            (folder / "release.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+            for asset in release.assets:
+                (folder / "assets" / asset.name).write_bytes(asset.content)
+
+    def _list(self, request: Request) -> Answer:
+        size, page = (
+            int(request.query.get(key, default))
+            for key, default in (("per_page", "30"), ("page", "1"))
+        )
+        newest_first = [release.describe() for release in reversed(self.all)]
+        return 200, newest_first[(page - 1) * size : page * size]
+
+    def _create(self, request: Request) -> Answer:
+        release = Release(
+            self._take_id(), {"draft": False, "target_commitish": "main", **request.fields}
+        )
+        refusal = self._check(release, request.fields)
+        if refusal:
+            return refusal
+        self.all.append(release)
+        return self._publish(release) or (201, release.describe())
+
+    def _change(self, request: Request, number: str) -> Answer:
+        release = self._find(number)
+        if not release:
+            return _not_found()
+        if release.immutable and request.fields.keys() - {"body", "name", "make_latest"}:
+            return _invalid("Cannot change an immutable release")
+        changed = Release(release.id, release.fields | request.fields)
+        if refusal := self._check(changed, request.fields):
+            return refusal
+        was_draft, release.fields = release.draft, changed.fields
+        if was_draft and not release.draft and (refusal := self._publish(release)):
+            return refusal
+        return 200, release.describe()
+
+    def _check(self, release: Release, sent: dict[str, Any]) -> Answer | None:
+        if unknown := sent.keys() - FIELDS:
+            return _invalid(f"unknown fields {sorted(unknown)}")
+        if len(release.fields.get("body", "")) > LONGEST_BODY:
+            return _invalid("body is too long (maximum is 125000 characters)")
+        others = (it for it in self.all if it.id != release.id and it.tag == release.tag)
+        if any(not it.draft for it in others):
+            return _invalid("Validation Failed", "already_exists")
+        return None
+
+    def _publish(self, release: Release) -> Answer | None:
+        if release.draft:
+            return None
+        if not self._find_tag(release.tag):
+            created = self._tag(release.tag, release.fields["target_commitish"])
+            if created[0] != 201:  # noqa: PLR2004
+                release.fields["draft"] = True
+                return created
+        release.immutable = self.immutable
+        if release.fields.pop("make_latest", "true") == "true" and not release.fields.get(
+            "prerelease"
+        ):
+            self.latest = release.tag
+        return None
+
+    def _get_published(self, _: Request, tag: str) -> Answer:
+        found = [it for it in self.all if it.tag == tag and not it.draft]
+        return (200, found[0].describe()) if found else _not_found()
+
+    def _upload(self, request: Request, number: str) -> Answer:
+        release = self._find(number)
+        if not release:
+            return _not_found()
+        if release.immutable:
+            return _invalid("Cannot upload assets to an immutable release")
+        name = request.query.get("name", "")
+        if not name or not request.body:
+            return 400, {"message": "Bad Content-Length or no name"}
+        if name in {asset.name for asset in release.assets}:
+            return _invalid("Validation Failed", "already_exists")
+        release.assets.append(Asset(self._take_id(), name, request.body))
+        return 201, release.assets[-1].describe()
+
+    def _download(self, _: Request, number: str) -> Answer:
+        found = [it for release in self.all for it in release.assets if it.id == int(number)]
+        return (200, found[0].content) if found else _not_found()
+
+    def _delete_asset(self, _: Request, number: str) -> Answer:
+        for release in self.all:
+            for asset in release.assets:
+                if asset.id == int(number):
+                    if not release.draft:
+                        return _invalid("Cannot delete an asset of a published release")
+                    release.assets.remove(asset)
+                    return 204, None
+        return _not_found()
+
+    def _get_tag(self, _: Request, tag: str) -> Answer:
+        commit = self._find_tag(tag)
+        return (200, {"object": {"sha": commit}}) if commit else _not_found()
+
+    def _create_tag(self, request: Request) -> Answer:
+        ref = request.fields["ref"]
+        if not ref.startswith("refs/tags/"):
+            return _not_found()
+        return self._tag(ref.removeprefix("refs/tags/"), request.fields["sha"])
+
+    def _find_tag(self, tag: str) -> str:
+        return self.origin.find(f"refs/tags/{tag}") if self.origin else ""
+
+    def _tag(self, tag: str, target: str) -> Answer:
+        commit = self.origin.find(target) if self.origin else ""
+        if not self.origin or not commit:
+            return _invalid("target_commitish is not valid")
+        if self._find_tag(tag):
+            return _invalid("Reference already exists")
+        self.origin("update-ref", f"refs/tags/{tag}", commit)
+        return 201, {"ref": f"refs/tags/{tag}", "object": {"sha": commit}}
+
+    def _find(self, number: str) -> Release | None:
+        return next((release for release in self.all if release.id == int(number)), None)
+
+    def _take_id(self) -> int:
+        self._next_id += 1
+        return self._next_id
+
+
+def _not_found() -> Answer:
+    return 404, {"message": "Not Found"}
+
+
+def _invalid(message: str, code: str = "custom") -> Answer:
+    return 422, {"message": message, "errors": [{"resource": "Release", "code": code}]}
