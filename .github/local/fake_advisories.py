@@ -13,8 +13,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Self
 
-Answer = tuple[int, object]
-
 
 @dataclass(frozen=True)
 class Advisory:
@@ -88,24 +86,22 @@ class FakeAdvisories:
             "SAFETY_PLATFORM_API_BASE_URL": f"{safety}/platform",
         }
 
-    def answer(self, path: str, content: dict[str, Any]) -> Answer:
-        """Return the status and the content that answer a request."""
-        by_id = {it.id: it for it in self.advisories}
-        match path.strip("/").split("/"):
-            case [".well-known", "openid-configuration"]:
-                return 200, {"issuer": self.url, "jwks_uri": f"{self.url}/jwks"}
-            case ["jwks"]:
-                return 200, {"keys": []}
-            case ["platform", "initialize"] | ["data", "announcements"]:
-                return 200, {}
-            case ["data", ("insecure.json" | "insecure_full.json") as name]:
-                return 200, self._databases()[name]
-            case ["v1", "querybatch"]:
-                names = [query["package"]["name"] for query in content["queries"]]
-                return 200, {"results": [self._summarize(name) for name in names]}
-            case ["v1", "vulns", id_] if id_ in by_id:
-                return 200, by_id[id_].as_osv()
-        return 404, {"message": "Not Found"}
+    def answer(self, path: str, content: dict[str, Any]) -> object:
+        """Return what answers a request; None if nothing does."""
+        names = [query["package"]["name"] for query in content.get("queries", [])]
+        answers: dict[str, object] = {
+            "/.well-known/openid-configuration": {
+                "issuer": self.url,
+                "jwks_uri": f"{self.url}/jwks",
+            },
+            "/jwks": {"keys": []},
+            "/platform/initialize": {},
+            "/data/announcements/": {},
+            "/v1/querybatch": {"results": [self._summarize(name) for name in names]},
+        }
+        answers |= {f"/data/{name}": it for name, it in self._databases().items()}
+        answers |= {f"/v1/vulns/{it.id}": it.as_osv() for it in self.advisories}
+        return answers.get(path)
 
     def __enter__(self) -> Self:
         """Start to answer at `url`."""
@@ -161,7 +157,8 @@ class FakeAdvisories:
                 fake.requests.append((path, self.headers.get("X-API-Key", "")))
                 time.sleep(fake.delay)
                 content = json.loads(body) if path == "/v1/querybatch" else {}
-                status, found = fake.answer(path, content)
+                found = fake.answer(path, content)
+                status = 404 if found is None else 200
                 text = "<html>Be right back</html>" if fake.nonsense else json.dumps(found)
                 self.send_response(200 if fake.nonsense else status)
                 self.send_header("Content-Type", "application/json")

@@ -137,9 +137,9 @@ def describe(judged: dict[str, list[Judged]], elsewhere: Sequence[str]) -> str:
 
 
 WHAT_TO_DO = (
-    "A forbidden licence stops production dependencies only: what is merely run while developing is "
-    "not passed on. Replace the package; or, once somebody has read its licence and may decide, add "
-    f"`pkg:pypi/NAME` to `allow-dependencies-licenses` in `{CONFIG}`. The same for an unknown "
+    "A forbidden licence stops production dependencies only: what is merely run while developing "
+    "is not passed on. Replace the package; or, once somebody has read its licence and may decide, "
+    f"add `pkg:pypi/NAME` to `allow-dependencies-licenses` in `{CONFIG}`. The same for an unknown "
     "licence: its home page or its `LICENSE` file says what it is.\n"
 )
 

@@ -132,6 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = f"Could not look for newer versions. {plain(str(error), 1000)}"
         summarize(f"### ❌ {TITLE}\n\n{text}\n")
         return 2
+    if not number:
+        annotate("error", TITLE, "No package is installed: nothing was looked at.")
+        return 2
     direct = lockfile.find_direct(Path("pyproject.toml").read_text(encoding="utf-8"))
     outdated = find_outdated(listed, direct, upgradable)
     report = describe(outdated, number)
