@@ -29,6 +29,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title=DISTRIBUTION,
         version=settings.app_version,
         lifespan=_lifespan,
+        redirect_slashes=False,  # it would redirect to whatever host the client names
         # FastAPI's own OpenTelemetry would measure everything a second time.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         # Not by `include_router`, which makes each request look for its route twice.

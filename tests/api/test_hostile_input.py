@@ -117,9 +117,11 @@ def test_any_json_is_stored_or_refused(client: TestClient, body: object) -> None
 
 def test_unknown_path_and_method(client: TestClient) -> None:
     missing = client.get("/nothing")
+    slash = client.get("/items/", headers={"host": "evil.example"})
     wrong = client.post("/health")
 
     assert (missing.status_code, missing.json()["title"]) == (404, "Not Found")
+    assert (slash.status_code, slash.headers.get("location")) == (404, None)
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
 
 

@@ -1,17 +1,29 @@
-"""The command line, in processes of its own."""
+"""The command line."""
 
-import json
+import logging.config
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from python_web_template import cli
 from python_web_template.about import DISTRIBUTION, VERSION
+from python_web_template.settings import Settings
 
-pytestmark = pytest.mark.usefixtures("default_settings")
+NOWHERE = "postgresql://someone:s3cret@127.0.0.1:1/nothing"
+
+
+@pytest.fixture(autouse=True)
+def served(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> list[dict[str, object]]:
+    """Nothing is configured; logging stays as it is; `serve` is only noted."""
+    request.getfixturevalue("default_settings")
+    calls: list[dict[str, object]] = []
+    monkeypatch.setattr(logging.config, "dictConfig", lambda _config: None)
+    monkeypatch.setattr(cli, "serve", lambda _settings, **options: calls.append(options))
+    return calls
 
 
 def test_installed_command(child_environment: dict[str, str]) -> None:
@@ -22,18 +34,6 @@ def test_installed_command(child_environment: dict[str, str]) -> None:
     )
 
     assert shown.stdout.strip() == VERSION
-
-
-def test_module(child_environment: dict[str, str]) -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "python_web_template", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=child_environment,
-    )
-
-    assert shown.stdout.startswith(f"usage: {DISTRIBUTION} ")
 
 
 @pytest.mark.parametrize("command", ["serve", "migrate"])
@@ -49,45 +49,59 @@ def test_bad_settings(
     )
 
 
-type Migrate = Callable[..., subprocess.CompletedProcess[str]]
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["serve", "--port", "x"]])
+def test_bad_options(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith(f"usage: {DISTRIBUTION} ")
 
 
-@pytest.fixture
-def migrate(child_environment: dict[str, str], tmp_path: Path) -> Migrate:
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "python_web_template", "migrate", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tmp_path,
-            env=child_environment | environment,
-        )
+def test_migrate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], empty_database: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_database)
 
-    return run
+    assert cli.main(["migrate"]) == 0
+    assert '"revision":"0001"' in capsys.readouterr().out
+    assert cli.main(["migrate", "--revision", "base"]) == 0
+    assert '"revision":"base"' in capsys.readouterr().out
 
 
-def test_migrate(migrate: Migrate, empty_database: str) -> None:
-    up = migrate(DATABASE_URL=empty_database)
-    down = migrate("--revision", "base", DATABASE_URL=empty_database)
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (NOWHERE, "connection failed"),
+        ("sqlite:///missing/app.sqlite3", "unable to open database file"),
+    ],
+)
+def test_migrate_without_a_database_to_talk_to(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], url: str, reason: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
 
-    assert (up.returncode, up.stderr) == (0, "")
-    assert json.loads(up.stdout)["revision"] == "0001"
-    assert (down.returncode, json.loads(down.stdout)["revision"]) == (0, "base")
+    assert cli.main(["migrate"]) == 1
+
+    output = capfd.readouterr()
+    assert output.err.startswith(f"{DISTRIBUTION}: migration failed: {reason}")
+    assert output.err.count("\n") == 1
+    assert "s3cret" not in output.err + output.out
 
 
-def test_migrate_without_a_database_to_talk_to(migrate: Migrate) -> None:
-    failed = migrate(DATABASE_URL="postgresql://someone:s3cret@127.0.0.1:1/nothing")
+def test_serve_has_a_database_of_its_own(served: list[dict[str, object]]) -> None:
+    assert cli.main(["serve"]) == 0
 
-    assert failed.returncode == 1
-    assert failed.stderr.startswith(f"{DISTRIBUTION}: migration failed: connection failed")
-    assert failed.stderr.count("\n") == 1
-    assert "s3cret" not in failed.stderr + failed.stdout
+    assert served == [{"host": "127.0.0.1", "port": 8000, "workers": 1}]
+    assert Path(Settings().database.database or "").exists()
 
 
-def test_migrate_a_file_in_a_place_that_does_not_exist(migrate: Migrate, tmp_path: Path) -> None:
-    failed = migrate(DATABASE_URL=f"sqlite:///{tmp_path}/missing/app.sqlite3")
+def test_serve_leaves_a_named_database_alone(
+    monkeypatch: pytest.MonkeyPatch, served: list[dict[str, object]]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///named.sqlite3")
 
-    assert failed.returncode == 1
-    assert "unable to open database file" in failed.stderr
-    assert failed.stderr.count("\n") == 1
+    assert cli.main(["serve", "--host", "::1", "--port", "1", "--workers", "2"]) == 0
+
+    assert served == [{"host": "::1", "port": 1, "workers": 2}]
+    assert not Path("named.sqlite3").exists()

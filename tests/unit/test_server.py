@@ -64,24 +64,7 @@ def test_nothing_configured(start_server: StartServer) -> None:
 
     assert get(server.url, "/ready")[0] == 200
     server.stop()
-    assert server.output.with_name("python-web-template.sqlite3").exists()
-
-
-def test_no_automatic_migration_of_a_named_database(
-    start_server: StartServer, tmp_path: Path
-) -> None:
-    server = start_server(DATABASE_URL=f"sqlite:///{tmp_path}/named.sqlite3")
-
-    assert get(server.url, "/health")[0] == 200
-    assert get(server.url, "/ready")[0] == 503
-
-
-def test_every_line_is_json_and_each_request_has_one(start_server: StartServer) -> None:
-    server = start_server()
-    get(server.url, "/health")
-    server.stop()
-
-    events = [line["event"] for line in server.logs()]  # fails unless all are JSON
+    events = [line["event"] for line in server.logs()]  # fails unless all lines are JSON
     assert events.count("request") == 1
     assert {"schema migrated", "started", "stopped"} < set(events)
 
