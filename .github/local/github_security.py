@@ -1,5 +1,8 @@
 """The part of the fake GitHub that knows what security features a repository has."""
 
+import base64
+import gzip
+import json
 import re
 from typing import Any
 
@@ -7,6 +10,10 @@ from github_releases import Answer, Request
 
 NO_GRAPH = "Dependency review is not supported on this repository."
 NO_SCANNING = "Code scanning is not enabled for this repository."
+REFUSED = (
+    "CodeQL analyses from advanced configurations cannot be processed when the default setup is "
+    "enabled"
+)
 
 
 class Security:
@@ -17,6 +24,8 @@ class Security:
         code_scanning: Whether code scanning takes results.
         default_setup: Whether GitHub's own CodeQL setup is on.
         reads_setup: Whether the token may see that; that of a workflow may not.
+        changes: What the dependency graph says that changed.
+        uploads: The SARIF logs that came, decoded.
     """
 
     def __init__(
@@ -31,21 +40,39 @@ class Security:
         self.code_scanning = code_scanning
         self.default_setup = default_setup
         self.reads_setup = reads_setup
+        self.changes: list[dict[str, Any]] = []
+        self.uploads: list[dict[str, Any]] = []
 
     def answer(self, request: Request) -> Answer | None:
         """Answer a request; None if it is about something else."""
-        if request.method != "GET":
-            return None
         commit = "[0-9a-f]{40}"
-        if re.fullmatch(rf"/dependency-graph/compare/{commit}\.\.\.{commit}", request.path):
-            return (200, []) if self.dependency_graph else (403, {"message": NO_GRAPH})
-        if request.path == "/code-scanning/default-setup":
-            if not self.reads_setup:
-                return 403, {"message": "Resource not accessible by integration"}
-            return 200, {"state": "configured" if self.default_setup else "not-configured"}
-        if request.path == "/code-scanning/analyses":
-            return self._list_analyses()
-        return None
+        routes = {
+            f"GET /dependency-graph/compare/{commit}\\.\\.\\.{commit}": self._compare,
+            "GET /code-scanning/default-setup": self._tell_setup,
+            "GET /code-scanning/analyses": self._list_analyses,
+            "POST /code-scanning/sarifs": lambda: self._take(request.fields),
+        }
+        asked = f"{request.method} {request.path}"
+        return next((it() for pattern, it in routes.items() if re.fullmatch(pattern, asked)), None)
+
+    def _compare(self) -> Answer:
+        return (200, self.changes) if self.dependency_graph else (403, {"message": NO_GRAPH})
+
+    def _tell_setup(self) -> Answer:
+        if not self.reads_setup:
+            return 403, {"message": "Resource not accessible by integration"}
+        return 200, {"state": "configured" if self.default_setup else "not-configured"}
+
+    def _take(self, sent: dict[str, Any]) -> Answer:
+        if not self.code_scanning:
+            return 403, {"message": NO_SCANNING}
+        if self.default_setup:
+            return 403, {"message": REFUSED}
+        log = json.loads(gzip.decompress(base64.b64decode(sent["sarif"], validate=True)))
+        if sent.keys() != {"commit_sha", "ref", "sarif"} or log["version"] != "2.1.0":
+            return 400, {"message": "Invalid request"}
+        self.uploads.append(log)
+        return 202, {"id": str(len(self.uploads)), "url": ""}
 
     def _list_analyses(self) -> Answer:
         if not self.code_scanning:

@@ -119,12 +119,14 @@ def _settle(issue: Mapping[str, Any], address: str) -> str:
 
 def _keep_one() -> dict[str, Any] | None:
     """Return the oldest open issue of ours, after closing the others as its duplicates."""
-    found = [
+    found: list[dict[str, Any]] = [
         it
         for it in list_all(f"issues?state=open&labels={','.join(LABELS)}")
         if MARKER in (it["body"] or "") and "pull_request" not in it
     ]
-    oldest, *others = sorted(found, key=lambda it: int(it["number"])) or [None]
+    if not found:
+        return None
+    oldest, *others = sorted(found, key=lambda it: int(it["number"]))
     for it in others:
         path = f"issues/{it['number']}"
         ask("POST", f"{path}/comments", {"body": f"Duplicate of #{oldest['number']}"})

@@ -20,11 +20,11 @@ def load(file: Path) -> Json:
         OSError: It cannot be read.
     """
     content = json.loads(file.read_text(encoding="utf-8-sig"))
-    if not isinstance(content, dict) or content.get("version") != VERSION:
+    is_log = isinstance(content, dict) and isinstance(content.get("runs"), list)
+    if not is_log or content.get("version") != VERSION:
         raise ValueError(f"{file} is not SARIF {VERSION}")
-    if not isinstance(content.get("runs"), list):
-        raise ValueError(f"{file} has no runs")
-    return content
+    log: Json = content
+    return log
 
 
 def find_paths(run: Json, result: Json, root: Path) -> set[str]:
@@ -89,8 +89,8 @@ def find_rule(run: Json, result: Json) -> Json:
     components = [component, *(run["tool"].get("extensions") or [])]
     every = [rule for it in components for rule in it.get("rules") or []]
     # "py/x/part" is an instance of the rule "py/x"
-    fitting = [it for it in every if f"{id_}/".startswith(f"{it['id']}/")]
-    return max(fitting, key=lambda it: len(it["id"]), default={})
+    fitting: list[Json] = [it for it in every if f"{id_}/".startswith(f"{it['id']}/")]
+    return max(fitting, key=lambda it: len(it["id"])) if fitting else {}
 
 
 def find_rule_id(result: Json) -> str:
