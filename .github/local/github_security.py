@@ -4,9 +4,12 @@ import base64
 import gzip
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from github_releases import Answer, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NO_GRAPH = "Dependency review is not supported on this repository."
 NO_SCANNING = "Code scanning is not enabled for this repository."
@@ -46,7 +49,7 @@ class Security:
     def answer(self, request: Request) -> Answer | None:
         """Answer a request; None if it is about something else."""
         commit = "[0-9a-f]{40}"
-        routes = {
+        routes: dict[str, Callable[[], Answer]] = {
             f"GET /dependency-graph/compare/{commit}\\.\\.\\.{commit}": self._compare,
             "GET /code-scanning/default-setup": self._tell_setup,
             "GET /code-scanning/analyses": self._list_analyses,

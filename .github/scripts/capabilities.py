@@ -45,7 +45,7 @@ def find_dependency_review() -> Answer:
     except GitHubError as error:
         return Answer(
             False,
-            f"GitHub's dependency review is off ({error})",
+            f"GitHub's dependency review is off ({error.reason})",
             "nothing but the lock file's own comparison and the scans looks at new dependencies",
             "Settings → Advanced Security → Dependency graph → Enable. A private repository also "
             "needs GitHub Code Security",
@@ -70,7 +70,7 @@ def find_code_scanning() -> Answer:
             return Answer(True)  # on, and nothing was analysed yet
         return Answer(
             False,
-            f"Code scanning is off ({error})",
+            f"Code scanning is off ({error.reason})",
             "findings are in the job summary and in an artifact, not under Security, and nobody "
             "can dismiss them there",
             "in a private repository it needs GitHub Code Security: Settings → Advanced Security "

@@ -125,8 +125,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         plan = _ask("lock", "--upgrade", "--dry-run")
         upgradable = set(re.findall(r"^Update ([\w.-]+) v", plan, re.MULTILINE))
-        listed = _ask("pip", "list", "--outdated", "--format=json")
-        number = len(json.loads(_ask("pip", "list", "--format=json")))
+        here = f"--python={sys.executable}"
+        listed = _ask("pip", "list", "--outdated", "--format=json", here)
+        number = len(json.loads(_ask("pip", "list", "--format=json", here)))
     except CouldNotLookError as error:
         annotate("error", TITLE, f"Could not look for newer versions. {quote(str(error), 500)}")
         text = f"Could not look for newer versions. {plain(str(error), 1000)}"

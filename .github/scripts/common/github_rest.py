@@ -15,11 +15,13 @@ class GitHubError(Exception):
     """GitHub refused a request, or did not answer.
 
     Attributes:
+        reason: What GitHub said, without what was asked.
         status: The HTTP status; 0 if there was no answer.
     """
 
-    def __init__(self, message: str, status: int = 0) -> None:
-        super().__init__(message)
+    def __init__(self, asked: str, reason: str, status: int = 0) -> None:
+        super().__init__(f"{asked}: {reason}")
+        self.reason = reason
         self.status = status
 
 
@@ -37,7 +39,7 @@ def ask(method: str, path: str, content: object = None) -> Any:  # noqa: ANN401
     api = os.environ.get("GITHUB_API_URL", "https://api.github.com")
     url = f"{api}/repos/{os.environ.get('GITHUB_REPOSITORY', '')}/{path}"
     if not url.startswith(("https://", "http://127.0.0.1:")):
-        raise GitHubError(f"{url} is not an address of GitHub's API")
+        raise GitHubError(url, "not an address of GitHub's API")
     headers = {
         "Accept": "application/vnd.github+json",
         "Authorization": f"Bearer {os.environ.get('GITHUB_TOKEN', '')}",
@@ -51,9 +53,9 @@ def ask(method: str, path: str, content: object = None) -> Any:  # noqa: ANN401
         return json.loads(text) if text else None
     except urllib.error.HTTPError as error:
         with error:
-            raise GitHubError(f"{method} {path}: {_explain(error)}", error.code) from error
+            raise GitHubError(f"{method} {path}", _explain(error), error.code) from error
     except (HTTPException, OSError, ValueError) as error:
-        raise GitHubError(f"{method} {path}: {error}") from error
+        raise GitHubError(f"{method} {path}", str(error)) from error
 
 
 def list_all(path: str) -> list[Any]:

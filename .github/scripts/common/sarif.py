@@ -80,16 +80,16 @@ def resolve(run: Json, location: Json, root: Path) -> str:
 def find_rule(run: Json, result: Json) -> Json:
     """Return the rule that a result is an instance of; empty if the run does not describe it."""
     reference = result.get("rule") or {}
-    index = result.get("ruleIndex", reference.get("index", -1))
+    index = int(result.get("ruleIndex", reference.get("index", -1)))
     component = _find_component(run, reference.get("toolComponent"))
     rules: list[Json] = component.get("rules") or []
     if 0 <= index < len(rules):
         return rules[index]
     id_ = find_rule_id(result)
     components = [component, *(run["tool"].get("extensions") or [])]
-    every = [rule for it in components for rule in it.get("rules") or []]
+    every: list[Json] = [rule for it in components for rule in it.get("rules") or []]
     # "py/x/part" is an instance of the rule "py/x"
-    fitting: list[Json] = [it for it in every if f"{id_}/".startswith(f"{it['id']}/")]
+    fitting = [it for it in every if f"{id_}/".startswith(f"{it['id']}/")]
     return max(fitting, key=lambda it: len(it["id"])) if fitting else {}
 
 

@@ -5,7 +5,7 @@ set -euo pipefail
 
 analyze() {
   case $LANGUAGE in
-    python) uv run --quiet --locked --only-group lint ruff check --isolated --select S --exclude tests --exit-zero --output-format sarif ;;
+    python) uv run --quiet --locked --only-group lint ruff check --select S --exclude tests --exit-zero --output-format sarif ;;
     actions) uv run --quiet --locked --only-group pipelines zizmor --offline --quiet --no-progress --format sarif .github/workflows ;;
     *) echo "::error::no analyzer for ${LANGUAGE:-no language}" && exit 1 ;;
   esac
