@@ -27,6 +27,7 @@ class Security:
         code_scanning: Whether code scanning takes results.
         default_setup: Whether GitHub's own CodeQL setup is on.
         reads_setup: Whether the token may see that; that of a workflow may not.
+        analyzed: Whether that setup has analyzed something already.
         changes: What the dependency graph says that changed.
         uploads: The SARIF logs that came, decoded.
     """
@@ -38,11 +39,13 @@ class Security:
         code_scanning: bool = False,
         default_setup: bool = False,
         reads_setup: bool = False,
+        analyzed: bool = True,
     ) -> None:
         self.dependency_graph = dependency_graph
         self.code_scanning = code_scanning
         self.default_setup = default_setup
         self.reads_setup = reads_setup
+        self.analyzed = analyzed
         self.changes: list[dict[str, Any]] = []
         self.uploads: list[dict[str, Any]] = []
 
@@ -81,7 +84,7 @@ class Security:
         if not self.code_scanning:
             return 403, {"message": NO_SCANNING}
         analyses: list[dict[str, Any]] = []
-        if self.default_setup:
+        if self.default_setup and self.analyzed:
             key = "dynamic/github-code-scanning/codeql:analyze"
             analyses.append({"analysis_key": key, "category": "/language:python"})
         return (200, analyses) if analyses else (404, {"message": "no analysis found"})
