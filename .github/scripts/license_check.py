@@ -173,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = [it.package.name for it in judged[GATE] if it.judgement.verdict is Verdict.UNKNOWN]
     if unknown:
         annotate(
-            "warning", "Unknown licence", f"{', '.join(unknown)}: the summary says what to do."
+            "warning", "Unknown licence", f"{', '.join(unknown)}: the job summary says what to do."
         )
     return int(bool(forbidden))
 
