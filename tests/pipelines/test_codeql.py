@@ -7,7 +7,7 @@ import yaml
 from engine import ROOT, Job, Run
 from github_api import FakeGitHub
 from github_security import Security
-from harness import Edit, RunPipeline, append, make_small, write
+from harness import Edit, RunPipeline, append, explain, make_small, write
 from origin import create
 
 FAULT = '\n\neval("1")\n'
@@ -41,7 +41,7 @@ def only(language: str, edit: Edit | None = None) -> Edit:
 @pytest.mark.parametrize("event", ["push", "pull_request"])
 def test_green_in_a_new_repository(run_pipeline: RunPipeline, event: str) -> None:
     run = run_pipeline("codeql", event)
-    assert run.conclusion == "success"
+    assert run.conclusion == "success", explain(run)
     for language in ("actions", "python"):
         job = leg(run, language)
         assert "Code scanning is off" in job.summary

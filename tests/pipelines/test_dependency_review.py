@@ -11,7 +11,7 @@ from engine import ROOT
 from fake_advisories import Advisory, FakeAdvisories
 from github_api import FakeGitHub
 from github_security import Security
-from harness import Edit, RunPipeline
+from harness import Edit, RunPipeline, explain
 from origin import create
 
 WORKFLOW = ".github/workflows/dependency-review.yml"
@@ -47,7 +47,7 @@ def test_green_in_a_new_repository(run_pipeline: RunPipeline, advisories: FakeAd
     edit = replace("groups: dev", "groups: audit")
     environment = advisories.environment
     run = run_pipeline("dependency-review", "pull_request", edit=edit, environment=environment)
-    assert run.conclusion == "success"
+    assert run.conclusion == "success", explain(run)
     assert {job.id: job.conclusion for job in run.jobs} == {
         "review": "success",
         "vulnerabilities": "success",
@@ -294,7 +294,7 @@ def test_scheduled_failure_keeps_one_issue(run_pipeline: RunPipeline) -> None:
     assert "could not look" in issue.body
     assert "anyio" not in issue.body
     run = run_schedule(run_pipeline, fake, CLEAN)
-    assert run.conclusion == "success"
+    assert run.conclusion == "success", explain(run)
     assert len(issue.comments) == 1
     assert len(fake.issues.all) == 1
     assert "nothing is left" in run.find_job("issue").summary
