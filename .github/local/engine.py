@@ -28,6 +28,11 @@ PASSED_ON = (
 )  # fmt: skip
 """What the steps see of the environment; the rest would make a run differ from GitHub's."""
 
+NO_GH = """#!/bin/sh
+echo "gh is not on this machine. Install it: https://cli.github.com, or apt-get install gh" >&2
+exit 127
+"""
+
 
 @dataclass
 class Step:
@@ -42,7 +47,11 @@ class Step:
 
 @dataclass
 class Job:
-    """One job, or one leg of a matrix; `not-run` if act never said how it ended."""
+    """One job, or one leg of a matrix; `not-run` if act never said how it ended.
+
+    A job that calls a workflow has in `calls` what act puts before the names of the called jobs.
+    Their ids start with its own: `test/lint`.
+    """
 
     id: str
     name: str
@@ -53,6 +62,7 @@ class Job:
     steps: list[Step] = field(default_factory=list)
     summary: str = ""
     annotations: list[dict[str, str]] = field(default_factory=list)
+    calls: str = ""
 
     @property
     def failed_steps(self) -> list[Step]:
@@ -142,10 +152,12 @@ def run(  # noqa: PLR0913
     base, head = origin.commit(git, event)
     payload = event.payload(base, head)
     result = Run(pipeline, str(event), artifacts=directory / "artifacts")
-    result.jobs = _expected_jobs(workflows.find_workflows(git.directory)[pipeline], job)
+    result.jobs = [*_expected_jobs(git.directory, pipeline, job)]
     with github or FakeGitHub() as api:
         api.see(payload)
+        api.releases.origin = git
         command = [*_command(git.directory, directory, pipeline, event, payload)]
+        _lead_gh(directory, api)
         command += ["--env", f"GITHUB_API_URL={api.url}", *(["--job", job] if job else [])]
         command += [f"--env={key}={text}" for key, text in (environment or {}).items()]
         command += [] if real_actions else _map_stand_ins(git.directory)
@@ -160,6 +172,7 @@ def run(  # noqa: PLR0913
             if on_update:
                 on_update(result)
         result.seconds = time.monotonic() - started
+        api.releases.save(directory / "releases")
     records = directory / "records.jsonl"
     result.records = [json.loads(line) for line in records.read_text().splitlines()]
     if result.seconds >= timeout:
@@ -167,9 +180,19 @@ def run(  # noqa: PLR0913
     return result
 
 
-def _expected_jobs(workflow: Path, only: str) -> list[Job]:
-    jobs = workflows.load(workflow)["jobs"]
-    return [Job(key, body.get("name", key)) for key, body in jobs.items() if only in {"", key}]
+def _expected_jobs(tree: Path, pipeline: str, only: str) -> Iterator[Job]:
+    """Yield the jobs of a workflow, those of a workflow that it calls behind the caller."""
+    workflow = workflows.load(workflows.find_workflows(tree)[pipeline])
+    for key, body in workflow["jobs"].items():
+        if only not in {"", key}:
+            continue
+        job = Job(key, body.get("name", key))
+        yield job
+        if body.get("uses", "").startswith("./"):
+            called = workflows.load(tree / body["uses"])
+            job.calls = f"{job.name}/{called.get('name', Path(body['uses']).name)}/"
+            for inner, its_body in called["jobs"].items():
+                yield Job(f"{key}/{inner}", f"{job.name} / {its_body.get('name', inner)}")
 
 
 def _command(
@@ -199,6 +222,14 @@ def _command(
         "PIPELINES_STAND_INS": STAND_INS,
     }.items():
         yield from ("--env", f"{key}={value}")
+
+
+def _lead_gh(directory: Path, api: FakeGitHub) -> None:
+    """Make `gh` talk to the fake; if it is not here, say what to install when it is called."""
+    api.lead_gh(directory / "home/.config/gh")
+    if not shutil.which("gh"):
+        (directory / "bin/gh").write_text(NO_GH)
+        (directory / "bin/gh").chmod(0o755)
 
 
 def _map_stand_ins(tree: Path) -> list[str]:
@@ -272,6 +303,7 @@ def _update(run: Run, line: dict[str, Any]) -> None:
         # act gives every leg of a matrix the result of the worst one.
         passed_itself = line["matrix"] and not job.failed and line["jobResult"] == "failure"
         job.conclusion = "success" if passed_itself else line["jobResult"]
+        _conclude_calls(run)
     if "stepID" in line and line.get("stage") != "Post":
         _update_step(job, _find_step(job, line), line)
 
@@ -294,16 +326,36 @@ def _update_step(job: Job, step: Step, line: dict[str, Any]) -> None:
 
 def _find_job(run: Run, line: dict[str, Any]) -> Job:
     """Return the job that a line is about; the legs of a matrix replace the job they come from."""
-    name = line["job"].split("/", 1)[-1].strip()
+    caller = next((it for it in run.jobs if it.calls and line["job"].startswith(it.calls)), None)
+    if caller:
+        job_id = f"{caller.id}/{line['jobID']}"
+        name = f"{caller.name} / {line['job'].removeprefix(caller.calls).strip()}"
+    else:
+        job_id, name = line["jobID"], line["job"].split("/", 1)[-1].strip()
     for job in run.jobs:
         if job.name == name:
             return job
-    first = next((job for job in run.jobs if job.id == line["jobID"]), None)
+    first = next((job for job in run.jobs if job.id == job_id), None)
     if first and first.started is None:
         first.name = name
         return first
-    run.jobs.append(Job(line["jobID"], name))
+    run.jobs.append(Job(job_id, name))
     return run.jobs[-1]
+
+
+def _conclude_calls(run: Run) -> None:
+    """Give each job that calls a workflow the conclusion that follows from the called jobs."""
+    for caller in (job for job in run.jobs if job.calls):
+        called = [job for job in run.jobs if job.id.startswith(f"{caller.id}/")]
+        conclusions = {job.conclusion for job in called}
+        if caller.conclusion == "skipped":
+            for job in called:
+                job.conclusion = "skipped"
+        elif "failure" in conclusions:
+            caller.conclusion = "failure"
+        elif conclusions <= {"success", "skipped"}:
+            caller.conclusion = "success"
+        caller.seconds = sum(job.seconds for job in called)
 
 
 def _find_step(job: Job, line: dict[str, Any]) -> Step:

@@ -11,6 +11,9 @@ EVENTS = {
 }
 """Each known event with its default detail: a branch or tag, or an activity type."""
 
+USUAL = ("push", "push:v9999.0.0", "pull_request", "schedule", "workflow_dispatch")
+"""What to start a pipeline with if nothing is asked for: the first that fits. No tag is higher."""
+
 PULL_REQUEST = 1
 
 

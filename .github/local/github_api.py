@@ -31,6 +31,8 @@ class FakeGitHub:
         issues: Its issues and labels.
         security: Its security features.
         faults: Requests to fail once each, as `METHOD PATTERN`, such as `POST .*/assets`.
+        fail_at: Number of the request, from 0, to fail.
+        lose_answer: Do what a failing request asks for, and fail then.
         requests: Requests that came, in order.
         unexpected: Requests that had no answer.
         socket: Path of the Unix socket.
@@ -43,6 +45,8 @@ class FakeGitHub:
         self.issues = Issues()
         self.security = Security()
         self.faults: list[str] = []
+        self.fail_at = -1
+        self.lose_answer = False
         self.requests: list[str] = []
         self.unexpected: list[str] = []
         self.resources: dict[str, Any] = {}
@@ -53,6 +57,11 @@ class FakeGitHub:
             path = f"/repos/{payload['repository']['full_name']}/pulls/{payload['number']}"
             self.resources[path] = payload["pull_request"] | self.pull_request
 
+    def lead_gh(self, config_directory: Path) -> None:
+        """Make `gh` talk to this server, for whoever has the folder as its configuration."""
+        config_directory.mkdir(parents=True)
+        (config_directory / "config.yml").write_text(f"http_unix_socket: {self.socket}\n")
+
     def answer(self, method: str, address: str, body: bytes, authorization: str) -> Answer:
         """Return the status and the content that answer a request."""
         url = urlsplit(address)
@@ -62,8 +71,9 @@ class FakeGitHub:
         request = Request(method, path, dict(parse_qsl(url.query)), body)
         if self.status != 200:  # noqa: PLR2004
             return self.status, {"message": "This is a test"}
-        if fault := next((it for it in self.faults if re.fullmatch(it, asked)), None):
-            self.faults.remove(fault)
+        if self._fails(asked):
+            if self.lose_answer:
+                self.releases.answer(request)
             return 502, {"message": "This is a test"}
         if not re.match("(Bearer|token) .", authorization):
             return 401, {"message": "Requires authentication"}
@@ -74,6 +84,13 @@ class FakeGitHub:
                 return answer
         self.unexpected.append(asked)
         return 404, {"message": "Not Found"}
+
+    def _fails(self, asked: str) -> bool:
+        for fault in self.faults:
+            if re.fullmatch(fault, asked):
+                self.faults.remove(fault)
+                return True
+        return len(self.requests) - 1 == self.fail_at
 
     def __enter__(self) -> Self:
         """Start to answer at `url` and at `socket`."""
@@ -99,7 +116,7 @@ class FakeGitHub:
 
         class Handler(BaseHTTPRequestHandler):
             def _answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = self._read()
                 authorization = self.headers.get("Authorization", "")
                 status, content = fake.answer(self.command, self.path, body, authorization)
                 is_file = isinstance(content, bytes)
@@ -111,6 +128,15 @@ class FakeGitHub:
                 self.end_headers()
                 if content is not None:
                     self.wfile.write(sent)
+
+            def _read(self) -> bytes:
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                return body
 
             do_DELETE = do_GET = do_PATCH = do_POST = do_PUT = _answer  # noqa: N815
 

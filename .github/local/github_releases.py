@@ -45,11 +45,17 @@ class Asset:
     id: int
     name: str
     content: bytes
+    has_digest: bool = True
 
     def describe(self) -> dict[str, Any]:
-        """Return it as GitHub does."""
+        """Return it as GitHub does; older servers leave the digest out."""
         digest = hashlib.sha256(self.content).hexdigest()
-        return {"id": self.id, "name": self.name, "state": "uploaded", "digest": f"sha256:{digest}"}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "state": "uploaded",
+            "digest": f"sha256:{digest}" if self.has_digest else None,
+        }
 
 
 @dataclass
@@ -95,6 +101,7 @@ class Releases:
     """The releases and tags of a repository, as strict as GitHub's own.
 
     Attributes:
+        digests: Whether the answers tell the digests of assets.
         immutable: Whether releases can no longer be changed once they are published.
         origin: The repository whose tags are meant.
         latest: Tag of the release that is marked as the latest.
@@ -103,6 +110,7 @@ class Releases:
     def __init__(self) -> None:
         self.all: list[Release] = []
         self.immutable = True
+        self.digests = True
         self.latest = ""
         self.origin: Git | None = None
         self._next_id = 1
@@ -217,7 +225,7 @@ class Releases:
             return 400, {"message": "Bad Content-Length or no name"}
         if name in {asset.name for asset in release.assets}:
             return _invalid("Validation Failed", "already_exists")
-        release.assets.append(Asset(self._take_id(), name, request.body))
+        release.assets.append(Asset(self._take_id(), name, request.body, self.digests))
         return 201, release.assets[-1].describe()
 
     def _download(self, _: Request, number: str) -> Answer:

@@ -82,29 +82,45 @@ def create(source: Path, directory: Path) -> Git:
 def commit(git: Git, event: Event) -> tuple[str, str]:
     """Commit the tree and set the refs as GitHub would for an event.
 
+    An event on `main`, and a new tag, happen as if the tree were merged; one on another branch
+    leaves `main` where it is. A tag that exists already is taken with its own commit and tree.
+
     Returns:
         The commit before the change and the commit with it. A clean tree on `main` takes its
         last commit as the change.
     """
     before = git.find("HEAD") or git("commit-tree", EMPTY_TREE, "-m", "chore: start")
     git("update-ref", "refs/heads/head", before)
+    _copy_branches(git)
+    main = git.find("refs/source/main")
+    if event.ref.startswith("refs/tags/") and (tagged := git.find(event.ref)):
+        git("update-ref", "refs/heads/main", main or before)
+        git("checkout", "--quiet", "--force", "--detach", tagged)
+        return git.find(f"{tagged}^") or tagged, tagged
     git("add", "--all")
     if git("status", "--porcelain"):
         git("commit", "--quiet", "--no-verify", "-m", "chore: the working tree")
     head = git.find("HEAD")
-    main = git.find("refs/source/main")
     if main and main != before:
         base = git("merge-base", main, head)
     elif head != before:
         base = before
     else:
         base = git.find("HEAD^") or git("commit-tree", EMPTY_TREE, "-m", "chore: start")
-    git("update-ref", "refs/heads/main", base if event.name == "pull_request" else head)
     if event.name == "pull_request":
+        git("update-ref", "refs/heads/main", base)
         merge = git("commit-tree", f"{head}^{{tree}}", "-p", base, "-p", head, "-m", "Merge")
         git("update-ref", event.ref, merge)
         git("checkout", "--quiet", "--detach", merge)
     else:
+        elsewhere = event.ref.startswith("refs/heads/") and event.ref != "refs/heads/main"
+        git("update-ref", "refs/heads/main", main if main and elsewhere else head)
         git("update-ref", event.ref, head)
         git("checkout", "--quiet", "--detach", head)
     return base, head
+
+
+def _copy_branches(git: Git) -> None:
+    branches = git("for-each-ref", "refs/source", "--format=%(refname:lstrip=2)").splitlines()
+    for name in (name for name in branches if name != "head"):
+        git("update-ref", f"refs/heads/{name}", f"refs/source/{name}")

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from engine import ROOT, Job, Run, make_directory, run
-from events import EVENTS, Event
+from events import EVENTS, USUAL, Event
 from fake_advisories import FakeAdvisories
 from rich.console import Console
 from rich.live import Live
@@ -101,7 +101,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     overrides = dict(text.split("=", 1) for text in options.set)
     try:
         wanted = [
-            Event.parse(text, overrides) for text in ([options.event] if options.event else EVENTS)
+            Event.parse(text, overrides) for text in ([options.event] if options.event else USUAL)
         ]
     except ValueError as error:
         parser.error(str(error))
@@ -114,7 +114,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         if event:
             options.plan.append((name, event))
         elif options.pipeline:
-            on = ", ".join(it for it in EVENTS if choose_events(pipelines[name], [Event.parse(it)]))
+            on = ", ".join(it for it in USUAL if choose_events(pipelines[name], [Event.parse(it)]))
             parser.error(f"{name} does not start on {options.event}; it starts on: {on}")
     if not options.plan:
         parser.error(f"no pipeline starts on {options.event}")
@@ -181,6 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             environment = stack.enter_context(FakeAdvisories()).environment
         live = stack.enter_context(Live(console=console, refresh_per_second=4))
         runs = execute(options.plan, options, live, environment)
+    console.line()
     if options.json:
         print(json.dumps([it.as_dict() for it in runs], indent=2))
     else:

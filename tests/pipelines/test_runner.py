@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 import run as cli
 from engine import ROOT, run
 from events import Event
+from github_api import FakeGitHub
 from harness import RunPipeline, write
-from origin import Git, create
+from origin import Git, commit, create
 
+WHICH = shutil.which
 CHECKOUT = "{uses: actions/checkout@v7.0.1}"
 
 
@@ -42,6 +45,96 @@ def test_legs_of_a_matrix_are_jobs(run_pipeline: RunPipeline) -> None:
 """
     it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
     assert sorted(job.conclusion for job in it.jobs) == ["failure", "success"]
+
+
+CALLED = """name: Called
+on: workflow_call
+jobs:
+  legs:
+    name: Leg
+    runs-on: ubuntu-24.04
+    strategy: {matrix: {code: [0, CODE]}}
+    steps: [{run: "exit ${{ matrix.code }}"}]
+  last: {name: Last, needs: legs, runs-on: ubuntu-24.04, steps: [{run: echo last}]}
+"""
+CALLER = """name: Caller
+on: push
+jobs:
+  last: {name: Same id, if: CONDITION, runs-on: ubuntu-24.04, steps: [{run: echo}]}
+  call: {name: Call / it, needs: last, uses: ./.github/workflows/called.yml}
+  end: {needs: call, if: always(), runs-on: ubuntu-24.04, steps: [{run: echo}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "condition", "expected"),
+    [
+        ("0", "true", ["success", "success", "success", "success", "success"]),
+        ("1", "true", ["success", "failure", "failure", "skipped", "not-run"]),
+        ("0", "false", ["skipped", "skipped", "skipped", "skipped", "success"]),
+    ],
+)
+def test_called_workflow_is_shown_and_gives_its_caller_a_conclusion(
+    run_pipeline: RunPipeline, code: str, condition: str, expected: list[str]
+) -> None:
+    def edit(tree: Path) -> None:
+        for name, text in {"called": CALLED, "trial": CALLER}.items():
+            file = tree / f".github/workflows/{name}.yml"
+            file.write_text(text.replace("CODE", code).replace("CONDITION", condition))
+
+    it = run_pipeline("trial", "push", edit=edit)
+    worst = {
+        job.id: job.conclusion for job in sorted(it.jobs, key=lambda it: it.conclusion == "failure")
+    }
+    assert [worst[job] for job in ("last", "call", "call/legs", "call/last", "end")] == expected
+    assert it.find_job("call/last").name == "Call / it / Last"
+    assert it.conclusion == ("failure" if code == "1" else "success")
+
+
+def test_missing_gh_is_named(run_pipeline: RunPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        shutil, "which", lambda name, **_: None if name == "gh" else WHICH(name, **_)
+    )
+    jobs = "  ask: {runs-on: ubuntu-24.04, steps: [{run: gh api nothing}]}\n"
+    it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
+    assert "gh is not on this machine. Install it" in "".join(it.find_job("ask").steps[0].log)
+
+
+@pytest.mark.skipif(not shutil.which("gh"), reason="gh is not installed")
+def test_gh_talks_to_the_fake(run_pipeline: RunPipeline) -> None:
+    jobs = """
+  ask:
+    runs-on: ubuntu-24.04
+    env: {GH_TOKEN: "${{ github.token }}"}
+    steps: [{run: "gh api repos/{owner}/{repo}/releases"}, {run: gh api user}]
+""".replace("{owner}/{repo}", "octo-org/widget")
+    github = FakeGitHub()
+    edit = write(".github/workflows/trial.yml", workflow(jobs))
+    it = run_pipeline("trial", "push", edit=edit, github=github)
+    assert [step.outcome for step in it.find_job("ask").steps] == ["success", "failure"]
+    assert github.unexpected == ["GET /user"]
+
+
+def test_event_on_another_branch_leaves_main_where_it_is(tmp_path: Path) -> None:
+    git = create(ROOT, tmp_path / "source")
+    git("add", "--all")
+    git("commit", "--quiet", "--allow-empty", "-m", "chore: start")
+    git("branch", "--force", "main")
+    git("tag", "v1.0.0")
+    git("checkout", "--quiet", "-b", "release/1.0")
+    git("commit", "--quiet", "--allow-empty", "-m", "fix: it")
+    start, fix = git.find("main"), git.find("HEAD")
+    expected = {
+        "push": (fix, fix),
+        "push:release/1.0": (start, fix),
+        "push:v1.0.0": (start, start),
+        "push:v1.0.1": (fix, fix),
+    }
+    for number, (event, refs) in enumerate(expected.items()):
+        copy = create(git.directory, tmp_path / str(number))
+        _, head = commit(copy, Event.parse(event))
+        assert (copy.find("refs/heads/main"), head) == refs, event
+        assert copy.find("refs/heads/release/1.0") == fix
 
 
 def test_skipped_job_is_no_failure(run_pipeline: RunPipeline) -> None:

@@ -34,3 +34,23 @@ def test_accepts_success_only(run_pipeline: RunPipeline) -> None:
     assert "| a | 🚫 cancelled |" in run.find_job("cancelled").summary
     assert [note["text"] for note in run.find_job("skipped").annotations] == ["b (skipped)"]
     assert [note["text"] for note in run.find_job("nothing").annotations] == ["no job to judge"]
+
+
+def test_skip_by_design(run_pipeline: RunPipeline) -> None:
+    jobs = ""
+    for name, skippable in {"named": "x b", "another": "x", "part": "bb"}.items():
+        jobs += f"""
+  {name}:
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@v7.0.1
+      - uses: ./.github/actions/verdict
+        with:
+          needs: '{json.dumps({job: {"result": it} for job, it in RESULTS["skipped"].items()})}'
+          skippable: {skippable}
+"""
+    run = run_pipeline(
+        "trial", "push", edit=write(".github/workflows/trial.yml", f"on: push\njobs:{jobs}")
+    )
+    conclusions = {job.id: job.conclusion for job in run.jobs}
+    assert conclusions == {"named": "success", "another": "failure", "part": "failure"}

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Build what a release consists of, and prove that anyone can build the same bytes.
+set -euo pipefail
+
+show_help() {
+  cat <<'HELP'
+usage: release_build.sh VERSION DIRECTORY
+
+Builds the wheel and the source distribution of the commit that is checked out
+into DIRECTORY, with a bill of materials (CycloneDX) of the locked production
+dependencies and the checksums of all of them. Fails if a second build from a
+clean copy, or a wheel built from the source distribution, has other bytes.
+HELP
+}
+
+fail() {
+  printf '::error title=Build::%s\n' "$1"
+  exit 1
+}
+
+# The backend comes from uv.lock, not newest from the index: a re-run makes the same bytes.
+build() {
+  python -m build --no-isolation "$@" >&2
+}
+
+check_same() {
+  cmp "$1" "$2" || fail "$3: $(basename "$1") has other bytes. Something in the build depends on time, place or order."
+}
+
+write_materials() {
+  uv export --quiet --locked --no-dev --format cyclonedx1.5 --preview-features sbom-export |
+    jq --arg version "$version" --arg commit "$(git rev-parse HEAD)" --argjson time "$SOURCE_DATE_EPOCH" '
+      .metadata.timestamp = ($time | todate)
+      | .metadata.component.version = $version
+      | .serialNumber = ($commit | "urn:uuid:\(.[0:8])-\(.[8:12])-5\(.[13:16])-8\(.[17:20])-\(.[20:32])")
+    '
+}
+
+main() {
+  local version output sdist wheel
+  case ${1:-} in --help) show_help && return ;; esac
+  (($# == 2)) || { show_help >&2 && return 2; }
+  version=$1 output=$2
+  mkdir -p "$output" && output=$(realpath "$output")
+  again=$(mktemp -d)
+  trap 'rm -rf "$again"' EXIT
+  SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+  export SOURCE_DATE_EPOCH
+
+  export SETUPTOOLS_SCM_PRETEND_VERSION=$version # a commit may carry two tags, or none yet
+  build --sdist --wheel --outdir "$output" .
+  sdist=$(basename "$output"/*.tar.gz) wheel=$(basename "$output"/*.whl)
+  [[ $sdist == *-"$version".tar.gz && $wheel == *-"$version"-* ]] ||
+    fail "The tag says $version, the packages say $wheel and $sdist."
+
+  mkdir "$again/tree" && git archive HEAD | tar -x -C "$again/tree"
+  build --sdist --outdir "$again" "$again/tree"
+  check_same "$output/$sdist" "$again/$sdist" "Building again from a clean copy"
+
+  unset SETUPTOOLS_SCM_PRETEND_VERSION
+  tar -x -C "$again" -f "$output/$sdist"
+  build --wheel --outdir "$again" "$again/${sdist%.tar.gz}"
+  check_same "$output/$wheel" "$again/$wheel" "Building from the source distribution"
+
+  write_materials >"$output/${sdist%.tar.gz}.cdx.json"
+  (cd "$output" && sha256sum -- *.whl *.tar.gz *.cdx.json | tee SHA256SUMS)
+}
+
+main "$@"
