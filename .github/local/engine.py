@@ -123,6 +123,7 @@ def run(  # noqa: PLR0913
     github: FakeGitHub | None = None,
     secrets: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
     real_actions: bool = False,
     timeout: float = 1800,
     on_update: Callable[[Run], None] | None = None,
@@ -139,6 +140,7 @@ def run(  # noqa: PLR0913
         github: Plays GitHub's API; a new one that knows the event if not given.
         secrets: Repository secrets.
         variables: Repository variables.
+        environment: What the steps see besides, such as where a stand-in for a service listens.
         real_actions: Let act fetch the actions instead of using the stand-ins.
         timeout: Seconds after which the run is cut off.
         on_update: Called with the run whenever something changed.
@@ -160,6 +162,7 @@ def run(  # noqa: PLR0913
         api.lead_gh(directory / "home/.config/gh")
         _explain_missing(directory)
         command += ["--env", f"GITHUB_API_URL={api.url}", *(["--job", job] if job else [])]
+        command += [f"--env={key}={text}" for key, text in (environment or {}).items()]
         command += [] if real_actions else _map_stand_ins(git.directory)
         for kind, values in (("secret", secrets or {}), ("var", variables or {})):
             file = directory / f"{kind}s"

@@ -16,7 +16,9 @@ from threading import Thread
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from github_issues import Issues
 from github_releases import Answer, Releases, Request
+from github_security import Security
 
 
 class FakeGitHub:
@@ -26,6 +28,8 @@ class FakeGitHub:
         status: Answer every request with this status instead, such as 403 or 500.
         pull_request: Values that replace those of the event's pull request.
         releases: The repository's releases and tags.
+        issues: Its issues and labels.
+        security: Its security features.
         faults: Requests to fail once each, as `METHOD PATTERN`, such as `POST .*/assets`.
         fail_at: Number of the request, from 0, to fail.
         lose_answer: Do what a failing request asks for, and fail then.
@@ -38,6 +42,8 @@ class FakeGitHub:
         self.status = status
         self.pull_request = pull_request or {}
         self.releases = Releases()
+        self.issues = Issues()
+        self.security = Security()
         self.faults: list[str] = []
         self.fail_at = -1
         self.lose_answer = False
@@ -73,8 +79,9 @@ class FakeGitHub:
             return 401, {"message": "Requires authentication"}
         if method == "GET" and url.path in self.resources:
             return 200, self.resources[url.path]
-        if answer := self.releases.answer(request):
-            return answer
+        for part in (self.releases, self.issues, self.security):
+            if answer := part.answer(request):
+                return answer
         self.unexpected.append(asked)
         return 404, {"message": "Not Found"}
 

@@ -4,11 +4,13 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from engine import ROOT, Job, Run, make_directory, run
 from events import EVENTS, USUAL, Event
+from fake_advisories import FakeAdvisories
 from rich.console import Console
 from rich.live import Live
 from rich.markdown import Markdown
@@ -80,6 +82,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="a value of the event's payload, such as 'pull_request.title=fix: a typo'",
     )
     parser.add_argument("--job", default="", help="this job and those that it needs only")
+    parser.add_argument(
+        "--stand-in-advisories",
+        action="store_true",
+        help="for machines that reach no advisory database: a stand-in that knows no vulnerability "
+        "answers the scan",
+    )
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--keep", action="store_true", help="keep what the run made, say where")
     parser.add_argument(
@@ -114,7 +122,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def execute(
-    plan: Sequence[tuple[str, Event]], options: argparse.Namespace, live: Live
+    plan: Sequence[tuple[str, Event]],
+    options: argparse.Namespace,
+    live: Live,
+    environment: Mapping[str, str],
 ) -> list[Run]:
     """Run each pipeline in turn, with the table of all of them live."""
     runs: list[Run] = []
@@ -132,6 +143,7 @@ def execute(
                 event,
                 directory,
                 job=options.job,
+                environment=environment,
                 real_actions=options.real_actions,
                 on_update=update,
             )
@@ -162,8 +174,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; return the exit code."""
     options = parse_arguments(arguments)
     console = Console(stderr=options.json)
-    with Live(console=console, refresh_per_second=4) as live:
-        runs = execute(options.plan, options, live)
+    with ExitStack() as stack:
+        environment: Mapping[str, str] = {}
+        if options.stand_in_advisories:
+            console.print("[yellow]A stand-in that knows 0 advisories answers the scan.[/]")
+            environment = stack.enter_context(FakeAdvisories()).environment
+        live = stack.enter_context(Live(console=console, refresh_per_second=4))
+        runs = execute(options.plan, options, live, environment)
     console.line()
     if options.json:
         print(json.dumps([it.as_dict() for it in runs], indent=2))

@@ -6,16 +6,17 @@ hostile text: it is quoted wherever it is shown, and never reaches a shell.
 """
 
 import argparse
-import json
-import os
 import re
 import sys
 import unicodedata
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from common.github_rest import GitHubError, ask
+from common.markdown import fence, is_visible, quote
+from common.workflow_commands import annotate, summarize
+
+TITLE = "Title of the pull request"
 TYPES = (
     "feat", "fix", "docs", "style", "refactor", "perf", "test", "build", "ci", "chore", "revert",
 )  # fmt: skip
@@ -42,7 +43,7 @@ def find_fault(title: str) -> str:
 
 def correct(title: str) -> str:
     """Return the nearest title that is right; an example if there is nothing to start from."""
-    words = "".join(char if _is_visible(char) else " " for char in title[:LONGEST])
+    words = "".join(char if is_visible(char) else " " for char in title[:LONGEST])
     parts = _split(" ".join(words.split()))
     word = parts["type"].lower()
     type_ = ALIASES.get(word, word)
@@ -57,52 +58,24 @@ def correct(title: str) -> str:
     return "feat: say what changes" if find_fault(corrected) else corrected
 
 
-def quote(title: str) -> str:
-    """Return a title as one line that shows every character and starts no workflow command."""
-    shown = "".join(char if _is_visible(char) else f"\\u{ord(char):04x}" for char in title)
-    shown = shown.replace("##[", "#\\u0023[")
-    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
-
-
-def fence(text: str) -> str:
-    """Return text as a Markdown code block that the text cannot close."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    marks = "`" * max(3, longest + 1)
-    return f"{marks}text\n{text}\n{marks}\n"
-
-
 def read_title(number: int) -> str:
     """Ask GitHub for the title of a pull request as it stands now.
 
     Raises:
-        OSError: GitHub did not answer, or refused to.
+        GitHubError: GitHub did not answer, or refused to.
         LookupError: The answer is not a pull request.
-        ValueError: The answer is not JSON.
     """
-    url = "{GITHUB_API_URL}/repos/{GITHUB_REPOSITORY}/pulls/".format_map(os.environ) + str(number)
-    if not url.startswith(("https://", "http://127.0.0.1:")):
-        raise ValueError(f"{url} is not an address of GitHub's API")
-    headers = {
-        "Accept": "application/vnd.github+json",
-        "Authorization": f"Bearer {os.environ.get('GITHUB_TOKEN', '')}",
-    }
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-        content = json.load(answer)
-    return str(content["title"])
+    return str(ask("GET", f"pulls/{number}")["title"])
 
 
 def report(title: str, fault: str, source: str) -> None:
     """Write the verdict to the log and to the job summary."""
     mark = "❌" if fault else "✅"
-    lines = [f"### {mark} Title of the pull request\n", fence(quote(title)), f"{source}\n"]
+    lines = [f"### {mark} {TITLE}\n", fence(quote(title)), f"{source}\n"]
     if fault:
         lines += [f"**{fault}** For example:\n", fence(quote(correct(title)))]
-        _command("error", f"{fault} Title: {quote(title)} Example: {quote(correct(title))}")
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
+        annotate("error", TITLE, f"{fault} Title: {quote(title)} Example: {quote(correct(title))}")
+    summarize("\n".join(lines))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,10 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1 if fault else 0
     try:
         title, origin = read_title(options.pull_request), "As it stands now, read from GitHub."
-    except (LookupError, OSError, ValueError) as error:
+    except (GitHubError, LookupError) as error:
         title = options.event_title
         origin = "As it stood when the event fired: GitHub could not be asked for the present one."
-        _command("warning", f"{origin} ({error})")
+        annotate("warning", TITLE, f"{origin} ({error})")
     fault = find_fault(title)
     report(title, fault, origin)
     print(fault or "The title is a Conventional Commit.")
@@ -136,7 +109,7 @@ def _find_faults(title: str) -> Iterator[str]:
     if not title.strip():
         yield "It is empty."
     for char in title:
-        if not _is_visible(char):
+        if not is_visible(char):
             name = unicodedata.name(char, "control character")
             yield f"It holds an invisible character: U+{ord(char):04X} {name}."
     if len(title) > LONGEST:
@@ -157,17 +130,6 @@ def _find_faults(title: str) -> Iterator[str]:
 def _split(title: str) -> dict[str, str]:
     match = HEADER.fullmatch(title)
     return {key: text or "" for key, text in match.groupdict().items()} if match else {}
-
-
-def _is_visible(char: str) -> bool:
-    """Say whether a character is neither a control nor a formatting character nor a line break."""
-    return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
-
-
-def _command(level: str, text: str) -> None:
-    """Print an annotation, escaped as the runner asks for."""
-    escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    print(f"::{level} title=Title of the pull request::{escaped}")
 
 
 if __name__ == "__main__":

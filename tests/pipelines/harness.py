@@ -57,3 +57,14 @@ def write(path: str, text: str) -> Edit:
         (tree / path).write_text(text)
 
     return edit
+
+
+def explain(run: Run) -> str:
+    """Return what failed in a run, for the message of an assertion."""
+    lines = [run.error]
+    for job in run.jobs:
+        for step in job.failed_steps:
+            parts = [it for it in job.steps if it.id[: len(step.id)] == step.id]
+            log = "".join(line for it in parts for line in it.log)
+            lines.append(f"{job.name} / {step.name}:\n{log[-2000:]}")
+    return "\n".join(lines)

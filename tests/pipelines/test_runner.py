@@ -306,3 +306,11 @@ def test_prints_json_and_keeps_what_it_made() -> None:
     assert it["conclusion"] == "success"
     assert [job["id"] for job in it["jobs"]] == ["validate"]
     assert Path(it["artifacts"]).is_dir()
+
+
+def test_advisories_of_a_stand_in_are_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["dependency-review", "--job", "vulnerabilities", "--stand-in-advisories"]
+    assert cli.main([*arguments, "--event", "workflow_dispatch"]) == 0
+    shown = capsys.readouterr().out
+    assert "A stand-in that knows 0 advisories answers the scan." in shown
+    assert "Copies answered, not the databases themselves" in " ".join(shown.split())

@@ -7,6 +7,8 @@ from pathlib import Path
 import pr_title
 import pytest
 import yaml
+from common.github_rest import GitHubError
+from common.markdown import fence, quote
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,8 +97,8 @@ def test_titles_of_dependabot_are_right() -> None:
 @given(st.text())
 def test_every_title_is_judged_quoted_and_corrected(title: str) -> None:
     fault = pr_title.find_fault(title)
-    quoted = pr_title.quote(title)
-    block = pr_title.fence(quoted).splitlines()
+    quoted = quote(title)
+    block = fence(quoted).splitlines()
     assert not pr_title.find_fault(pr_title.correct(title))
     assert all(unicodedata.category(char) not in {"Cc", "Cf", "Zl", "Zp"} for char in quoted)
     assert "##[" not in quoted
@@ -140,5 +142,5 @@ def test_commit_message_is_refused_with_an_example(tmp_path: Path) -> None:
 def test_address_of_the_api_must_be_github(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_API_URL", "file:///etc")
     monkeypatch.setenv("GITHUB_REPOSITORY", "a/b")
-    with pytest.raises(ValueError, match="not an address"):
+    with pytest.raises(GitHubError, match="not an address"):
         pr_title.read_title(1)

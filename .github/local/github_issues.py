@@ -1,0 +1,149 @@
+"""The part of the fake GitHub that knows issues, their comments, and labels."""
+
+import re
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from github_releases import Answer, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_BODY = 65_536
+FIELDS = {"body", "labels", "state", "state_reason", "title"}
+COLOR = re.compile(r"[0-9a-f]{6}")
+
+
+@dataclass
+class Issue:
+    """An issue with its comments."""
+
+    number: int
+    title: str
+    body: str
+    labels: list[str]
+    state: str = "open"
+    comments: list[str] = field(default_factory=list)
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as GitHub does."""
+        return {
+            "body": self.body,
+            "html_url": f"https://github.com/issues/{self.number}",
+            "labels": [{"name": name} for name in self.labels],
+            "number": self.number,
+            "state": self.state,
+            "title": self.title,
+        }
+
+
+class Issues:
+    """The issues and labels of a repository, as strict as GitHub's own.
+
+    Attributes:
+        allowed: Whether the token may write.
+        all: The issues, oldest first.
+        labels: Names of the labels that exist.
+    """
+
+    def __init__(self) -> None:
+        self.allowed = True
+        self.all: list[Issue] = []
+        self.labels: set[str] = {"bug", "documentation", "enhancement"}
+        self._lock = Lock()
+        self._routes: list[tuple[str, str, Callable[..., Answer]]] = [
+            ("GET", r"/labels/([^/]+)", self._get_label),
+            ("POST", r"/labels", self._create_label),
+            ("GET", r"/issues", self._list),
+            ("POST", r"/issues", self._create),
+            ("PATCH", r"/issues/(\d+)", self._change),
+            ("POST", r"/issues/(\d+)/comments", self._comment),
+        ]
+
+    def answer(self, request: Request) -> Answer | None:
+        """Answer a request; None if it is about something else."""
+        for method, pattern, handle in self._routes:
+            match = re.fullmatch(pattern, request.path)
+            if match and method == request.method:
+                if method != "GET" and not self.allowed:
+                    return 403, {"message": "Resource not accessible by integration"}
+                with self._lock:
+                    return handle(request, *match.groups())
+        return None
+
+    @property
+    def open(self) -> list[Issue]:
+        """The open issues."""
+        return [issue for issue in self.all if issue.state == "open"]
+
+    def _get_label(self, _: Request, name: str) -> Answer:
+        return (200, {"name": name}) if name in self.labels else _not_found()
+
+    def _create_label(self, request: Request) -> Answer:
+        label = request.fields
+        if label["name"] in self.labels:
+            return _invalid("already_exists")
+        if not COLOR.fullmatch(label["color"]) or len(label["description"]) > 100:  # noqa: PLR2004
+            return _invalid("custom")
+        self.labels.add(label["name"])
+        return 201, label
+
+    def _list(self, request: Request) -> Answer:
+        wanted = set(filter(None, request.query.get("labels", "").split(",")))
+        size, page = (
+            int(request.query.get(key, default))
+            for key, default in (("per_page", "30"), ("page", "1"))
+        )
+        state = request.query.get("state", "open")
+        found = [
+            issue.describe()
+            for issue in reversed(self.all)
+            if state in {"all", issue.state} and wanted <= set(issue.labels)
+        ]
+        return 200, found[(page - 1) * size : page * size]
+
+    def _create(self, request: Request) -> Answer:
+        sent = request.fields
+        if refusal := self._check(sent):
+            return refusal
+        issue = Issue(len(self.all) + 1, sent["title"], sent["body"], sent["labels"])
+        self.all.append(issue)
+        return 201, issue.describe()
+
+    def _change(self, request: Request, number: str) -> Answer:
+        issue = self._find(number)
+        if not issue:
+            return _not_found()
+        if refusal := self._check(request.fields):
+            return refusal
+        for key in request.fields.keys() & {"body", "state", "title", "labels"}:
+            setattr(issue, key, request.fields[key])
+        return 200, issue.describe()
+
+    def _comment(self, request: Request, number: str) -> Answer:
+        issue = self._find(number)
+        if not issue:
+            return _not_found()
+        issue.comments.append(request.fields["body"])
+        return 201, {"id": len(issue.comments), "body": request.fields["body"]}
+
+    def _check(self, sent: dict[str, Any]) -> Answer | None:
+        if sent.keys() - FIELDS or len(sent.get("body", "")) > LONGEST_BODY:
+            return _invalid("custom")
+        if sent.get("state_reason", "completed") not in {"completed", "duplicate", "not_planned"}:
+            return _invalid("invalid")
+        if set(sent.get("labels", [])) - self.labels:
+            return _invalid("label does not exist")  # stricter than GitHub, which makes a grey one
+        return None
+
+    def _find(self, number: str) -> Issue | None:
+        return next((issue for issue in self.all if issue.number == int(number)), None)
+
+
+def _not_found() -> Answer:
+    return 404, {"message": "Not Found"}
+
+
+def _invalid(code: str) -> Answer:
+    return 422, {"message": "Validation Failed", "errors": [{"code": code}]}

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Find out what the repository and the token of this run can do, and say what is off.
+
+It asks GitHub with a token that may only read. What it may not look at counts as off. Each answer
+is an output of the step, `true` or `false`; what is off is told as a notice and in the summary.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from common.github_rest import GitHubError, ask
+from common.markdown import plain
+from common.workflow_commands import annotate, set_outputs, summarize
+
+READ_ONLY = (
+    "This run's token may only read, as always for forks and Dependabot",
+    "the job summary has the same content",
+    "nothing has to be done",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whether something is on; if not: what is off, why that matters, how to switch it on."""
+
+    on: bool
+    what: str = ""
+    why: str = ""
+    how: str = ""
+
+
+def find_comment() -> Answer:
+    """Say whether this run may comment on its pull request."""
+    return Answer(False, *READ_ONLY) if _is_read_only() else Answer(True)
+
+
+def find_dependency_review() -> Answer:
+    """Say whether GitHub can compare the dependencies of two commits."""
+    base, head = os.environ.get("BASE_SHA", ""), os.environ.get("HEAD_SHA", "")
+    try:
+        ask("GET", f"dependency-graph/compare/{base}...{head}")
+    except GitHubError as error:
+        return Answer(
+            False,
+            f"GitHub's dependency review is off ({error.reason})",
+            "nothing but the lock file's own comparison and the scans looks at new dependencies",
+            "Settings → Advanced Security → Dependency graph → Enable. A private repository also "
+            "needs GitHub Code Security",
+        )
+    return Answer(True)
+
+
+def find_code_scanning() -> Answer:
+    """Say whether GitHub takes the results of this run's analysis."""
+    if _is_read_only():
+        return Answer(False, *READ_ONLY)
+    try:
+        state = ask("GET", "code-scanning/default-setup")["state"]
+        if state == "configured":
+            return _DEFAULT_SETUP
+    except (GitHubError, LookupError, TypeError):
+        pass  # the usual token may not see that; the analyses tell it too
+    try:
+        analyses = ask("GET", "code-scanning/analyses?tool_name=CodeQL&per_page=1")
+    except GitHubError as error:
+        if error.status == 404:  # noqa: PLR2004
+            return Answer(True)  # on, and nothing was analysed yet
+        return Answer(
+            False,
+            f"Code scanning is off ({error.reason})",
+            "findings are in the job summary and in an artifact, not under Security, and nobody "
+            "can dismiss them there",
+            "in a private repository it needs GitHub Code Security: Settings → Advanced Security "
+            "→ Code Security → Enable",
+        )
+    if analyses and str(analyses[0].get("analysis_key", "")).startswith("dynamic/"):
+        return _DEFAULT_SETUP
+    return Answer(True)
+
+
+_DEFAULT_SETUP = Answer(
+    False,
+    "GitHub's default setup analyses this repository, so it refuses the results of this workflow",
+    "findings are in the job summary and in an artifact, and inline suppressions do not count "
+    "under Security",
+    "Settings → Advanced Security → CodeQL analysis → Switch to advanced, or keep the default "
+    "setup and delete this workflow",
+)
+QUESTIONS: dict[str, Callable[[], Answer]] = {
+    "code-scanning": find_code_scanning,
+    "comment": find_comment,
+    "dependency-review": find_dependency_review,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Ask; return 0 whatever the answers are."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("capability", nargs="+", choices=QUESTIONS)
+    options = parser.parse_args(arguments)
+    answers = {name: QUESTIONS[name]() for name in options.capability}
+    set_outputs({name: str(it.on).lower() for name, it in answers.items()})
+    off = {f"{it.what} — {it.why} — {it.how}.": None for it in answers.values() if not it.on}
+    for text in off:
+        annotate("notice", "Not available here", text)
+    if off:
+        summarize("### 💡 Not available here\n\n" + "".join(f"- {plain(it, 900)}\n" for it in off))
+    return 0
+
+
+def _is_read_only() -> bool:
+    return os.environ.get("READ_ONLY") == "true"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

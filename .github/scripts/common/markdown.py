@@ -1,0 +1,46 @@
+"""Markdown that shows text which others wrote, and lets none of it act."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+LONGEST = 256
+
+
+def quote(text: str, longest: int = LONGEST) -> str:
+    """Return text as one line that shows every character and starts no workflow command."""
+    shown = "".join(char if is_visible(char) else f"\\u{ord(char):04x}" for char in text)
+    shown = shown.replace("##[", "#\\u0023[")
+    return shown if len(shown) <= longest else f"{shown[:longest]}…"
+
+
+def fence(text: str) -> str:
+    """Return text as a Markdown code block that the text cannot close."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    marks = "`" * max(3, longest + 1)
+    return f"{marks}text\n{text}\n{marks}\n"
+
+
+def plain(text: str, longest: int = LONGEST) -> str:
+    """Return text as one line without any markup, link or mention in effect."""
+    line = quote(" ".join(text.split()), longest)
+    line = re.sub(r"([\\`*_{}\[\]<>|~&$!#])", r"\\\1", line)
+    return re.sub(r"(@|(?i:https?|www|gh)(?=[:.-]))", "\\1\u2060", line)
+
+
+def link(text: str, address: str) -> str:
+    """Return a link, or the text alone if the address is not one of the web."""
+    if re.fullmatch(r"https?://[^\s<>()|\\`\"]+", address):
+        return f"[{plain(text)}]({address})"
+    return plain(text)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; the cells are Markdown, so that text of others must come through `plain`."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def is_visible(char: str) -> bool:
+    """Say whether a character is neither a control nor a formatting character nor a line break."""
+    return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}

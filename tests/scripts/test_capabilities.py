@@ -1,0 +1,82 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import capabilities
+import pytest
+from github_api import FakeGitHub
+from github_security import Security
+
+Ask = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Return a function that asks a fake GitHub everything and returns the outputs."""
+
+    def execute(
+        security: Security | None = None, *, status: int = 200, read_only: bool = False
+    ) -> dict[str, str]:
+        for name in ("output", "summary"):
+            (tmp_path / name).write_text("")
+        monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+        monkeypatch.setenv("GITHUB_REPOSITORY", "octo-org/widget")
+        monkeypatch.setenv("GITHUB_TOKEN", "token")
+        monkeypatch.setenv("BASE_SHA", "a" * 40)
+        monkeypatch.setenv("HEAD_SHA", "b" * 40)
+        monkeypatch.setenv("READ_ONLY", str(read_only).lower())
+        with FakeGitHub(status=status) as fake:
+            fake.security = security or Security()
+            monkeypatch.setenv("GITHUB_API_URL", fake.url)
+            assert capabilities.main(list(capabilities.QUESTIONS)) == 0
+        lines = (tmp_path / "output").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    return execute
+
+
+def read_summary(tmp_path: Path) -> str:
+    return (tmp_path / "summary").read_text()
+
+
+def test_everything_is_on(ask: Ask, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answers = ask(Security(dependency_graph=True, code_scanning=True))
+    assert answers == dict.fromkeys(capabilities.QUESTIONS, "true")
+    assert not read_summary(tmp_path)
+    assert "::notice" not in capsys.readouterr().out
+
+
+def test_new_repository_is_told_what_is_off_and_how_to_switch_it_on(
+    ask: Ask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = ask()
+    assert answers == {"code-scanning": "false", "comment": "true", "dependency-review": "false"}
+    assert capsys.readouterr().out.count("::notice title=Not available here::") == 2
+    assert "Dependency graph → Enable" in read_summary(tmp_path)
+    assert "Code Security → Enable" in read_summary(tmp_path)
+
+
+def test_fork_and_dependabot_may_only_read(ask: Ask, tmp_path: Path) -> None:
+    answers = ask(Security(dependency_graph=True, code_scanning=True), read_only=True)
+    assert answers == {"code-scanning": "false", "comment": "false", "dependency-review": "true"}
+    assert read_summary(tmp_path).count("may only read") == 1
+
+
+@pytest.mark.parametrize("reads_setup", [True, False])
+def test_default_setup_is_in_the_way(ask: Ask, tmp_path: Path, *, reads_setup: bool) -> None:
+    answers = ask(Security(code_scanning=True, default_setup=True, reads_setup=reads_setup))
+    assert answers["code-scanning"] == "false"
+    assert "Switch to advanced" in read_summary(tmp_path)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500])
+def test_refusal_to_look_is_no_failure(ask: Ask, status: int) -> None:
+    answers = ask(status=status)
+    assert answers["dependency-review"] == "false"
+
+
+def test_action_passes_on_every_answer() -> None:
+    root = Path(__file__).parents[2]
+    text = (root / ".github/actions/capabilities/action.yml").read_text()
+    for name in capabilities.QUESTIONS:
+        assert f"value: ${{{{ steps.ask.outputs.{name} }}}}" in text
