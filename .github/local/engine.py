@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,8 +31,11 @@ PASSED_ON = (
 
 EXPECTED = ("gh", "jq")
 """Programs that GitHub's runners have and another machine may lack."""
+EARLY = re.compile(r'time="[^"]*" level=(debug|info|warning) ')
+"""What act may log before it has turned to JSON."""
 MISSING = """#!/bin/sh
 echo "{name} is not on this machine. Install the package '{name}' and run this again." >&2
+sleep 0.5 # the last words of a step can be lost
 exit 127
 """
 
@@ -283,7 +287,7 @@ def _lines(
             for line in process.stdout or ():
                 if line.startswith("{"):
                     yield json.loads(line)
-                else:
+                elif not EARLY.match(line):
                     yield {"level": "error", "msg": line}
         finally:
             timer.cancel()

@@ -97,7 +97,8 @@ def test_missing_gh_is_named(run_pipeline: RunPipeline, monkeypatch: pytest.Monk
     )
     jobs = "  ask: {runs-on: ubuntu-24.04, steps: [{run: gh api nothing}]}\n"
     it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
-    assert "gh is not on this machine. Install the package" in "".join(it.find_job("ask").steps[0].log)
+    log = "".join(it.find_job("ask").steps[0].log)
+    assert "gh is not on this machine. Install the package" in log
 
 
 @pytest.mark.skipif(not shutil.which("gh"), reason="gh is not installed")
