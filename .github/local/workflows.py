@@ -55,14 +55,14 @@ def starts_on(workflow: dict[str, Any], event: str, payload: dict[str, Any]) -> 
     https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#on.
 
     Raises:
-        NotImplementedError: The workflow filters by path.
+        ValueError: The workflow filters by path.
     """
     on = triggers(workflow)
     if event not in on:
         return False
     filters = on[event]
     if filters.keys() & {"paths", "paths-ignore"}:
-        raise NotImplementedError("a path filter: a required check would wait for ever")
+        raise ValueError("a path filter: a required check would wait for ever")
     if event == "push":
         kind, name = payload["ref"].removeprefix("refs/").split("/", 1)
         wanted, other = ("branches", "tags") if kind == "heads" else ("tags", "branches")
