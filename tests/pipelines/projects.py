@@ -121,6 +121,8 @@ class Project:
             **self.settings | options,
         )
         assert not self.github.unexpected
+        if origin := self.github.releases.origin:
+            self.git("fetch", "--quiet", str(origin.directory), "refs/tags/*:refs/tags/*")
         return run
 
     def notes(self, tag: str) -> str:
