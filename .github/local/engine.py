@@ -33,6 +33,8 @@ EXPECTED = ("gh", "jq")
 """Programs that GitHub's runners have and another machine may lack."""
 EARLY = re.compile(r'time="[^"]*" level=(debug|info|warning) ')
 """What act may log before it has turned to JSON."""
+FAILURE = {"shell": "bash", "run": "echo '::error::made to fail'; exit 1"}
+"""What takes the place of a step that is to fail."""
 MISSING = """#!/bin/sh
 echo "{name} is not on this machine. Install the package '{name}' and run this again." >&2
 sleep 0.5 # the last words of a step can be lost
@@ -124,6 +126,7 @@ def run(  # noqa: PLR0913
     source: Path = ROOT,
     edit: Callable[[Path], None] | None = None,
     job: str = "",
+    fail: str = "",
     github: FakeGitHub | None = None,
     secrets: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
@@ -141,6 +144,7 @@ def run(  # noqa: PLR0913
         source: The tree to copy.
         edit: Changes the copy before it is committed.
         job: Run this job and those it needs only.
+        fail: Let this step fail instead of running it: `JOB/STEP`, by the step's name.
         github: Plays GitHub's API; a new one that knows the event if not given.
         secrets: Repository secrets.
         variables: Repository variables.
@@ -150,12 +154,15 @@ def run(  # noqa: PLR0913
         on_update: Called with the run whenever something changed.
 
     Raises:
-        LookupError: A used action has no stand-in.
+        LookupError: A used action has no stand-in, or there is no step `fail`.
     """
     git = origin.create(source, directory / "origin")
     if edit:
         edit(git.directory)
     base, head = origin.commit(git, event)
+    if fail:
+        path = workflows.find_workflows(git.directory)[pipeline]
+        workflows.replace_step(git.directory, path, fail, FAILURE)
     payload = event.payload(base, head)
     result = Run(pipeline, str(event), artifacts=directory / "artifacts")
     result.jobs = [*_expected_jobs(git.directory, pipeline, job)]

@@ -83,6 +83,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--job", default="", help="this job and those that it needs only")
     parser.add_argument(
+        "--fail",
+        default="",
+        metavar="JOB/STEP",
+        help="let this step fail instead of running it, to see what the pipeline does then",
+    )
+    parser.add_argument(
         "--stand-in-advisories",
         action="store_true",
         help="for machines that reach no advisory database: a stand-in that knows no vulnerability "
@@ -118,6 +124,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"{name} does not start on {options.event}; it starts on: {on}")
     if not options.plan:
         parser.error(f"no pipeline starts on {options.event}")
+    if options.fail and len(options.plan) > 1:
+        parser.error("--fail takes one pipeline")
     return options
 
 
@@ -143,6 +151,7 @@ def execute(
                 event,
                 directory,
                 job=options.job,
+                fail=options.fail,
                 environment=environment,
                 real_actions=options.real_actions,
                 on_update=update,
@@ -180,7 +189,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print("[yellow]A stand-in that knows 0 advisories answers the scan.[/]")
             environment = stack.enter_context(FakeAdvisories()).environment
         live = stack.enter_context(Live(console=console, refresh_per_second=4))
-        runs = execute(options.plan, options, live, environment)
+        try:
+            runs = execute(options.plan, options, live, environment)
+        except LookupError as error:
+            live.stop()
+            console.print(Text(str(error), style="red"))
+            return 2
     console.line()
     if options.json:
         print(json.dumps([it.as_dict() for it in runs], indent=2))

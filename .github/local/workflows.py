@@ -12,6 +12,13 @@ USES = re.compile(
 )
 """A use of an action from outside, with the version that the comment behind it names."""
 
+
+class PlainDumper(yaml.SafeDumper):
+    """Write every scalar as it was read: what was a number becomes one again."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012
+
+
 DEFAULT_TYPES = {"pull_request": ["opened", "synchronize", "reopened"]}
 
 
@@ -36,6 +43,36 @@ def find_uses(root: Path) -> Iterator[tuple[Path, re.Match[str]]]:
     for path in (*find_workflows(root).values(), *find_actions(root)):
         for match in USES.finditer(path.read_text()):
             yield path, match
+
+
+def replace_step(root: Path, path: Path, where: str, what: dict[str, str]) -> None:
+    """Let a step of a workflow file do something else; its name, id and condition stay.
+
+    Args:
+        root: The tree that has the workflow.
+        path: The workflow's file.
+        where: `JOB/STEP`, the job's id and the step's name; `JOB/INNER-JOB/STEP` where the job
+            calls a workflow.
+        what: The keys of the step that does it.
+
+    Raises:
+        LookupError: There is no such step.
+    """
+    workflow = load(path)
+    job, _, name = where.partition("/")
+    body = workflow["jobs"].get(job, {})
+    if "uses" in body:
+        return replace_step(root, root / body["uses"], name, what)
+    steps = body.get("steps", [])
+    names = [step.get("name") for step in steps]
+    if name not in names:
+        named = ", ".join(f"{job}/{it}" for it in names) or ", ".join(workflow["jobs"])
+        raise LookupError(f"{path.stem} has no step {where}; it has: {named}")
+    step = steps[names.index(name)]
+    kept = {key: step[key] for key in ("name", "id", "if") if key in step}
+    steps[names.index(name)] = kept | what
+    path.write_text(yaml.dump(workflow, Dumper=PlainDumper, sort_keys=False))
+    return None
 
 
 def triggers(workflow: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -15,8 +15,8 @@ jobs:
     runs-on: ubuntu-24.04
     steps:
       - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
-      - run: >-
-          ! git log -1 --format=%s | grep "breaks the tests"
+      - name: Check
+        run: echo checked
 """
 """A quick workflow to call in the place of CI."""
 

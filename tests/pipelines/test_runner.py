@@ -315,3 +315,13 @@ def test_advisories_of_a_stand_in_are_said_to_be(capsys: pytest.CaptureFixture[s
     shown = capsys.readouterr().out
     assert "A stand-in that knows 0 advisories answers the scan." in shown
     assert "Copies answered, not the databases themselves" in " ".join(shown.split())
+
+
+def test_step_that_is_made_to_fail(run_pipeline: RunPipeline) -> None:
+    it = run_pipeline("pr", "pull_request", job="security", fail="security/Ruff security rules")
+    job = it.find_job("security")
+    assert [step.name for step in job.failed_steps] == ["Ruff security rules"]
+    assert "made to fail" in [note["text"] for note in job.annotations]
+    assert job.find_step("Annotate the findings").outcome == "success", "conditions stay"
+    with pytest.raises(LookupError, match="pr has no step security/Bandit; it has: security/"):
+        run_pipeline("pr", "pull_request", fail="security/Bandit")
