@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from containers import ContainersError, find_engine_version
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from python_web_template.migrate import migrate
@@ -21,6 +22,7 @@ from python_web_template.settings import parse_database_url
 
 ROOT = Path(__file__).parents[1]
 NO_POSTGRES = "PostgreSQL was not tested"
+NO_DOCKER = "Containers were not tested"
 START_SECONDS = 60
 
 
@@ -32,13 +34,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for report in terminalreporter.stats.get("skipped", []):
-        if NO_POSTGRES in str(report.longrepr):
-            terminalreporter.write_line(
-                f"{NO_POSTGRES}: install the package 'postgresql' or set TEST_DATABASE_URL",
-                yellow=True,
-            )
-            return
+    reasons = "".join(str(it.longrepr) for it in terminalreporter.stats.get("skipped", []))
+    for what, fix in (
+        (NO_POSTGRES, "install the package 'postgresql' or set TEST_DATABASE_URL"),
+        (NO_DOCKER, "install and start Docker with buildx and compose"),
+    ):
+        if what in reasons:
+            terminalreporter.write_line(f"{what}: {fix}", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A Docker Engine is here; otherwise the tests that need it are left out, aloud."""
+    if os.environ.get("ACT") == "true":
+        pytest.skip(f"{NO_DOCKER}: left out inside a pipeline on this machine")
+    try:
+        find_engine_version()
+    except ContainersError as error:
+        reason = f"{NO_DOCKER}: {error}"
+        if os.environ.get("REQUIRE_DOCKER") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -23,9 +24,12 @@ from github_api import FakeGitHub
 ROOT = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).parent / "stand-ins"
 RUNNERS = ("ubuntu-24.04", "ubuntu-24.04-arm")
+FOREIGN_RUNNERS = {"ubuntu-24.04-arm"} if platform.machine() == "x86_64" else set[str]()
+"""Whose legs of a matrix cannot be run here: an arm machine emulates amd64, not the other way."""
+
 PASSED_ON = (
-    "HTTPS_PROXY", "HTTP_PROXY", "LANG", "NO_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR",
-    "SSL_CERT_FILE", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_OFFLINE",
+    "DOCKER_HOST", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "NO_PROXY", "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR", "SSL_CERT_FILE", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_OFFLINE",
 )  # fmt: skip
 """What the steps see of the environment; the rest would make a run differ from GitHub's."""
 
@@ -160,12 +164,15 @@ def run(  # noqa: PLR0913
     if edit:
         edit(git.directory)
     base, head = origin.commit(git, event)
+    file = workflows.find_workflows(git.directory)[pipeline]
     if fail:
-        path = workflows.find_workflows(git.directory)[pipeline]
-        workflows.replace_step(git.directory, path, fail, FAILURE)
+        workflows.replace_step(git.directory, file, fail, FAILURE)
     payload = event.payload(base, head)
     result = Run(pipeline, str(event), artifacts=directory / "artifacts")
+    left_out = workflows.leave_out_legs(file, FOREIGN_RUNNERS)
     result.jobs = [*_expected_jobs(git.directory, pipeline, job)]
+    for job_id, name in left_out:
+        result.jobs.append(Job(job_id, f"{name} (not on this machine)", "skipped"))
     with github or FakeGitHub() as api:
         api.see(payload)
         api.releases.origin = git
@@ -226,6 +233,10 @@ def _command(
     yield from ("--env-file", os.devnull, "--input-file", os.devnull)
     yield from ("--secret", "GITHUB_TOKEN=local", "--actor", payload["sender"]["login"])
     yield from (f"--platform={runner}=-self-hosted" for runner in RUNNERS)
+    plugins = Path.home() / ".docker/cli-plugins"
+    if plugins.is_dir():
+        (directory / "home/.docker").mkdir()
+        (directory / "home/.docker/cli-plugins").symlink_to(plugins)
     for key, value in {
         "GITHUB_REPOSITORY": payload["repository"]["full_name"],
         "GITHUB_REPOSITORY_OWNER": payload["repository"]["owner"]["login"],

@@ -1,7 +1,8 @@
 """A local stand-in for the advisory databases that the vulnerability scan asks.
 
-It speaks as much of Safety's and of OSV's protocols as `safety` and `uv audit` need, and knows the
-advisories that it is given. Whoever uses it has to say so: the scan does, in its report.
+It speaks as much of Safety's and of OSV's protocols as `safety` and `uv audit` need, has a database
+for Trivy, and knows the advisories that it is given. Whoever uses it has to say so: the scan does,
+in its report.
 """
 
 import json
@@ -12,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any, Self
+
+from fake_trivy import write_database
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class FakeAdvisories:
     Attributes:
         delay: Seconds that every answer takes.
         nonsense: Answer with a web page instead.
-        down: Programs, `safety` or `uv`, that find nobody.
+        down: Programs, `safety`, `trivy` or `uv`, that find nobody.
         requests: Requests that came, as (path, key).
     """
 
@@ -75,7 +78,7 @@ class FakeAdvisories:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads `vulnerability_scan.py` here."""
+        """What leads `vulnerability_scan.py` and Trivy here."""
         safety = "http://127.0.0.1:1" if "safety" in self.down else self.url
         uv = "http://127.0.0.1:1" if "uv" in self.down else self.url
         return {
@@ -84,6 +87,9 @@ class FakeAdvisories:
             "SAFETY_DATA_API_BASE_URL": f"{safety}/data/",
             "SAFETY_DB_DIR": str(self._directory),
             "SAFETY_PLATFORM_API_BASE_URL": f"{safety}/platform",
+            "TRIVY_CACHE_DIR": str(self._directory / "trivy"),
+            "TRIVY_DB_REPOSITORY": "127.0.0.1:1/nobody",
+            "TRIVY_SKIP_DB_UPDATE": str("trivy" not in self.down).lower(),
         }
 
     def answer(self, path: str, content: dict[str, Any]) -> object:
@@ -109,6 +115,9 @@ class FakeAdvisories:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._temporary = tempfile.TemporaryDirectory(prefix="advisories-")
         self._directory = Path(self._temporary.name)
+        if "trivy" not in self.down:
+            planted = [(it.package, it.id, it.fixed) for it in self.advisories]
+            write_database(self._directory / "trivy", planted)
         for name, database in self._databases().items():
             (self._directory / name).write_text(json.dumps(database))
         Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()

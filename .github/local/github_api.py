@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 from github_issues import Issues
 from github_releases import Answer, Releases, Request
 from github_security import Security
+from github_settings import Settings
 
 
 class FakeGitHub:
@@ -30,6 +31,7 @@ class FakeGitHub:
         releases: The repository's releases and tags.
         issues: Its issues and labels.
         security: Its security features.
+        settings: Its other settings: environments, rules, variables, secrets.
         faults: Requests to fail once each, as `METHOD PATTERN`, such as `POST .*/assets`.
         fail_at: Number of the request, from 0, to fail.
         lose_answer: Do what a failing request asks for, and fail then.
@@ -44,6 +46,7 @@ class FakeGitHub:
         self.releases = Releases()
         self.issues = Issues()
         self.security = Security()
+        self.settings = Settings()
         self.faults: list[str] = []
         self.fail_at = -1
         self.lose_answer = False
@@ -79,7 +82,7 @@ class FakeGitHub:
             return 401, {"message": "Requires authentication"}
         if method == "GET" and url.path in self.resources:
             return 200, self.resources[url.path]
-        for part in (self.releases, self.issues, self.security):
+        for part in (self.releases, self.issues, self.security, self.settings):
             if answer := part.answer(request):
                 return answer
         self.unexpected.append(asked)

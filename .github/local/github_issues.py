@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from github_releases import Answer, Request
+from github_releases import Answer, Request, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ class Issues:
         return [issue for issue in self.all if issue.state == "open"]
 
     def _get_label(self, _: Request, name: str) -> Answer:
-        return (200, {"name": name}) if name in self.labels else _not_found()
+        return (200, {"name": name}) if name in self.labels else not_found()
 
     def _create_label(self, request: Request) -> Answer:
         label = request.fields
@@ -114,7 +114,7 @@ class Issues:
     def _change(self, request: Request, number: str) -> Answer:
         issue = self._find(number)
         if not issue:
-            return _not_found()
+            return not_found()
         if refusal := self._check(request.fields):
             return refusal
         for key in request.fields.keys() & {"body", "state", "title", "labels"}:
@@ -124,7 +124,7 @@ class Issues:
     def _comment(self, request: Request, number: str) -> Answer:
         issue = self._find(number)
         if not issue:
-            return _not_found()
+            return not_found()
         issue.comments.append(request.fields["body"])
         return 201, {"id": len(issue.comments), "body": request.fields["body"]}
 
@@ -139,10 +139,6 @@ class Issues:
 
     def _find(self, number: str) -> Issue | None:
         return next((issue for issue in self.all if issue.number == int(number)), None)
-
-
-def _not_found() -> Answer:
-    return 404, {"message": "Not Found"}
 
 
 def _invalid(code: str) -> Answer:

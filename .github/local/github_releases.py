@@ -174,7 +174,7 @@ class Releases:
     def _change(self, request: Request, number: str) -> Answer:
         release = self._find(number)
         if not release:
-            return _not_found()
+            return not_found()
         if release.immutable and request.fields.keys() - {"body", "name", "make_latest"}:
             return _invalid("Cannot change an immutable release")
         changed = Release(release.id, release.fields | request.fields)
@@ -212,12 +212,12 @@ class Releases:
 
     def _get_published(self, _: Request, tag: str) -> Answer:
         found = [it for it in self.all if it.tag == tag and not it.draft]
-        return (200, found[0].describe()) if found else _not_found()
+        return (200, found[0].describe()) if found else not_found()
 
     def _upload(self, request: Request, number: str) -> Answer:
         release = self._find(number)
         if not release:
-            return _not_found()
+            return not_found()
         if release.immutable:
             return _invalid("Cannot upload assets to an immutable release")
         name = request.query.get("name", "")
@@ -230,7 +230,7 @@ class Releases:
 
     def _download(self, _: Request, number: str) -> Answer:
         found = [it for release in self.all for it in release.assets if it.id == int(number)]
-        return (200, found[0].content) if found else _not_found()
+        return (200, found[0].content) if found else not_found()
 
     def _delete_asset(self, _: Request, number: str) -> Answer:
         for release in self.all:
@@ -240,16 +240,16 @@ class Releases:
                         return _invalid("Cannot delete an asset of a published release")
                     release.assets.remove(asset)
                     return 204, None
-        return _not_found()
+        return not_found()
 
     def _get_tag(self, _: Request, tag: str) -> Answer:
         commit = self._find_tag(tag)
-        return (200, {"object": {"sha": commit}}) if commit else _not_found()
+        return (200, {"object": {"sha": commit}}) if commit else not_found()
 
     def _create_tag(self, request: Request) -> Answer:
         ref = request.fields["ref"]
         if not ref.startswith("refs/tags/"):
-            return _not_found()
+            return not_found()
         return self._tag(ref.removeprefix("refs/tags/"), request.fields["sha"])
 
     def _find_tag(self, tag: str) -> str:
@@ -272,7 +272,8 @@ class Releases:
         return self._next_id
 
 
-def _not_found() -> Answer:
+def not_found() -> Answer:
+    """Return the answer to a request for something that is not there."""
     return 404, {"message": "Not Found"}
 
 

@@ -55,6 +55,7 @@ class Security:
         routes: dict[str, Callable[[], Answer]] = {
             f"GET /dependency-graph/compare/{commit}\\.\\.\\.{commit}": self._compare,
             "GET /code-scanning/default-setup": self._tell_setup,
+            "PATCH /code-scanning/default-setup": lambda: self._set_up(request.fields),
             "GET /code-scanning/analyses": self._list_analyses,
             "POST /code-scanning/sarifs": lambda: self._take(request.fields),
         }
@@ -68,6 +69,12 @@ class Security:
         if not self.reads_setup:
             return 403, {"message": "Resource not accessible by integration"}
         return 200, {"state": "configured" if self.default_setup else "not-configured"}
+
+    def _set_up(self, sent: dict[str, Any]) -> Answer:
+        if sent["state"] not in {"configured", "not-configured"}:
+            return 422, {"message": "Invalid state"}
+        self.default_setup = sent["state"] == "configured"
+        return 200, {}
 
     def _take(self, sent: dict[str, Any]) -> Answer:
         if not self.code_scanning:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from containers import ContainersError, adapt, find_engine_version, registry
 from engine import ROOT, Job, Run, make_directory, run
 from events import EVENTS, USUAL, Event
 from fake_advisories import FakeAdvisories
@@ -16,7 +17,7 @@ from rich.live import Live
 from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
-from workflows import find_workflows, load, starts_on
+from workflows import find_workflows, load, needs_containers, starts_on
 
 MARKS = {
     "success": "[green]✔ success[/]",
@@ -64,7 +65,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     pipelines = find_workflows(ROOT)
     parser = argparse.ArgumentParser(
         prog="poe pipelines",
-        description="Run pipelines on this machine: a copy of the working tree, no container.",
+        description="Run pipelines on this machine, on a copy of the working tree. Only those that "
+        "make container images need Docker.",
         epilog="Ends with 0 if every job succeeded, 1 if one did not or did not run.",
     )
     parser.add_argument("pipeline", nargs="*", help=f"{', '.join(pipelines)}; all if not given")
@@ -129,11 +131,34 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def check_engine(options: argparse.Namespace) -> str:
+    """Leave out what needs Docker on a machine without it; return what to say about that.
+
+    Raises:
+        ContainersError: It was asked for by its name.
+    """
+    files = find_workflows(ROOT)
+    options.containers = [name for name, _ in options.plan if needs_containers(ROOT, files[name])]
+    if not options.containers:
+        return ""
+    try:
+        find_engine_version()
+    except ContainersError as error:
+        names = ", ".join(options.containers)
+        if options.pipeline:
+            raise ContainersError(f"{names} cannot run here: {error}") from error
+        options.plan = [it for it in options.plan if it[0] not in options.containers]
+        options.containers = []
+        return f"Left out: {names}. {error}"
+    return ""
+
+
 def execute(
     plan: Sequence[tuple[str, Event]],
     options: argparse.Namespace,
     live: Live,
     environment: Mapping[str, str],
+    variables: Mapping[str, str],
 ) -> list[Run]:
     """Run each pipeline in turn, with the table of all of them live."""
     runs: list[Run] = []
@@ -152,7 +177,9 @@ def execute(
                 directory,
                 job=options.job,
                 fail=options.fail,
+                edit=adapt if name in options.containers else None,
                 environment=environment,
+                variables=variables,
                 real_actions=options.real_actions,
                 on_update=update,
             )
@@ -185,16 +212,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=options.json)
     with ExitStack() as stack:
         environment: Mapping[str, str] = {}
-        if options.stand_in_advisories:
-            console.print("[yellow]A stand-in that knows 0 advisories answers the scan.[/]")
-            environment = stack.enter_context(FakeAdvisories()).environment
-        live = stack.enter_context(Live(console=console, refresh_per_second=4))
+        variables: Mapping[str, str] = {}
         try:
-            runs = execute(options.plan, options, live, environment)
-        except LookupError as error:
-            live.stop()
+            left_out = check_engine(options)
+            if options.containers:
+                variables = {"CONTAINER_REGISTRY": stack.enter_context(registry())}
+            if options.stand_in_advisories:
+                console.print("[yellow]A stand-in that knows 0 advisories answers the scan.[/]")
+                environment = stack.enter_context(FakeAdvisories()).environment
+            with Live(console=console, refresh_per_second=4) as live:
+                runs = execute(options.plan, options, live, environment, variables)
+        except (ContainersError, LookupError) as error:
             console.print(Text(str(error), style="red"))
             return 2
+    if left_out:
+        console.print(Text(left_out, style="yellow"))
     console.line()
     if options.json:
         print(json.dumps([it.as_dict() for it in runs], indent=2))

@@ -1,7 +1,7 @@
 """Read workflow files and answer what GitHub would do with them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,13 @@ def find_uses(root: Path) -> Iterator[tuple[Path, re.Match[str]]]:
             yield path, match
 
 
+def needs_containers(root: Path, path: Path) -> bool:
+    """Say whether a workflow, or a composite action that it uses, makes container images."""
+    text = path.read_text()
+    used = {root / it / "action.yml" for it in re.findall(r"uses: (\./\.github/actions/\S+)", text)}
+    return "uses: docker/" in text or any(needs_containers(root, it) for it in used)
+
+
 def replace_step(root: Path, path: Path, where: str, what: dict[str, str]) -> None:
     """Let a step of a workflow file do something else; its name, id and condition stay.
 
@@ -73,6 +80,27 @@ def replace_step(root: Path, path: Path, where: str, what: dict[str, str]) -> No
     steps[names.index(name)] = kept | what
     path.write_text(yaml.dump(workflow, Dumper=PlainDumper, sort_keys=False))
     return None
+
+
+def leave_out_legs(path: Path, runners: Collection[str]) -> list[tuple[str, str]]:
+    """Remove the legs that name one of the runners as `runner` from the matrices of a workflow.
+
+    Returns:
+        The id of the job and the name of the leg, for each leg that is gone.
+    """
+    workflow = load(path)
+    gone: list[tuple[str, str]] = []
+    for job_id, job in workflow["jobs"].items():
+        matrix = job.get("strategy", {}).get("matrix", {})
+        for leg in [it for it in matrix.get("include", []) if it.get("runner") in runners]:
+            matrix["include"].remove(leg)
+            name = job["name"]
+            for key, value in leg.items():
+                name = name.replace(f"${{{{ matrix.{key} }}}}", value)
+            gone.append((job_id, name))
+    if gone:
+        path.write_text(yaml.dump(workflow, Dumper=PlainDumper, sort_keys=False))
+    return gone
 
 
 def triggers(workflow: dict[str, Any]) -> dict[str, dict[str, Any]]:

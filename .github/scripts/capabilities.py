@@ -6,10 +6,13 @@ is an output of the step, `true` or `false`; what is off is told as a notice and
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from common.github_rest import GitHubError, ask
 from common.markdown import plain
@@ -30,6 +33,23 @@ class Answer:
     what: str = ""
     why: str = ""
     how: str = ""
+
+
+def find_attestations() -> Answer:
+    """Say whether GitHub keeps attestations for this repository, by what the event tells of it."""
+    if _is_read_only():
+        return Answer(False, *READ_ONLY)
+    event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
+    host = urlsplit(os.environ.get("GITHUB_SERVER_URL", "")).hostname or ""
+    own_server = host != "github.com" and not host.endswith(".ghe.com")
+    if own_server or (event["repository"]["private"] and "enterprise" not in event):
+        return Answer(
+            False,
+            "Attestations are off: those of a private repository need GitHub Enterprise Cloud",
+            "people cannot verify which commit the files or the image come from",
+            "make the repository public, or move it to an organization with that plan",
+        )
+    return Answer(True)
 
 
 def find_comment() -> Answer:
@@ -90,6 +110,7 @@ _DEFAULT_SETUP = Answer(
     "setup and delete this workflow",
 )
 QUESTIONS: dict[str, Callable[[], Answer]] = {
+    "attestations": find_attestations,
     "code-scanning": find_code_scanning,
     "comment": find_comment,
     "dependency-review": find_dependency_review,

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from common.github_cli import GitHubError, ask
-from common.workflow_commands import annotate, set_outputs, show, summarize
+from common.markdown import quote
+from common.workflow_commands import annotate, set_outputs, summarize
 
 NUMBER = r"(0|[1-9][0-9]{0,8})"
 GRAMMAR = re.compile(rf"v{NUMBER}\.{NUMBER}\.{NUMBER}(?:-(alpha|beta|rc)\.{NUMBER})?")
@@ -136,8 +137,9 @@ def decide(tag: str, commit: str, default_branch: str, *, manual_ref: str = "") 
     version = Version.parse(tag)
     if version is None:
         raise Refusal(
-            f"{show(tag) or 'An empty tag'} is not a version. The form is vMAJOR.MINOR.PATCH, for "
-            "a pre-release with -alpha.N, -beta.N or -rc.N, in numbers without leading zeros. "
+            f"{quote(tag, 100) or 'An empty tag'} is not a version. The form is "
+            "vMAJOR.MINOR.PATCH, for a pre-release with -alpha.N, -beta.N or -rc.N, in numbers "
+            "without leading zeros. "
             f"For example: {correct(tag)}"
         )
     tags = read_tags()
@@ -190,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_published(release)
     except Refusal as refusal:
         annotate("error", "Refused", str(refusal))
-        quoted = show(str(refusal), 1000).replace("`", "'")
+        quoted = quote(str(refusal), 1000).replace("`", "'")
         summarize(f"### ❌ Nothing is released\n\n```text\n{quoted}\n```")
         return 1
     except GitHubError as error:
@@ -237,7 +239,7 @@ def _check_commit(
     if not tagged and manual_ref != f"refs/heads/{default_branch}":
         raise Refusal(
             f"A new version is released by hand from {default_branch} only, not from "
-            f"{show(manual_ref)}. Start the run on {default_branch}, or push the tag: "
+            f"{quote(manual_ref)}. Start the run on {default_branch}, or push the tag: "
             f"git tag {version} {commit[:7]} && git push origin {version}"
         )
 

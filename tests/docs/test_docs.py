@@ -1,10 +1,17 @@
 """The documentation names what exists."""
 
 import re
+import shlex
+import shutil
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import rename_project
+import run
+import setup_github
+from setup_github import find_settings
 from workflows import find_workflows, load, triggers
 
 ROOT = Path(__file__).parents[2]
@@ -33,12 +40,21 @@ def test_tasks_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("name", find_workflows(ROOT))
-def test_reference_names_the_jobs_and_the_triggers(name: str) -> None:
+def test_reference_names_jobs_triggers_and_artifacts(name: str) -> None:
     workflow = load(find_workflows(ROOT)[name])
     text = section(name)
     jobs = re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)
     assert jobs == list(workflow["jobs"])
     assert f"*{workflow['jobs']['summary']['name']}*" in text
+    uploads = [
+        step["with"]["name"]
+        .replace("${{ matrix.language }}", "actions")
+        .replace("${{ matrix.runner }}", "ubuntu-24.04")
+        for job in workflow["jobs"].values()
+        for step in job.get("steps", [])
+        if step.get("uses", "").startswith("actions/upload-artifact@")
+    ]
+    assert all(f"`{it}`" in text for it in uploads)
     for filters in triggers(workflow).values():
         for value in [*filters.get("branches", []), *filters.get("types", [])]:
             assert value in text
@@ -55,3 +71,35 @@ def test_languages_have_one_structure() -> None:
         return [match.groups("") for match in pattern.finditer(page.read_text())]
 
     assert outline(REFERENCE) == outline(REFERENCE.with_suffix(".ru.md"))
+
+
+def test_setup_names_every_setting() -> None:
+    text = (ROOT / "docs/setup.md").read_text()
+    named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)`", text))
+    settings = find_settings()
+    assert named == settings["secrets"] - {"GITHUB_TOKEN"} | settings["vars"]
+
+
+def read_commands() -> list[str]:
+    """Return the commands of the shell blocks of all pages, without their comments."""
+    blocks = [
+        block
+        for page in PAGES
+        for block in re.findall(r"^```shell\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    ]
+    lines = "".join(blocks).replace("\\\n", "").splitlines()
+    return sorted({re.sub(r"\s+#.*", "", line).strip() for line in lines} - {""})
+
+
+@pytest.mark.parametrize("command", read_commands())
+def test_command_is_understood(command: str) -> None:
+    understands: dict[str, Any] = {
+        "pipelines": run.parse_arguments,
+        "rename": lambda words: rename_project.check_name(ROOT, words[0]),
+        "setup-github": setup_github.parse_arguments,
+    }
+    words = shlex.split(command)
+    if words[:3] == ["uv", "run", "poe"] and words[3] in understands:
+        understands[words[3]](words[4:])
+    else:
+        assert shutil.which(words[0]), f"{words[0]} is not what a machine has"

@@ -1,18 +1,20 @@
 """Pipelines, executed on copies of this repository."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from containers import registry
 from engine import ROOT, Run, run
 from events import Event
 from harness import RunPipeline, make_small
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Inside a pipeline, leave out the tests that run pipelines: no recursion."""
+    """Start with the longest; inside a pipeline, leave out those that run one: no recursion."""
+    items.sort(key=lambda item: item.path.name != "test_repository.py")
     if os.environ.get("ACT") == "true":
         skip = pytest.mark.skip(reason="a pipeline runs this already")
         for item in items:
@@ -22,12 +24,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(skip)
 
 
+@pytest.fixture(scope="session")
+def host(engine: None) -> Iterator[str]:  # noqa: ARG001
+    """Host and port of a container registry on this machine."""
+    with registry() as address:
+        yield address
+
+
 @pytest.fixture
 def run_pipeline(tmp_path: Path) -> RunPipeline:
     """Return a function that runs a pipeline on a small copy of this repository.
 
-    It takes the pipeline's name, the event as text, and what `engine.run` takes; `edit` changes
-    the copy after it was made small, `small=False` leaves the copy whole.
+    It takes the pipeline's name, the event as text, the `repository` where it happens, and what
+    `engine.run` takes; `edit` changes the copy after it was made small, `small=False` leaves the
+    copy whole.
     """
     count = 0
 
@@ -48,14 +58,15 @@ def run_pipeline(tmp_path: Path) -> RunPipeline:
 
         nonlocal count
         count += 1
+        happens = Event.parse(event, overrides)
+        happens.repository = options.pop("repository", happens.repository)
         return run(
             pipeline,
-            Event.parse(event, overrides),
+            happens,
             tmp_path / str(count),
             source=options.pop("source", ROOT),
             edit=change,
-            timeout=300,
-            **options,
+            **{"timeout": 300} | options,
         )
 
     return execute

@@ -1,6 +1,8 @@
 """What the tests of the pipelines share: small copies of this repository, and edits to them."""
 
+import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +42,12 @@ def make_small(tree: Path) -> None:
     )
 
 
+def make_quick(tree: Path) -> None:
+    """Let the jobs use the packages that are installed here, instead of installing their own."""
+    setup = tree / ".github/actions/setup/action.yml"
+    setup.write_text(re.sub("uv sync .*", f"ln -s {sys.prefix} .venv", setup.read_text()))
+
+
 def append(path: str, text: str) -> Edit:
     """Return an edit that adds text to the files that match a pattern."""
 
@@ -68,3 +76,9 @@ def explain(run: Run) -> str:
             log = "".join(line for it in parts for line in it.log)
             lines.append(f"{job.name} / {step.name}:\n{log[-2000:]}")
     return "\n".join(lines)
+
+
+def said(run: Run, level: str) -> str:
+    """Return the annotations of a level, one a line."""
+    notes = (note for job in run.jobs for note in job.annotations if note["level"] == level)
+    return "\n".join(note["text"] for note in notes)

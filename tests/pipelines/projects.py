@@ -1,8 +1,6 @@
 """Small projects with histories of their own, to be released by the real pipeline."""
 
-import re
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any
 
 from engine import ROOT, Run
 from github_api import FakeGitHub
-from harness import CI, RunPipeline
+from harness import CI, RunPipeline, make_quick
 from origin import Git, create
 
 APP = '''"""A small app with a health check."""
@@ -60,8 +58,7 @@ def make_template(directory: Path, *, quick: bool) -> None:
     if quick:
         (directory / ".github/scripts/release_build.sh").write_text(QUICK_BUILD)
         (directory / ".github/scripts/release_try.py").write_text("print('It works.')\n")
-        setup = directory / ".github/actions/setup/action.yml"
-        setup.write_text(re.sub("uv sync .*", f"ln -s {sys.prefix} .venv", setup.read_text()))
+        make_quick(directory)
     git("add", "--all")
     git("commit", "--quiet", "-m", "feat: start")
 
@@ -138,9 +135,3 @@ def subjects(notes: str) -> list[str]:
 def results(run: Run) -> dict[str, str]:
     """Return the conclusions of the pipeline's own jobs."""
     return {job.id: job.conclusion for job in run.jobs if "/" not in job.id}
-
-
-def said(run: Run, level: str) -> str:
-    """Return the annotations of a level, one a line."""
-    notes = (note for job in run.jobs for note in job.annotations if note["level"] == level)
-    return "\n".join(note["text"] for note in notes)

@@ -1,7 +1,9 @@
 """The linters of the pipelines find nothing, and nothing is hidden from them."""
 
+import json
 import re
 import subprocess
+import tomllib
 
 import pytest
 import yaml
@@ -26,3 +28,15 @@ def test_nothing_is_suppressed() -> None:
     for path in (ROOT / ".github").rglob("*"):
         if path.suffix in {".yml", ".sh"}:
             assert not suppression.search(path.read_text()), path
+
+
+def test_repository_follows_the_guides_or_says_why_not() -> None:
+    command = ["repo-review", "--format=json", str(ROOT)]
+    done = subprocess.run(command, check=False, text=True, capture_output=True)
+    results = json.loads(done.stdout)["checks"]
+    assert len(results) > 40
+    failed = {name: it["err_msg"] for name, it in results.items() if it["result"] is False}
+    assert not failed
+    left_out = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["repo-review"]["ignore"]
+    assert left_out.keys() <= results.keys()
+    assert all(left_out.values())

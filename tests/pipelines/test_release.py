@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from github_releases import Release
-from harness import RunPipeline
+from harness import RunPipeline, explain, said
 from package_index import serve
-from projects import Project, make_template, results, said, subjects
+from projects import Project, make_template, results, subjects
 
 pytestmark = pytest.mark.skipif(not shutil.which("gh"), reason="gh is not installed")
 
@@ -56,7 +56,7 @@ def test_first_release_reaches_github_and_the_index(
         "variables": {"PYPI_PUBLISH_URL": f"{index}/", "PYPI_CHECK_URL": f"{index}/simple/"},
     }
     run = project.push("v1.0.0", **settings)
-    assert results(run) == ALL, run.error
+    assert results(run) == ALL, explain(run)
     release = project.github.releases.find("v1.0.0")
     assert not release.draft
     assert release.fields["target_commitish"] == commit
@@ -112,7 +112,7 @@ def test_hotfix_of_an_older_line(project: Project) -> None:
     project.branch("release/1.2", "v1.2.3")
     project.commit("fix: old trouble")
     run = project.push("v1.2.4")
-    assert results(run) == ALL, run.error
+    assert results(run) == ALL, explain(run)
     assert subjects(project.notes("v1.2.4")) == ["old trouble"]
     assert project.github.releases.latest == "v1.3.0"
     (attested,) = [it for it in run.records if it["action"] == "actions/attest"]
@@ -124,7 +124,7 @@ def test_whole_run_again_changes_nothing(project: Project) -> None:
     assert results(project.push("v1.0.0")) == ALL
     before = project.github.releases.find("v1.0.0").describe()
     run = project.push("v1.0.0")
-    assert results(run) == ALL, run.error
+    assert results(run) == ALL, explain(run)
     assert [it.describe() for it in project.github.releases.all] == [before]
     assert "was published before" in run.find_job("release").summary
 
@@ -157,7 +157,7 @@ def test_manual_run_goes_on_after_each_job_has_failed_and_makes_the_tag_last(
         assert all(it.draft != is_published for it in project.github.releases.all), step
     assert "GitHub starts no pipeline" in said(run, "notice")
     run = project.dispatch("v2.0.0")
-    assert results(run) == ALL, run.error
+    assert results(run) == ALL, explain(run)
     assert len(project.github.releases.all) == 1
     assert subjects(project.notes("v2.0.0")) == ["start", "by hand"]
 
@@ -177,7 +177,7 @@ def test_missing_configuration_of_the_changelog(project: Project) -> None:
 
 def test_what_is_not_configured_or_not_to_be_had_is_said(project: Project) -> None:
     run = project.push("v1.0.0", overrides={"repository.private": "true"})
-    assert results(run) == ALL, run.error
+    assert results(run) == ALL, explain(run)
     assert "PYPI_API_TOKEN" in run.find_job("pypi").summary
     assert "PYPI_TRUSTED_PUBLISHING" in said(run, "notice")
     assert "Enterprise Cloud" in said(run, "notice")

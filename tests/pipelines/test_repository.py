@@ -1,14 +1,19 @@
-"""This repository, as it is, passes its own pipelines."""
+"""This repository passes its own pipelines; one of them, with the whole suite, under a new name."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from containers import adapt
 from engine import ROOT
 from events import USUAL, Event
 from fake_advisories import FakeAdvisories
 from harness import CI, RunPipeline, explain, write
+from origin import Git
+from rename_project import read_name
 from run import choose_events
-from workflows import find_workflows
+from workflows import find_workflows, needs_containers
 
 WORKFLOWS = find_workflows(ROOT)
 
@@ -20,19 +25,46 @@ def run_a_part_of_the_suite(tree: Path) -> None:
     pr.write_text(pr.read_text().replace("pytest tests/ --cov=src", part))
 
 
-EDITS = {"pr": run_a_part_of_the_suite, "release": write(".github/workflows/ci.yml", CI)}
+def rename(tree: Path) -> None:
+    """Make the copy somebody's own, as its README says."""
+    old = read_name(tree)
+    if "-" not in old:
+        return  # a single word cannot be renamed again
+    git = Git(tree)
+    git("add", "--all")
+    git("commit", "--quiet", "--allow-empty", "-m", "feat: start")
+    script = tree / ".github/scripts/rename_project.py"
+    subprocess.run(
+        [sys.executable, script, "my-own-service", "--unpublished"], cwd=tree, check=True
+    )
+    git("add", "--all")
+    with pytest.raises(subprocess.CalledProcessError):  # nothing is found
+        git("grep", "--cached", "--ignore-case", "--word-regexp", old.replace("-", "[-_ ]"))
+    assert not git("diff", "--cached", "--name-only", "HEAD", "--", ".github/workflows")
+
+
+EDITS = {
+    "ci": rename,
+    "pr": run_a_part_of_the_suite,
+    "release": write(".github/workflows/ci.yml", CI),
+}
 
 
 @pytest.mark.parametrize("pipeline", WORKFLOWS)
-def test_green(run_pipeline: RunPipeline, pipeline: str) -> None:
+def test_green(run_pipeline: RunPipeline, request: pytest.FixtureRequest, pipeline: str) -> None:
     event = choose_events(WORKFLOWS[pipeline], [Event.parse(it) for it in USUAL])
+    edit, variables = EDITS.get(pipeline), {}
+    if needs_containers(ROOT, WORKFLOWS[pipeline]):
+        edit, variables = adapt, {"CONTAINER_REGISTRY": request.getfixturevalue("host")}
     with FakeAdvisories() as advisories:
         run = run_pipeline(
             pipeline,
             str(event),
             small=False,
-            edit=EDITS.get(pipeline),
+            edit=edit,
+            variables=variables,
             environment=advisories.environment,
+            timeout=1200,
         )
     assert run.conclusion == "success", explain(run)
     for job in run.jobs:

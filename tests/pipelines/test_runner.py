@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import run as cli
+from containers import find_engine_version
 from engine import ROOT, run
 from events import Event
 from github_api import FakeGitHub
@@ -107,13 +109,13 @@ def test_gh_talks_to_the_fake(run_pipeline: RunPipeline) -> None:
   ask:
     runs-on: ubuntu-24.04
     env: {GH_TOKEN: "${{ github.token }}"}
-    steps: [{run: "gh api repos/{owner}/{repo}/releases"}, {run: gh api user}]
+    steps: [{run: "gh api repos/{owner}/{repo}/releases"}, {run: gh api emojis}]
 """.replace("{owner}/{repo}", "octo-org/widget")
     github = FakeGitHub()
     edit = write(".github/workflows/trial.yml", workflow(jobs))
     it = run_pipeline("trial", "push", edit=edit, github=github)
     assert [step.outcome for step in it.find_job("ask").steps] == ["success", "failure"]
-    assert github.unexpected == ["GET /user"]
+    assert github.unexpected == ["GET /emojis"]
 
 
 def test_event_on_another_branch_leaves_main_where_it_is(tmp_path: Path) -> None:
@@ -325,3 +327,25 @@ def test_step_that_is_made_to_fail(run_pipeline: RunPipeline) -> None:
     assert job.find_step("Annotate the findings").outcome == "success", "conditions stay"
     with pytest.raises(LookupError, match="pr has no step security/Bandit; it has: security/"):
         run_pipeline("pr", "pull_request", fail="security/Bandit")
+
+
+@pytest.fixture
+def no_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine on which no Docker Engine runs."""
+    find_engine_version.cache_clear()
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody")
+
+
+@pytest.mark.usefixtures("no_docker")
+def test_pipelines_that_need_docker_are_left_out_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["--event", "workflow_dispatch", "--job", "lint"]
+    options = cli.parse_arguments(["--event", "push", "--job", "summary"])
+    assert "docker" in [name for name, _ in options.plan]
+    assert re.match(r"Left out: docker.*\. .+", cli.check_engine(options))
+    names = [name for name, _ in options.plan]
+    assert "docker" not in names
+    assert "ci" in names
+    assert cli.main(["docker", *arguments]) == 2
+    assert "docker cannot run here: " in capsys.readouterr().out

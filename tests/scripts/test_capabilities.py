@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +15,17 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Return a function that asks a fake GitHub everything and returns the outputs."""
 
     def execute(
-        security: Security | None = None, *, status: int = 200, read_only: bool = False
+        security: Security | None = None,
+        *,
+        status: int = 200,
+        read_only: bool = False,
+        private: bool = False,
+        server: str = "https://github.com",
+        **event: object,
     ) -> dict[str, str]:
+        (tmp_path / "event").write_text(json.dumps({"repository": {"private": private}} | event))
+        monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event"))
+        monkeypatch.setenv("GITHUB_SERVER_URL", server)
         for name in ("output", "summary"):
             (tmp_path / name).write_text("")
         monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
@@ -50,7 +60,12 @@ def test_new_repository_is_told_what_is_off_and_how_to_switch_it_on(
     ask: Ask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = ask()
-    assert answers == {"code-scanning": "false", "comment": "true", "dependency-review": "false"}
+    assert answers == {
+        "attestations": "true",
+        "code-scanning": "false",
+        "comment": "true",
+        "dependency-review": "false",
+    }
     assert capsys.readouterr().out.count("::notice title=Not available here::") == 2
     assert "Dependency graph → Enable" in read_summary(tmp_path)
     assert "Code Security → Enable" in read_summary(tmp_path)
@@ -58,8 +73,26 @@ def test_new_repository_is_told_what_is_off_and_how_to_switch_it_on(
 
 def test_fork_and_dependabot_may_only_read(ask: Ask, tmp_path: Path) -> None:
     answers = ask(Security(dependency_graph=True, code_scanning=True), read_only=True)
-    assert answers == {"code-scanning": "false", "comment": "false", "dependency-review": "true"}
+    assert answers.pop("dependency-review") == "true"
+    assert set(answers.values()) == {"false"}
     assert read_summary(tmp_path).count("may only read") == 1
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, "true"),
+        ({"private": True}, "false"),
+        ({"private": True, "enterprise": {"slug": "acme"}}, "true"),
+        ({"server": "https://acme.ghe.com"}, "true"),
+        ({"server": "https://github.acme.example"}, "false"),
+    ],
+)
+def test_attestations_follow_the_plan(
+    ask: Ask, tmp_path: Path, facts: dict[str, object], expected: str
+) -> None:
+    assert ask(**facts)["attestations"] == expected
+    assert ("GitHub Enterprise Cloud" in read_summary(tmp_path)) == (expected == "false")
 
 
 @pytest.mark.parametrize("reads_setup", [True, False])

@@ -284,4 +284,4 @@ def test_command(git: Git, commit: Commit, tmp_path: Path, monkeypatch: pytest.M
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stdout.count("\n") == 1
-    assert result.stdout.startswith("::error title=Refused::v1\\n::error::x is not a version")
+    assert result.stdout.startswith("::error title=Refused::v1\\u000a::error::x is not a version")

@@ -25,15 +25,16 @@ def ask(method: str, path: str, content: object = None, *, file: Path | None = N
 
     Args:
         method: The HTTP method.
-        path: The rest of the address behind `repos/OWNER/NAME/`, or a whole address.
+        path: The rest of the address behind `repos/OWNER/NAME/`; with a slash in front, behind
+            the API's own address; or a whole address.
         content: What to send as JSON.
         file: A file to send instead.
 
     Raises:
         GitHubError: GitHub refused, or did not answer.
     """
-    if not path.startswith("https://"):
-        path = f"repos/{os.environ['GITHUB_REPOSITORY']}/{path}"
+    if not path.startswith(("https://", "/")):
+        path = f"repos/{os.environ['GITHUB_REPOSITORY']}/{path}".rstrip("/")
     options: list[str] = []
     sent = b""
     if file:

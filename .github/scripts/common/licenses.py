@@ -47,15 +47,16 @@ def judge(text: str, denied: Collection[str]) -> Judgement:
         text: An SPDX expression; classifiers or names, joined by semicolons; or free text.
         denied: The SPDX ids that are forbidden.
     """
+    unnamed = Judgement(Verdict.UNKNOWN, "The package names no licence.")
     if text.strip().upper() in {"", "UNKNOWN", "NONE", "OTHER", "LICENSE"}:
-        return Judgement(Verdict.UNKNOWN, "The package names no licence.")
+        return unnamed
     forbidden = {it.lower() for it in denied}
     try:
         expression = canonicalize_license_expression(text)
     except InvalidLicenseExpression:
         text = text[:LONGEST]  # of a whole licence the title says enough
         parts = [_judge_words(part, forbidden) for part in text.split(";") if part.strip()]
-        return max(parts, key=lambda it: it.verdict)
+        return max(parts, key=lambda it: it.verdict, default=unnamed)
     return _Expression(expression, forbidden).judge()
 
 

@@ -1,7 +1,6 @@
 """What a script tells the runner: annotations, outputs, parts of the job summary."""
 
 import os
-import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,17 +26,6 @@ def set_outputs(values: Mapping[str, str]) -> None:
         if "\n" in value or "\r" in value:
             raise ValueError(f"the output {key} has more than one line")
     _append("GITHUB_OUTPUT", "".join(f"{key}={value}\n" for key, value in values.items()))
-
-
-def show(text: str, longest: int = 100) -> str:
-    """Return hostile text as one line in which every character can be seen."""
-    shown = "".join(
-        char
-        if unicodedata.category(char)[0] != "C" and char not in "\u2028\u2029"
-        else ascii(char)[1:-1]
-        for char in text[: longest + 1]
-    )
-    return shown if len(text) <= longest else f"{shown[:longest]}…"
 
 
 def _append(variable: str, text: str) -> None:

@@ -4,6 +4,7 @@ set -euo pipefail
 shopt -s globstar nullglob
 
 target=$PIPELINES_ARTIFACTS/$NAME
+[[ $OVERWRITE != true ]] || rm -rf "$target"
 if [[ -e $target ]]; then
   echo "::error::an artifact named $NAME exists already"
   exit 1

@@ -1,0 +1,211 @@
+"""What pipelines with containers need of this machine: Docker, a registry, and base images.
+
+Base images come from their registries. A machine that cannot reach these gets stand-ins, made once
+of Debian's packages and kept in the engine; a copy of the tree is changed to use them.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import HTTPError, urlopen
+
+IMAGES = Path(__file__).parent / "images"
+PINNED = re.compile(r"(?<=\s)[\w./-]*?(?P<name>[\w-]+):[\w.-]+@sha256:[0-9a-f]{64}")
+REGISTRY_IMAGE = (
+    "registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33"
+)
+"""For machines without Debian's package."""
+
+INTERVALS = re.compile(r"--interval=\S+(?P<others>.*) --start-interval=(?P<start>\S+)")
+START_SECONDS = 60
+REGISTRY = """version: 0.1
+log: {{level: error}}
+storage: {{filesystem: {{rootdirectory: {folder}}}, delete: {{enabled: true}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+"""
+
+
+class ContainersError(Exception):
+    """Containers cannot be made here; the text says why and what to do."""
+
+
+def docker(*arguments: str | Path) -> str:
+    """Run `docker ARGUMENTS`; return what it prints, without the last line break.
+
+    Raises:
+        ContainersError: It failed, or it is not installed.
+    """
+    try:
+        done = subprocess.run(
+            ["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise ContainersError("Docker is not installed: https://docs.docker.com/engine/") from error
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip()[-4000:]
+        raise ContainersError(f"docker {arguments[0]}: {reason}")
+    return done.stdout.decode().rstrip("\n")
+
+
+@cache
+def find_engine_version() -> tuple[int, ...]:
+    """Return the version of the Docker Engine.
+
+    Raises:
+        ContainersError: There is no Docker here, none is running, or a part of it is missing.
+    """
+    version = docker("version", "--format", "{{.Server.Version}}")
+    for plugin in ("buildx", "compose"):
+        try:
+            docker(plugin, "version")
+        except ContainersError as error:
+            text = f"Docker's plug-in {plugin} is missing: install docker-{plugin}"
+            raise ContainersError(text) from error
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+@cache
+def pulls() -> bool:
+    """Say whether images can be pulled from Docker's own registry."""
+    try:
+        with urlopen("https://registry-1.docker.io/v2/", timeout=10):
+            return True
+    except HTTPError:
+        return True  # it answers: log in first
+    except (URLError, OSError):
+        return False
+
+
+def adapt(tree: Path) -> None:
+    """Let a copy of the tree be built by the engine that is here.
+
+    Where images cannot be pulled, stand-ins take the place of those pinned by digest. An engine
+    before Docker 25 knows no start interval of a health check.
+
+    Raises:
+        ContainersError: There is no engine, or a stand-in cannot be made.
+    """
+    files = [tree / name for name in ("Dockerfile", "docker-compose.yml")]
+    for file in (it for it in files if it.exists()):
+        text = file.read_text()
+        if find_engine_version() < (25,):
+            text = INTERVALS.sub(r"--interval=\g<start>\g<others>", text)
+        if not pulls():
+            text = PINNED.sub(lambda match: _stand_in(match["name"]), text)
+        file.write_text(text)
+
+
+def _stand_in(name: str) -> str:
+    """Return the name of the image that takes another's place; make it if it is not there."""
+    if name not in MAKERS:
+        raise ContainersError(f"No image can be pulled, and {name} has no stand-in")
+    if name == "postgres":
+        _stand_in("python")
+    tag = f"stand-in/{name}:local"
+    with (Path(tempfile.gettempdir()) / "stand-in-images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not docker("image", "ls", "--quiet", tag):
+            MAKERS[name](tag)
+    return tag
+
+
+def _make_python(tag: str) -> None:
+    if not shutil.which("mmdebstrap"):
+        raise ContainersError(
+            "No image can be pulled, and no stand-in can be made: install mmdebstrap"
+        )
+    subprocess.run([IMAGES / "base.sh", tag], check=True, capture_output=True)
+
+
+def _make_uv(tag: str) -> None:
+    uv = os.environ.get("UV") or "uv"  # what is on PATH may be a script that looks for it
+    found = subprocess.run(
+        [uv, "run", "--no-project", "printenv", "UV"], stdout=subprocess.PIPE, check=True
+    )
+    program = Path(found.stdout.decode().strip()).resolve()
+    archive = ["tar", "--create", "--directory", str(program.parent), program.name]
+    with subprocess.Popen(archive, stdout=subprocess.PIPE) as tar:
+        subprocess.run(
+            ["docker", "import", "-", tag], stdin=tar.stdout, stdout=subprocess.PIPE, check=True
+        )
+
+
+def _make_postgres(tag: str) -> None:
+    docker("buildx", "build", "--quiet", "--load", f"--tag={tag}", IMAGES / "postgres")
+
+
+MAKERS = {"postgres": _make_postgres, "python": _make_python, "uv": _make_uv}
+"""What makes the stand-in for an image, by the last part of its name."""
+
+
+@contextmanager
+def registry() -> Iterator[str]:
+    """Serve an empty registry on a free port of this machine; yield its `HOST:PORT`.
+
+    At the end the engine forgets the images that came from it or were made for it.
+
+    Raises:
+        ContainersError: It does not start.
+    """
+    serve = _registry_program if shutil.which("docker-registry") else _registry_container
+    with serve() as address:
+        try:
+            yield address
+        finally:
+            images = docker("image", "ls", "--quiet", f"--filter=reference={address}/*/*")
+            if images:
+                docker("image", "rm", "--force", *set(images.splitlines()))
+
+
+@contextmanager
+def _registry_program() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="registry-") as folder:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        config = Path(folder) / "config.yml"
+        config.write_text(REGISTRY.format(folder=f"{folder}/data", port=port))
+        command = ["docker-registry", "serve", str(config)]
+        log = Path(folder) / "log"
+        with (
+            log.open("w") as output,
+            subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process,
+        ):
+            try:
+                _wait_for(f"127.0.0.1:{port}", lambda: process.poll() is None, log.read_text)
+                yield f"127.0.0.1:{port}"
+            finally:
+                process.terminate()
+
+
+@contextmanager
+def _registry_container() -> Iterator[str]:
+    if not pulls():
+        raise ContainersError("There is no registry to push to: install docker-registry")
+    name = docker("run", "--detach", "--rm", "--publish=127.0.0.1::5000", REGISTRY_IMAGE)
+    try:
+        address = docker("port", name, "5000/tcp").splitlines()[0]
+        _wait_for(address, lambda: True, lambda: docker("logs", name))
+        yield address
+    finally:
+        docker("rm", "--force", "--volumes", name)
+
+
+def _wait_for(address: str, lives: Callable[[], bool], read_log: Callable[[], str]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and lives():
+        try:
+            with urlopen(f"http://{address}/v2/", timeout=1):
+                return
+        except (URLError, OSError):
+            time.sleep(0.05)
+    raise ContainersError(f"The registry did not start: {read_log()}")

@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Find the container image of a commit in the registry, put its platforms together, tag it.
+set -euo pipefail
+
+show_help() {
+  cat <<'HELP'
+usage: image.sh find PLATFORM | assemble FOLDER | publish DIGEST FOLDER TAG... | explain
+
+  find      look for the image that was built of the commit for PLATFORM, such as linux/amd64
+  assemble  take the index of the commit, or compute one from the digests in the files of FOLDER
+  publish   push that index if BUILT=true, and add each TAG without changing its digest
+  explain   say what to do when the registry refuses
+
+Sets the outputs of the step. Environment: REGISTRY (ghcr.io), GITHUB_REPOSITORY, GITHUB_SHA;
+REBUILD=true finds nothing, so that everything is built again.
+HELP
+}
+
+# Registries refuse upper case.
+name_image() {
+  local name=${REGISTRY:-ghcr.io}/$GITHUB_REPOSITORY
+  echo "${name,,}"
+}
+
+set_output() {
+  echo "$1=$2" | tee -a "${GITHUB_OUTPUT:-/dev/null}"
+}
+
+hash_text() {
+  printf 'sha256:%s\n' "$(printf %s "$1" | sha256sum | cut -d ' ' -f 1)"
+}
+
+# Prints the digest of an image, nothing if there is none, or none that we may see.
+find_digest() {
+  local manifest
+  [[ ${REBUILD:-} != true ]] || return 0
+  if manifest=$(docker buildx imagetools inspect --raw "$1" 2>&1); then
+    hash_text "$manifest"
+  elif ! grep -qiE 'not found|unknown|denied|forbidden|unauthorized' <<<"$manifest"; then
+    echo "::error title=The registry did not answer::$manifest" >&2
+    return 1
+  fi
+}
+
+find_platform() {
+  local image tag digest
+  image=$(name_image)
+  tag=sha-$GITHUB_SHA-${1#linux/}
+  digest=$(find_digest "$image:$tag")
+  set_output image "$image"
+  set_output tag "$tag"
+  set_output arch "${1#linux/}"
+  set_output digest "$digest"
+}
+
+list_sources() {
+  local digest
+  find "$1" -type f -print0 | sort --zero-terminated | xargs -0 cat | while read -r digest; do
+    echo "$(name_image)@$digest"
+  done
+}
+
+create() {
+  local sources
+  mapfile -t sources < <(list_sources "$1")
+  docker buildx imagetools create "${@:2}" --tag "$(name_image):sha-$GITHUB_SHA" "${sources[@]}"
+}
+
+# The digest of what will be pushed: what is attested before anybody can pull it.
+assemble() {
+  local image digest built=false
+  image=$(name_image)
+  digest=$(find_digest "$image:sha-$GITHUB_SHA")
+  if [[ -z $digest ]]; then
+    built=true
+    digest=$(hash_text "$(create "$1" --dry-run)")
+  fi
+  set_output image "$image"
+  set_output digest "$digest"
+  set_output reference "$image@$digest"
+  set_output built "$built"
+}
+
+publish() {
+  local digest=$1 folder=$2 how='Built before, taken as it is' image pushed tag
+  image=$(name_image)
+  shift 2
+  if [[ ${BUILT:-} == true ]]; then
+    how='Built now'
+    create "$folder"
+    pushed=$(REBUILD='' find_digest "$image:sha-$GITHUB_SHA")
+    [[ $pushed == "$digest" ]] || { echo "::error::$pushed was pushed instead of $digest" && return 1; }
+  fi
+  for tag in "$@"; do
+    tag=${tag//[^A-Za-z0-9._-]/-}
+    docker buildx imagetools create --tag "$image:${tag:0:128}" "$image@$digest"
+  done
+  cat >>"${GITHUB_STEP_SUMMARY:-/dev/null}" <<TEXT
+### 📦 $how
+
+\`$image@$digest\`
+
+Tags: \`sha-$GITHUB_SHA\`${*:+, and $*}
+TEXT
+}
+
+explain() {
+  local image owner
+  image=$(name_image)
+  owner=${GITHUB_REPOSITORY%%/*}
+  echo "::error title=The image was not pushed::If the log says denied or 403: the job summary says where to allow it."
+  cat >>"${GITHUB_STEP_SUMMARY:-/dev/null}" <<TEXT
+### ❌ \`$image\` was not pushed
+
+If the log says *denied* or *403*, one of these is missing:
+
+- The package belongs to another repository, or to nobody yet:
+  ${GITHUB_SERVER_URL:-https://github.com}/$owner?tab=packages → ${image##*/} → Package settings →
+  Manage Actions access → Add repository → \`$GITHUB_REPOSITORY\`, role Write.
+- The job may not write packages: it needs \`packages: write\`.
+- The organization lets nobody create packages: its Settings → Packages → Package creation.
+
+Then *Re-run failed jobs*.
+TEXT
+}
+
+main() {
+  case ${1:-} in
+    find) find_platform "$2" ;;
+    assemble) assemble "$2" ;;
+    publish) publish "${@:2}" ;;
+    explain) explain ;;
+    --help) show_help ;;
+    *) show_help >&2 && return 2 ;;
+  esac
+}
+
+main "$@"

@@ -1,0 +1,54 @@
+# The app with its locked dependencies, and nothing that builds: no uv, no compiler, no pip cache.
+FROM ghcr.io/astral-sh/uv:0.13.0@sha256:cdc6093146eb3ff6a40107b38f008b789e050e77ad87865e381d9917da55a168 AS uv
+
+FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS base
+
+FROM base AS build
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends binutils=2.44-* \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=uv /uv /usr/local/bin/uv
+# Bytecode is valid by its content, not by a time stamp that a copy would change.
+ENV PYC_INVALIDATION_MODE=UNCHECKED_HASH \
+    UV_LINK_MODE=copy \
+    UV_NO_PROGRESS=1 \
+    UV_PYTHON_DOWNLOADS=never \
+    UV_PROJECT_ENVIRONMENT=/opt/venv
+WORKDIR /build
+COPY pyproject.toml uv.lock ./
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv sync --locked --no-default-groups --no-install-project --compile-bytecode \
+    && find /opt/venv -type f -name '*.so' -exec strip --strip-debug {} + \
+    && find /opt/venv -type d \( -name tests -o -name testing \) -prune -exec rm -rf {} +
+RUN --mount=type=cache,target=/root/.cache/uv \
+    UV_PROJECT_ENVIRONMENT=/opt/tools uv sync --locked --only-group=release
+# Apart from its dependencies: a change of the source makes one small layer.
+COPY LICENSE README.md ./
+COPY src src
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv build --quiet --wheel --no-build-isolation --python=/opt/tools --out-dir=/dist \
+    && uv pip install --quiet --no-deps --compile-bytecode --python=/opt/venv --prefix=/app /dist/*.whl
+
+FROM base
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+RUN useradd --uid=10001 --no-create-home --home-dir=/data --shell=/usr/sbin/nologin app \
+    && install --directory --owner=app --group=app /data
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /opt/venv
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --start-interval=1s \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health', timeout=2)"]
+ENTRYPOINT ["python-web-template"]
+CMD ["serve", "--host=0.0.0.0"]
+# Last, because they change with every commit.
+ARG APP_VERSION=0.0.0
+ARG APP_REVISION=unknown
+ENV APP_VERSION=$APP_VERSION \
+    APP_REVISION=$APP_REVISION
+LABEL org.opencontainers.image.version=$APP_VERSION \
+      org.opencontainers.image.revision=$APP_REVISION

@@ -1,0 +1,163 @@
+"""A fresh copy, with nothing configured, is green on the first run of every pipeline.
+
+What is off depends on the kind of repository; each run says it by name. What does not depend on it,
+such as linters, tests and scans, is left out here: the tests of each pipeline run it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine import ROOT
+from events import Repository
+from github_api import FakeGitHub
+from github_security import Security
+from github_settings import Settings
+from harness import RunPipeline, explain, make_quick, said
+from projects import make_template
+from workflows import find_workflows, needs_containers, replace_step
+
+WORKFLOWS = find_workflows(ROOT)
+
+FORK = {"pull_request.head.repo.full_name": "somebody/widget"}
+DEPENDABOT = {
+    "pull_request.user.login": "dependabot[bot]",
+    "pull_request.title": "build(deps): bump anyio from 4.0 to 4.1",
+}
+NO_REVIEW = "GitHub's dependency review is off"
+NO_SCANNING = "Code scanning is off"
+READ_ONLY = "This run's token may only read"
+NO_PYPI = "PYPI_API_TOKEN"
+NO_ATTESTATIONS = "Attestations are off"
+
+
+SHELL_STUB = """#!/usr/bin/env bash
+touch coverage.xml
+echo "### $1" >>"$GITHUB_STEP_SUMMARY"
+"""
+SCAN_STUB = """#!/usr/bin/env bash
+mkdir "$2"
+echo '{"version": "2.1.0", "runs": []}' >"$2/trivy.sarif"
+"""
+PYTHON_STUB = """import os, pathlib, sys
+
+for option in sys.argv[1:]:
+    folder = pathlib.Path(option.removeprefix("--output="))
+    folder.mkdir()
+    (folder / "report.txt").write_text("")
+with open(os.environ["GITHUB_STEP_SUMMARY"], "a") as summary:
+    summary.write(f"### {sys.argv[0]}")
+"""
+LEFT_OUT = {
+    "check.sh": SHELL_STUB,
+    "image_scan.sh": SCAN_STUB,
+    "license_check.py": PYTHON_STUB,
+    "outdated_report.py": PYTHON_STUB,
+    "vulnerability_scan.py": PYTHON_STUB,
+}
+"""Scripts that ask GitHub nothing and take long, with what takes their place."""
+
+
+def leave_work_out(tree: Path) -> None:
+    """Let the pipelines do only what may depend on the kind of repository."""
+    make_quick(tree)
+    for name, stub in LEFT_OUT.items():
+        (tree / ".github/scripts" / name).write_text(stub)
+    (tree / "Dockerfile").write_text("FROM scratch\nCOPY LICENSE /\n")
+    for pipeline in ("ci", "pr"):
+        path = tree / f".github/workflows/{pipeline}.yml"
+        replace_step(tree, path, "test/Summarize the coverage", {"run": "true"})
+
+
+@dataclass
+class Kind:
+    """A kind of repository, and what its first runs say that is off.
+
+    Attributes:
+        repository: As an event describes it.
+        security: What GitHub has switched on in it.
+        overrides: Values of the payload of a pull request.
+        says: What a pipeline says in a notice or summary.
+    """
+
+    repository: Repository = field(default_factory=Repository)
+    security: Callable[[], Security] = lambda: Security(code_scanning=True)
+    overrides: dict[str, str] = field(default_factory=dict)
+    says: dict[str, list[str]] = field(default_factory=dict)
+
+
+NEW = {"dependency-review": [NO_REVIEW], "release": [NO_PYPI]}
+PRIVATE = {
+    "codeql": [NO_SCANNING],
+    "dependency-review": [NO_REVIEW],
+    "docker": [NO_SCANNING, NO_ATTESTATIONS],
+    "release": [NO_PYPI, NO_ATTESTATIONS],
+}
+UNTRUSTED = {
+    "codeql": [READ_ONLY],
+    "dependency-review": [NO_REVIEW, READ_ONLY],
+    "docker": [READ_ONLY],
+}
+DEFAULT_SETUP = "GitHub's default setup analyses this repository"
+KINDS = {
+    "public": Kind(says=NEW),
+    "private": Kind(Repository(private=True), Security, says=PRIVATE),
+    "pull request of a fork": Kind(overrides=FORK, says=UNTRUSTED),
+    "pull request of Dependabot": Kind(overrides=DEPENDABOT, says=UNTRUSTED),
+    "default setup of CodeQL": Kind(
+        security=lambda: Security(code_scanning=True, default_setup=True),
+        says={**NEW, "codeql": [DEFAULT_SETUP], "docker": [DEFAULT_SETUP]},
+    ),
+    "upper case": Kind(Repository("Octo-Org", "Widget"), says=NEW),
+    "the template's own": Kind(Repository(template=True), says=NEW),
+}
+FIRST_EVENTS = {"dependency-review": "pull_request", "pr": "pull_request", "release": "push:v0.1.0"}
+"""What starts a pipeline first where it is not the push of the copy itself."""
+
+
+def choose_event(pipeline: str, kind: Kind) -> str:
+    """Return the first event of a pipeline in a kind of repository; none if there is no such."""
+    if not kind.overrides:
+        return FIRST_EVENTS.get(pipeline, "push")
+    on = WORKFLOWS[pipeline].read_text()
+    return "pull_request" if "\n  pull_request:\n" in on else ""
+
+
+CASES = [
+    (name, pipeline)
+    for name, kind in KINDS.items()
+    for pipeline in WORKFLOWS
+    if choose_event(pipeline, kind)
+]
+
+
+@pytest.mark.parametrize(("name", "pipeline"), CASES)
+def test_green(
+    run_pipeline: RunPipeline,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    name: str,
+    pipeline: str,
+) -> None:
+    kind = KINDS[name]
+    github = FakeGitHub()
+    github.security = kind.security()
+    github.settings = Settings(private=kind.repository.private, owner=kind.repository.owner)
+    options: dict[str, Any] = {"overrides": kind.overrides, "edit": leave_work_out}
+    if pipeline == "release":
+        make_template(tmp_path / "project", quick=True)
+        options = {"source": tmp_path / "project", "small": False}
+    if needs_containers(ROOT, WORKFLOWS[pipeline]):
+        options["variables"] = {"CONTAINER_REGISTRY": request.getfixturevalue("host")}
+    event = choose_event(pipeline, kind)
+    run = run_pipeline(pipeline, event, repository=kind.repository, github=github, **options)
+    assert run.conclusion == "success", explain(run)
+    summaries = "\n".join(job.summary for job in run.jobs)
+    for text in kind.says.get(pipeline, []):
+        assert text in summaries
+        assert text in said(run, "notice")
+    everything_off = {NO_REVIEW, NO_SCANNING, NO_ATTESTATIONS, DEFAULT_SETUP, READ_ONLY}
+    for text in everything_off - {*kind.says.get(pipeline, [])}:
+        assert text not in summaries
