@@ -66,6 +66,7 @@ class FakeAdvisories:
         delay: Seconds that every answer takes.
         nonsense: Answer with a web page instead.
         down: Programs, `safety`, `trivy` or `uv`, that find nobody.
+        refused: Keys of Safety that are not valid.
         requests: Requests that came, as (path, key).
     """
 
@@ -74,6 +75,7 @@ class FakeAdvisories:
         self.delay = 0.0
         self.nonsense = False
         self.down: set[str] = set()
+        self.refused: set[str] = set()
         self.requests: list[tuple[str, str]] = []
 
     @property
@@ -163,11 +165,12 @@ class FakeAdvisories:
             def _answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 path = self.path.partition("?")[0]
-                fake.requests.append((path, self.headers.get("X-API-Key", "")))
+                key = self.headers.get("X-API-Key", "")
+                fake.requests.append((path, key))
                 time.sleep(fake.delay)
                 content = json.loads(body) if path == "/v1/querybatch" else {}
                 found = fake.answer(path, content)
-                status = 404 if found is None else 200
+                status = 404 if found is None else 403 if key in fake.refused else 200
                 text = "<html>Be right back</html>" if fake.nonsense else json.dumps(found)
                 self.send_response(200 if fake.nonsense else status)
                 self.send_header("Content-Type", "application/json")

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from common.github_rest import GitHubError, ask
-from common.markdown import plain
+from common.markdown import plain, table
 from common.workflow_commands import annotate, set_outputs, summarize
 
 READ_ONLY = (
@@ -126,11 +126,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     answers = {name: QUESTIONS[name]() for name in options.capability}
     set_outputs({name: str(it.on).lower() for name, it in answers.items()})
-    off = {f"{it.what} — {it.why} — {it.how}.": None for it in answers.values() if not it.on}
-    for text in off:
-        annotate("notice", "Not available here", text)
+    off = {it: None for it in answers.values() if not it.on}
+    for it in off:
+        annotate("notice", "Not available here", f"{it.what} — {it.why} — {it.how}.")
     if off:
-        summarize("### 💡 Not available here\n\n" + "".join(f"- {plain(it, 900)}\n" for it in off))
+        rows = [[plain(text, 900) for text in (it.what, it.why, it.how)] for it in off]
+        head = ("What is off", "What that means", "How to switch it on")
+        summarize(f"### 💡 Not available here\n\n{table(head, rows)}")
     return 0
 
 

@@ -8,7 +8,7 @@ usage: release_pypi.sh FILE...
 
 Publishes the packages with PYPI_API_TOKEN if it is set, else as a Trusted
 Publisher with attestations if PYPI_TRUSTED_PUBLISHING is "true", else not at
-all. A package that is published already is left alone if its bytes are the
+all; another value than "true" and "false" is an error. A package that is published already is left alone if its bytes are the
 same, and an error if they are not. UV_PUBLISH_URL and UV_PUBLISH_CHECK_URL name
 another index than PyPI.
 HELP
@@ -20,23 +20,37 @@ tell() {
   printf '%s: %s\n' "$2" "$3"
 }
 
+# fail REASON FIX
+fail() {
+  tell ❌ "Not published to PyPI" "\`$1\`
+
+$2"
+  echo "::error title=Not published to PyPI::$1 $2"
+  exit 1
+}
+
 publish() {
   export UV_PUBLISH_URL=${UV_PUBLISH_URL:-https://upload.pypi.org/legacy/}
   export UV_PUBLISH_CHECK_URL=${UV_PUBLISH_CHECK_URL:-https://pypi.org/simple/}
-  if ! uv publish "$@"; then
-    tell ❌ "Not published" "The index refused; the log says why. A version that is there with other bytes stays: release the next one."
-    return 1
+  LOG=$(mktemp)
+  trap 'rm -f "$LOG"' EXIT
+  if ! uv publish "$@" 2>&1 | tee "$LOG"; then
+    fail "The index refused, or did not answer: $(tail -n 4 "$LOG" | tr -s '[:cntrl:] ' ' ' | tr '`' "'")" \
+      "A token is made anew on the index's account page. A version that is there with other bytes stays: release the next one."
   fi
 }
 
 main() {
-  local how
+  local how trusted=${PYPI_TRUSTED_PUBLISHING:-false}
   case ${1:-} in --help) show_help && return ;; esac
   (($#)) || { show_help >&2 && return 2; }
-  if [[ ${PYPI_API_TOKEN:-} ]]; then
+  if [[ $trusted != @(true|false) ]]; then
+    fail "The repository variable PYPI_TRUSTED_PUBLISHING is neither true nor false." \
+      "Set it to one of them, or delete it."
+  elif [[ ${PYPI_API_TOKEN:-} ]]; then
     how="with the token"
     UV_PUBLISH_TOKEN=$PYPI_API_TOKEN publish --trusted-publishing never --no-attestations "$@"
-  elif [[ ${PYPI_TRUSTED_PUBLISHING:-} == true ]]; then
+  elif [[ $trusted == true ]]; then
     how="as a Trusted Publisher, with attestations"
     uv run pypi-attestations sign "$@"
     publish --trusted-publishing always "$@" "${@/%/.publish.attestation}"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import package_index
 import pytest
 from containers import registry
 from engine import ROOT, Run, run
@@ -28,6 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def host(engine: None) -> Iterator[str]:  # noqa: ARG001
     """Host and port of a container registry on this machine."""
     with registry() as address:
+        yield address
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[str]:
+    """Address of an empty package index on this machine."""
+    with package_index.serve(tmp_path / "index") as address:
         yield address
 
 

@@ -4,13 +4,12 @@ import json
 import platform
 from collections.abc import Iterator
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
+import refusal
 from containers import ContainersError, adapt, docker
 from engine import ROOT, Run
 from fake_advisories import Advisory, FakeAdvisories
@@ -222,35 +221,9 @@ def test_scan_that_could_not_look_is_no_pass(build: Build) -> None:
     assert "Nothing is known about the image" in run.find_job("build").annotations[-1]["text"]
 
 
-class Refusal(BaseHTTPRequestHandler):
-    """A registry that everybody may log in to and nobody may write to, as GitHub's says it."""
-
-    def _answer(self) -> None:
-        status, code, message = 404, "MANIFEST_UNKNOWN", "manifest unknown"
-        if self.path == "/v2/":
-            status = 200
-        elif self.command == "POST":
-            status, code, message = 403, "DENIED", "permission_denied: write_package"
-        body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_GET = do_HEAD = do_POST = _answer  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 def test_refusal_of_the_registry_says_where_to_click(build: Build) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusal) as server:
-        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        address = f"127.0.0.1:{server.server_port}"
+    with refusal.serve() as address:
         run = build("push", variables={"CONTAINER_REGISTRY": address}, overrides=OWNER)
-        server.shutdown()
     assert failed_steps(run) == ["Build"]
     job = run.find_job("build")
     assert "https://github.com/Octo-Org?tab=packages" in job.summary

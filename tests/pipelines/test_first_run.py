@@ -1,22 +1,27 @@
 """A fresh copy, with nothing configured, is green on the first run of every pipeline.
 
 What is off depends on the kind of repository; each run says it by name. What does not depend on it,
-such as linters, tests and scans, is left out here: the tests of each pipeline run it.
+such as linters, tests and scans, is left out here: the tests of each pipeline run it. With a wrong
+setting, the run is red, and says which.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import refusal
 from engine import ROOT
 from events import Repository
+from fake_advisories import FakeAdvisories
 from github_api import FakeGitHub
 from github_security import Security
 from github_settings import Settings
 from harness import RunPipeline, explain, make_quick, said
 from projects import make_template
+from setup_github import find_settings
 from workflows import find_workflows, needs_containers, replace_step
 
 WORKFLOWS = find_workflows(ROOT)
@@ -161,3 +166,54 @@ def test_green(
     everything_off = {NO_REVIEW, NO_SCANNING, NO_ATTESTATIONS, DEFAULT_SETUP, READ_ONLY}
     for text in everything_off - {*kind.says.get(pipeline, [])}:
         assert text not in summaries
+
+
+NOBODY = "127.0.0.1:1"
+"""Where nothing listens."""
+WRONG = {
+    "CONTAINER_REGISTRY": (NOBODY, "docker", "build", "variable CONTAINER_REGISTRY"),
+    "PYPI_API_TOKEN": ("wrong", "release", "pypi", "403 Forbidden"),
+    "PYPI_CHECK_URL": (f"http://{NOBODY}/", "release", "pypi", NOBODY),
+    "PYPI_PUBLISH_URL": (f"http://{NOBODY}/", "release", "pypi", NOBODY),
+    "PYPI_TRUSTED_PUBLISHING": ("yes", "release", "pypi", "PYPI_TRUSTED_PUBLISHING is neither"),
+    "SAFETY_API_KEY": ("wrong", "dependency-review", "vulnerabilities", "secret SAFETY_API_KEY"),
+}
+"""Settings with a wrong value, and which job of which pipeline has to say what of it."""
+NEVER_WRONG = {"SAFETY_ENVIRONMENT"}
+"""An environment is made when it is named."""
+
+
+def test_every_setting_has_a_wrong_value() -> None:
+    settings = find_settings()
+    assert settings["secrets"] | settings["vars"] == WRONG.keys() | NEVER_WRONG
+
+
+@pytest.mark.parametrize("setting", WRONG)
+def test_wrong_setting_is_red(run_pipeline: RunPipeline, tmp_path: Path, setting: str) -> None:
+    value, pipeline, job_id, cause = WRONG[setting]
+    options: dict[str, Any] = {"edit": make_quick}
+    given = {setting: value}
+    with ExitStack() as stack:
+        if pipeline == "release":
+            make_template(tmp_path / "project", quick=setting == "PYPI_TRUSTED_PUBLISHING")
+            options = {"source": tmp_path / "project", "small": False}
+            index = f"http://{stack.enter_context(refusal.serve())}/"
+            given = {"PYPI_PUBLISH_URL": index, "PYPI_CHECK_URL": index} | given
+            if setting != "PYPI_TRUSTED_PUBLISHING":
+                given = {"PYPI_API_TOKEN": "valid"} | given
+        advisories = stack.enter_context(FakeAdvisories())
+        advisories.refused = {"wrong"}
+        secrets = find_settings()["secrets"]
+        run = run_pipeline(
+            pipeline,
+            FIRST_EVENTS.get(pipeline, "push"),
+            environment=advisories.environment | {"UV_HTTP_RETRIES": "0"},
+            secrets={key: it for key, it in given.items() if key in secrets},
+            variables={key: it for key, it in given.items() if key not in secrets},
+            **options,
+        )
+    assert run.conclusion == "failure"
+    job = run.find_job(job_id)
+    assert job.conclusion == "failure"
+    assert cause in said(run, "error")
+    assert job.summary

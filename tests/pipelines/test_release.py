@@ -2,13 +2,11 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from github_releases import Release
 from harness import RunPipeline, explain, said
-from package_index import serve
 from projects import Project, make_template, results, subjects
 
 pytestmark = pytest.mark.skipif(not shutil.which("gh"), reason="gh is not installed")
@@ -38,12 +36,6 @@ def project(templates: Path, tmp_path: Path, run_pipeline: RunPipeline) -> Proje
 def whole_project(templates: Path, tmp_path: Path, run_pipeline: RunPipeline) -> Project:
     shutil.copytree(templates / "whole", tmp_path / "project", symlinks=True)
     return Project(tmp_path / "project", run_pipeline)
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[str]:
-    with serve(tmp_path / "index") as address:
-        yield address
 
 
 def test_first_release_reaches_github_and_the_index(

@@ -91,6 +91,13 @@ def test_nothing_configured_is_said(index: str, tmp_path: Path) -> None:
         assert "gh secret set PYPI_API_TOKEN --env pypi" in text
 
 
+@pytest.mark.parametrize("setting", ["yes", "True", " true"])
+def test_unclear_setting_is_an_error(tmp_path: Path, setting: str) -> None:
+    code, text = publish(tmp_path, Path("a.whl"), PYPI_TRUSTED_PUBLISHING=setting)
+    assert code == 1
+    assert "::error title=Not published to PyPI::The repository variable PYPI_TRUSTED" in text
+
+
 def fake_uv(tmp_path: Path) -> None:
     """Put a uv in place that writes down how it is called."""
     (tmp_path / "bin").mkdir()

@@ -18,14 +18,18 @@ SAFETY = ("run", "--isolated", "--locked", "--only-group=audit", "safety")
 """In an environment of its own: with httpx2 beside it, as in that of the tests, Safety fails."""
 
 VULNERABLE = 64
+BAD_KEY = 65
 REASONS = {
-    65: "the key is not valid",
     66: "too many requests",
     67: "its database could not be read",
     68: "its database could not be fetched",
     69: "its database is malformed",
     71: "a requirement could not be read",
 }
+
+
+class BadKeyError(Exception):
+    """Safety does not take the key."""
 
 
 class CouldNotScanError(Exception):
@@ -78,6 +82,7 @@ def ask_safety(requirements: Path, expected: int, output: Path, timeout: float) 
         timeout: Seconds after which it is given up.
 
     Raises:
+        BadKeyError: It does not take the key.
         CouldNotScanError: It did not answer, or not for every package.
     """
     with_key = bool(os.environ.get("SAFETY_API_KEY"))
@@ -94,6 +99,11 @@ def ask_safety(requirements: Path, expected: int, output: Path, timeout: float) 
             options.append(f"--db={database}")
     done = _run([UV, *SAFETY, "--disable-optional-telemetry", *options], timeout)
     output.with_suffix(".txt").write_text(done.stdout, encoding="utf-8")
+    if done.returncode == BAD_KEY:
+        raise BadKeyError(
+            "Safety does not take the secret SAFETY_API_KEY: set a valid one, or delete it to do "
+            "without a key"
+        )
     if done.returncode not in {0, VULNERABLE}:
         reason = REASONS.get(done.returncode) or _last_line(done.stderr)
         raise CouldNotScanError(f"{name}: {reason} (exit code {done.returncode})")
