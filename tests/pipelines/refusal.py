@@ -10,7 +10,14 @@ from threading import Thread
 class Refusal(BaseHTTPRequestHandler):
     """Refuses whatever writes, in the words of GitHub's registry."""
 
+    def _read(self) -> None:
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            while size := int(self.rfile.readline(), 16):
+                self.rfile.read(size + 2)
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
     def _answer(self) -> None:
+        self._read()
         status, code, message = 404, "MANIFEST_UNKNOWN", "manifest unknown"
         if self.path == "/v2/":
             status = 200
