@@ -1,15 +1,17 @@
 """The image, built as the pipelines build it."""
 
+import json
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from containers import adapt, docker
+from containers import adapt, docker, registry
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Dockerfile", ".dockerignore", "docker-compose.yml", "LICENSE", "README.md",
+PARTS = ("Dockerfile", ".dockerignore", "deploy", "docker-compose.yml", "LICENSE", "README.md",
          "pyproject.toml", "src", "uv.lock")  # fmt: skip
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 VERSION = "v1.2.3"
@@ -36,3 +38,31 @@ def image(tree: Path) -> Iterator[str]:
     docker("buildx", "build", "--load", f"--tag={tag}", *arguments, tree)
     yield tag
     docker("image", "rm", "--force", tag)
+
+
+@pytest.fixture(scope="session")
+def releases(image: str) -> Iterator[Callable[[str, str], str]]:
+    """Return a function that makes an image of a revision with a fault, and pushes it.
+
+    It takes the revision and a line of a Dockerfile, and returns the image by its digest.
+    """
+    made: dict[tuple[str, str], str] = {}
+    with registry() as host:
+
+        def make(revision: str, line: str = "") -> str:
+            if (revision, line) not in made:
+                tag = f"{host}/octo-org/widget:{uuid4().hex}"
+                text = f"FROM {image}\nENV APP_REVISION={revision}\n{line}\n"
+                subprocess.run(
+                    ["docker", "build", "--quiet", f"--tag={tag}", "-"],
+                    input=text.encode(),
+                    stdout=subprocess.DEVNULL,
+                    check=True,
+                )
+                docker("push", tag)
+                digests = json.loads(docker("inspect", "--format={{json .RepoDigests}}", tag))
+                name = tag.rpartition(":")[0]
+                made[revision, line] = next(it for it in digests if it.startswith(f"{name}@"))
+            return made[revision, line]
+
+        yield make
