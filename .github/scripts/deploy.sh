@@ -74,10 +74,13 @@ read_state() {
   cat "$STATE/$1" 2>/dev/null || true
 }
 
-# Prints the revision that answers at a URL, if it is ready too.
+# Prints the revision that answers at a URL; what cannot be one is not printed.
 ask_revision() {
-  curl --silent --fail --max-time 5 --output /dev/null "$1/ready" || return
-  curl --silent --fail --max-time 5 "$1/health" | jq --raw-output '.revision // empty'
+  curl --silent --max-time 5 "$1/health" | jq --raw-output '.revision | strings | select(test("\\A[0-9A-Za-z._-]{1,64}\\z"))'
+}
+
+is_ready() {
+  curl --silent --fail --max-time 5 --output /dev/null "$1/ready"
 }
 
 # wait_for_revision URL REVISION
@@ -85,7 +88,7 @@ wait_for_revision() {
   local answer='' deadline=$((SECONDS + ${DEPLOY_TIMEOUT:-300}))
   echo "Waiting for $2 at $1"
   while ((SECONDS < deadline)); do
-    answer=$(ask_revision "$1" 2>/dev/null || true)
+    answer=$(is_ready "$1" && ask_revision "$1" 2>/dev/null || true)
     [[ $answer != "$2" ]] || return 0
     sleep 0.5
   done
@@ -108,24 +111,42 @@ deploy() {
   mkdir -p "$STATE"
   choose_target
   [[ $image =~ ^[a-z0-9][a-z0-9._/:-]*@sha256:[0-9a-f]{64}$ ]] || give_up "Not an image by its digest" "It must look like NAME@sha256:…"
+  [[ ${APP_REVISION:-} =~ ^[0-9a-f]{40,64}$ ]] || give_up "APP_REVISION is not a commit" "It must be the whole hash of the commit that the image is made of."
   rm -f "$STATE"/*
   if ! previous=$(ask_target target_current 2>"$STATE/log"); then
     cat "$STATE/log" >&2
     give_up "$(find_error 'the target does not say what serves' <"$STATE/log")" "Nothing was changed: the log above says what to do."
   fi
   echo "$previous" >"$STATE/previous"
-  [[ ! $previous ]] || { url=$(ask_target target_url) && curl --silent --max-time 5 "$url/health" |
-    jq --raw-output '.revision // empty' >"$STATE/revision"; } || true
+  [[ ! $previous ]] || { url=$(ask_target target_url) && ask_revision "$url" >"$STATE/revision"; } || true
   echo "Serving now: ${previous:-nothing}"
   echo changing >"$STATE/outcome"
-  trap 'echo "the deployment was cancelled" >"$STATE/why"; put_back; exit 1' INT TERM
-  if try_image "$image"; then
+  trap cancel INT TERM
+  if run_apart try_image "$image"; then
     conclude deployed ''
     tell ✅ "Deployed" "$APP_VERSION serves at $(ask_target target_url)."
     return
   fi
   put_back
   return 1
+}
+
+# Runs a function beside this shell: a signal is heard at once, not when the function has ended.
+run_apart() {
+  set -m # a process group of its own, which can be ended as a whole
+  "$@" </dev/null &
+  APART=$!
+  set +m
+  wait "$APART"
+}
+
+cancel() {
+  trap '' INT TERM
+  kill -TERM -- "-$APART" 2>/dev/null || true
+  wait "$APART" || true
+  echo "the deployment was cancelled" >"$STATE/why"
+  put_back
+  exit 1
 }
 
 try_image() {
@@ -136,7 +157,7 @@ try_image() {
     return 1
   fi
   cat "$STATE/log" >&2
-  url=$(ask_target target_url) || return
+  url=$(ask_target target_url) || { echo "the target does not say where it answers" >"$STATE/why" && return 1; }
   set_output url "$url"
   wait_for_revision "$url" "$APP_REVISION" && run_smoke_tests "$url"
 }
@@ -150,25 +171,35 @@ find_error() {
 
 # Puts back what was noted; does not return if that fails.
 put_back() {
-  local why previous
+  local why previous now="What served before serves again."
   why=$(read_state why) previous=$(read_state previous)
+  [[ $(read_state revision) ]] || now="What was there before is put back. It did not answer before either: look at it."
   trap '' INT TERM
   echo "::error title=Not deployed::$APP_VERSION: $why. The log of the new version is below."
-  ask_target target_logs 2>&1 | tail -n 60 || true
+  show_logs
   if ask_target target_rollback "$previous" && serves_again; then
     if [[ $previous ]]; then
       conclude rolled-back "$why"
-      tell ❌ "Rolled back" "$APP_VERSION was not deployed, because $why. What served before serves again."
+      tell ❌ "Rolled back" "$APP_VERSION was not deployed, because $why. $now"
     else
       conclude failed "$why"
       tell ❌ "Not deployed" "$APP_VERSION was not deployed, because $why. Nothing served before, and nothing serves now."
     fi
-    return
+    return 0 # without the number, a trap returns what was before it
   fi
   conclude rollback-failed "$why"
   tell 🔥 "The rollback failed too" "$APP_VERSION was not deployed, because $why, and what served before could not be put back. Look at the target now. To deploy a version that worked: Actions → CD → Run workflow, with its number."
   echo "::error title=The rollback failed too::Nobody knows what serves in ${ENVIRONMENT_NAME:-this environment}. Look at the target now."
   exit 3
+}
+
+# What a version logs is not for GitHub to obey.
+show_logs() {
+  local token
+  token=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+  echo "::stop-commands::$token"
+  ask_target target_logs 2>&1 | tail -n 60 || true
+  printf '\n::%s::\n' "$token"
 }
 
 serves_again() {
@@ -199,7 +230,8 @@ refuse() {
 
 main() {
   STATE=${DEPLOY_STATE:-${RUNNER_TEMP:-/tmp}/deploy}
-  export STATE
+  APP_VERSION=${APP_VERSION:-the new version}
+  export APP_VERSION STATE
   export -f run_smoke_tests
   read_settings
   case ${1:-} in

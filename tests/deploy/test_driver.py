@@ -1,8 +1,10 @@
 """The driver, with a target that a test adds: one file with five functions."""
 
 import json
+import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +24,9 @@ target_rollback() {
 target_url() { echo "$FAKE_URL"; }
 target_logs() { echo "the log of the new version"; }
 """
+COMMAND = "::error title=Planted::by the version"
+DEPLOY = 'echo "$APP_REVISION" >"$SERVING"'
+END_SECONDS = 5
 
 
 @pytest.fixture
@@ -158,3 +163,93 @@ def test_every_target_has_the_five_functions() -> None:
 def test_help() -> None:
     done = subprocess.run([DRIVER, "--help"], check=True, capture_output=True, text=True)
     assert "rehearsal" in done.stdout
+
+
+def change_target(driver: Driver, old: str, new: str) -> None:
+    assert TARGET.count(old) == 1
+    (Path(driver.settings["DEPLOY_TARGETS"]) / "file.sh").write_text(TARGET.replace(old, new))
+
+
+def find_commands(log: str) -> list[str]:
+    """Return the commands that GitHub would obey: not those where it was told to stop."""
+    obeyed, token = [], ""
+    for line in map(str.strip, log.splitlines()):
+        if token:
+            token = "" if line == f"::{token}::" else token
+        elif line.startswith("::stop-commands::"):
+            token = line.removeprefix("::stop-commands::")
+        elif line.startswith("::"):
+            obeyed.append(line)
+    assert not token, "GitHub was never told to go on"
+    return obeyed
+
+
+def test_log_of_a_version_gives_no_commands(driver: Driver) -> None:
+    change_target(driver, "the log of the new version", COMMAND)
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, SMOKE_TESTS="false")
+    assert COMMAND in done.log
+    assert COMMAND not in find_commands(done.log)
+    assert any(it.startswith("::error title=Not deployed") for it in find_commands(done.log))
+
+
+def test_answer_of_a_version_gives_no_commands(driver: Driver) -> None:
+    change_target(driver, DEPLOY, rf"echo 'x\n{COMMAND}' >\"$SERVING\"".replace('\\"', '"'))
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW)
+    assert done.outputs["outcome"] == "rolled-back"
+    assert "Planted" not in done.log
+
+
+def test_target_without_address_is_the_reason(driver: Driver) -> None:
+    change_target(driver, 'echo "$FAKE_URL"', "return 1")
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW)
+    assert done.outputs["reason"] == "the target does not say where it answers"
+
+
+def test_service_that_was_down_is_not_said_to_serve_again(driver: Driver) -> None:
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, FAKE_URL="http://127.0.0.1:1")
+    assert done.outputs["outcome"] == "rolled-back"
+    assert "It did not answer before either" in done.summary
+    assert "serves again" not in done.summary
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_cancelled_deployment_is_put_back_at_once(driver: Driver, number: signal.Signals) -> None:
+    change_target(driver, DEPLOY, f"{DEPLOY} && sleep 30")
+    serving = Path(driver.settings["SERVING"])
+    with subprocess.Popen(
+        [DRIVER, "deploy", IMAGE],
+        env=driver.environment("v2", NEW),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        while serving.read_text() != f"{NEW}\n":
+            assert running.poll() is None
+            time.sleep(0.05)
+        begin = time.monotonic()
+        running.send_signal(number)
+        code = running.wait(60)
+    assert time.monotonic() - begin < END_SECONDS
+    assert code == 1
+    assert serving.read_text() == f"{OLD}\n"
+    output = (driver.folder / "output").read_text()
+    assert "outcome=rolled-back\nreason=the deployment was cancelled\n" in output
+
+
+@pytest.mark.parametrize("revision", ["", "main", "x" * 40])
+def test_revision_must_be_a_commit(driver: Driver, revision: str) -> None:
+    """Without one, a service that does not answer would be what was waited for."""
+    url = "http://127.0.0.1:1"
+    done = driver.run("deploy", IMAGE, version="v2", revision=revision, FAKE_URL=url)
+    assert (done.code, done.outputs["outcome"]) == (1, "failed")
+    assert "APP_REVISION" in done.outputs["reason"]
+    assert Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"
+
+
+def test_version_without_a_name_is_put_back_too(driver: Driver) -> None:
+    done = driver.run("deploy", IMAGE, version="", revision=NEW, SMOKE_TESTS="false")
+    assert (done.code, done.outputs["outcome"]) == (1, "rolled-back")
+    environment = driver.environment("", NEW, SMOKE_TESTS="false")
+    del environment["APP_VERSION"]
+    code = subprocess.run([DRIVER, "deploy", IMAGE], env=environment, check=False).returncode
+    assert code == 1
+    assert "outcome=rolled-back\n" in (driver.folder / "output").read_text()
