@@ -7,7 +7,8 @@
 # DEPLOY_USER         whose account it is (deploy)
 # DEPLOY_PORT         port of its SSH server (22)
 # DEPLOY_URL          where the app answers (https://DEPLOY_HOST)
-# DATABASE_URL, REGISTRY, REGISTRY_USER, REGISTRY_TOKEN  reach the server through standard input
+# DATABASE_URL        what the app gets, and
+# REGISTRY_TOKEN      what pulls the image: they reach the server through standard input, not as arguments
 
 # Every function that connects is a subshell of its own, so that its key goes when it ends, however it ends.
 
@@ -19,7 +20,7 @@ target_current() (
 target_deploy() (
   image=$1
   ssh_open || exit
-  preview=$(ssh_describe_settings | ssh_ask stage "$image" "$APP_VERSION" "$APP_REVISION") || exit
+  preview=$(ssh_describe_settings "$image" | ssh_ask stage "$image" "$APP_VERSION" "$APP_REVISION") || exit
   run_smoke_tests "$(target_url)" "X-Preview: $preview" || exit
   ssh_ask switch "$preview" </dev/null
 )
@@ -76,7 +77,7 @@ ssh_check() {
 }
 
 ssh_place() {
-  [[ ! ${ENVIRONMENT_NAME:-} ]] || echo " --env $ENVIRONMENT_NAME"
+  [[ ! ${DEPLOY_ENVIRONMENT:-} ]] || echo " --env $DEPLOY_ENVIRONMENT"
 }
 
 # Runs a command of the gate; says what to do when the connection fails. The gate explains the rest.
@@ -114,9 +115,11 @@ ssh_fail() {
   return 1
 }
 
+# ssh_describe_settings IMAGE
 ssh_describe_settings() {
-  local name
-  for name in ENVIRONMENT_NAME DATABASE_URL REGISTRY REGISTRY_USER REGISTRY_TOKEN; do
-    [[ ! ${!name:-} ]] || echo "$name=${!name//[$'\r\n']/}"
+  local line
+  for line in "ENVIRONMENT_NAME=${ENVIRONMENT_NAME:-${DEPLOY_ENVIRONMENT:-}}" "DATABASE_URL=${DATABASE_URL:-}" \
+    "REGISTRY=${1%%/*}" "REGISTRY_USER=${GITHUB_ACTOR:-}" "REGISTRY_TOKEN=${REGISTRY_TOKEN:-}"; do
+    [[ $line == *= ]] || echo "${line//[$'\r\n']/}"
   done
 }
