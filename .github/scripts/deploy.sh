@@ -40,6 +40,7 @@ read_settings() {
 }
 
 choose_target() {
+  export ENVIRONMENT_NAME=${ENVIRONMENT_NAME:-${DEPLOY_ENVIRONMENT:-}}
   export DEPLOY_TARGET=${DEPLOY_TARGET:-rehearsal}
   TARGET_FILE=$TARGETS/$DEPLOY_TARGET.sh
   export TARGET_FILE
