@@ -195,7 +195,10 @@ def test_what_was_not_looked_at_gets_no_traffic(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"DEPLOY_HOST": ""}, "DEPLOY_HOST is not set::Run: gh variable set DEPLOY_HOST --env prod"),
+        (
+            {"DEPLOY_HOST": ""},
+            "DEPLOY_HOST is not set::Run: gh variable set DEPLOY_HOST --env prod",
+        ),
         ({"DEPLOY_KNOWN_HOSTS": ""}, "DEPLOY_KNOWN_HOSTS is not set::Run: gh variable set"),
         ({"DEPLOY_SSH_KEY": ""}, "DEPLOY_SSH_KEY is not set::Run: gh secret set DEPLOY_SSH_KEY"),
         ({"DEPLOY_SSH_KEY": "x"}, "DEPLOY_SSH_KEY is no private key without passphrase"),

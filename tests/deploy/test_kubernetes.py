@@ -74,7 +74,7 @@ class Deployment:
         smoke_tests.write_text(SMOKE_TESTS)
         smoke_tests.chmod(0o755)
         settings = {
-            "APP_REVISION": revision,
+            "APP_REVISION": Version(revision).commit,
             "DEPLOY_STATE": str(self.folder.with_name("state")),
             "DEPLOY_TARGET": "kubernetes",
             "DEPLOY_TIMEOUT": "1",
@@ -377,7 +377,11 @@ def test_deployer_has_no_right_too_many(deployed: Deployment) -> None:
     ("image", "revision", "reason"),
     [
         (CRASHES, "crashes", "The new version does not get ready"),
-        (STALE, "new", "it is stale that answers, not new"),
+        (
+            STALE,
+            "new",
+            f"it is {Version('stale').commit} that answers, not {Version('new').commit}",
+        ),
         (SMOKES, "smokes", "the smoke tests failed"),
         (BAD_MIGRATION, "bad-migration", "The migrations failed"),
         (MISSING, "missing", "The new image does not start (ImagePullBackOff)"),
