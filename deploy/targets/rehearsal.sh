@@ -20,7 +20,7 @@ target_deploy() {
   local preview
   preview=$("$host" stage "$1" "$APP_VERSION" "$APP_REVISION" < <(describe_settings))
   run_smoke_tests "$(target_url)" "X-Preview: $preview"
-  "$host" switch
+  "$host" switch "$preview"
 }
 
 target_rollback() {
