@@ -13,7 +13,7 @@ usage: host.sh stage IMAGE VERSION REVISION | switch PREVIEW | rollback [IMAGE V
             value of the header X-Preview that leads to it; standard input has NAME=VALUE lines:
             DATABASE_URL and ENVIRONMENT_NAME for the app, REGISTRY, REGISTRY_USER and
             REGISTRY_TOKEN to pull it
-  switch    give the traffic to what PREVIEW leads to, stop the other copy
+  switch    give what PREVIEW leads to the traffic, stop the other copy
   rollback  give the traffic to IMAGE, called VERSION; without them nothing serves
   current   print the image and the version that serve, nothing if none does
   url       print where the proxy answers on this machine
@@ -167,14 +167,13 @@ stage() {
   echo "$preview"
 }
 
-# switch_to PREVIEW: two deployments may have been staged one after the other; only the last is there.
-switch_to() {
-  [[ $1 =~ ^[0-9a-f]{32}$ && -f $HOST_FOLDER/live/preview-$IDLE-$1 ]] || fail "Another deployment has taken the place of this one"
-  switch
+# switch PREVIEW: another deployment may have taken the place of what was looked at.
+switch() {
+  [[ -f $HOST_FOLDER/live/preview-$IDLE-${1:-none} ]] || fail "Another deployment came between"
+  take_over
 }
 
-switch() {
-  [[ $(compose ps --quiet "$IDLE") ]] || fail "There is nothing to switch to"
+take_over() {
   local before=$SERVING
   serve "$IDLE"
   [[ ! $before ]] || compose stop "$before" >&2
@@ -201,7 +200,7 @@ rollback() {
     return
   fi
   start "$image" "$version"
-  switch
+  take_over
 }
 
 show_logs() {
@@ -213,7 +212,7 @@ main() {
   prepare
   case ${1:-} in
     stage) stage "${@:2:3}" ;;
-    switch) switch_to "${2:?PREVIEW is missing}" ;;
+    switch) switch "${2:-}" ;;
     rollback) rollback "${@:2:2}" ;;
     current) show_current ;;
     url) echo "http://$(compose port proxy 80 2>/dev/null || echo 127.0.0.1:1)" ;;

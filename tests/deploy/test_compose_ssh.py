@@ -1,0 +1,293 @@
+"""Deployments to a server over SSH: a real SSH server on this machine, real containers."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+import ssh_server
+from containers import docker
+from deployments import DRIVER, FAULTS, REVISIONS, Client, Driver
+from ssh_server import Server
+
+type Releases = Callable[..., str]
+
+ONE, TWO, BROKEN = REVISIONS.values()
+CAUSES = {
+    "ends at once": "v3 does not get healthy",
+    "not ready": "v3 is not ready",
+    "fails the smoke tests": "the smoke tests failed",
+    "fails its migrations": "The migrations of v3 failed",
+}
+TOKEN = "ghs_thisIsTheTokenOfTheJob"
+DATABASE = "sqlite:////data/pa$$word$HOME.sqlite3"
+
+
+@pytest.fixture(scope="module")
+def server(
+    tree: Path, releases: Releases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server that may be deployed to."""
+    folder = tmp_path_factory.mktemp("server")
+    repository = releases(ONE).partition("@")[0]
+    with ssh_server.serve(folder, tree / "deploy/compose/gate.sh", repository) as running:
+        yield running
+        host(tree, running, "remove")
+
+
+@pytest.fixture(scope="module")
+def driver(
+    server: Server, tree: Path, releases: Releases, tmp_path_factory: pytest.TempPathFactory
+) -> Driver:
+    """The driver, for the server, where version v1 serves."""
+    settings = server.settings | {"DEPLOY_TARGET": "compose", "SMOKE_TESTS": "true"}
+    driver = Driver(tmp_path_factory.mktemp("runner"), settings)
+    host(tree, server, "logs")  # makes the state
+    port = ssh_server.find_free_port()
+    (server.state / "proxy.env").write_text(f"HTTP_BIND=127.0.0.1:{port}\n")
+    driver.settings["DEPLOY_URL"] = f"http://127.0.0.1:{port}"
+    done = driver.run("deploy", releases(ONE), version="v1", revision=ONE, SMOKE_TESTS="")
+    assert done.code == 0, done.log
+    assert done.log.count("5 passed") == 2, "before it gets traffic, and after"
+    return driver
+
+
+@pytest.fixture
+def client(driver: Driver, releases: Releases) -> Client:
+    """A client of version v1, which serves."""
+    client = Client(driver.settings["DEPLOY_URL"])
+    if client.ask() != f"v1 {ONE}":
+        done = driver.run("deploy", releases(ONE), version="v1", revision=ONE)
+        assert done.code == 0, done.log
+    return client
+
+
+def host(tree: Path, server: Server, *arguments: str) -> str:
+    """Run host.sh as somebody who is on the server."""
+    return subprocess.run(
+        [tree / "deploy/compose/host.sh", *arguments],
+        env=os.environ | {"HOST_FOLDER": str(server.state)},
+        check=True,
+        text=True,
+        stdout=subprocess.PIPE,
+    ).stdout.strip()
+
+
+@contextmanager
+def watching_arguments(*secrets: str) -> Iterator[list[str]]:
+    """Look at the arguments of all processes; collect those with a secret in them."""
+    found: list[str] = []
+    stop = Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    text = path.read_text(errors="replace")
+                except OSError:
+                    continue  # it has ended
+                found.extend(text for it in secrets if it in text)
+            time.sleep(0.02)
+
+    thread = Thread(target=look)
+    thread.start()
+    try:
+        yield found
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_credentials_reach_the_server_and_do_not_stay(
+    driver: Driver, server: Server, client: Client, releases: Releases
+) -> None:
+    docker("image", "rm", "--force", releases(TWO))
+    secrets = {"DATABASE_URL": DATABASE, "REGISTRY_TOKEN": TOKEN, "GITHUB_ACTOR": "somebody"}
+    with client.asking(), watching_arguments(TOKEN, DATABASE, "OPENSSH PRIVATE") as seen:
+        done = driver.run("deploy", releases(TWO), version="v2", revision=TWO, **secrets)
+    assert done.code == 0, done.log
+    assert done.outputs["previous"] == f"{releases(ONE)} v1"
+    assert client.answers.keys() == {f"v1 {ONE}", f"v2 {TWO}"}
+    assert seen == []
+    assert TOKEN not in done.log
+    assert DATABASE not in done.log
+    files = [it for folder in (server.state, driver.folder) for it in folder.rglob("*")]
+    holders = {it for it in files if it.is_file() and TOKEN in it.read_text()}
+    assert holders == set()
+    assert not list(driver.folder.glob("compose.*")), "the key went with the connection"
+    settings = server.state / "settings.env"
+    assert settings.stat().st_mode & 0o777 == 0o600
+    copy = (server.state / "serving").read_text().strip()
+    name = f"--filter=label=com.docker.compose.service={copy}"
+    (container,) = docker("ps", "--quiet", name, f"--filter=ancestor={releases(TWO)}").splitlines()
+    variables = docker("inspect", "--format={{json .Config.Env}}", container)
+    assert DATABASE in variables
+
+
+@pytest.mark.parametrize("fault", CAUSES)
+def test_broken_version_is_never_seen(
+    driver: Driver, client: Client, releases: Releases, fault: str
+) -> None:
+    image = releases(BROKEN, FAULTS[fault])
+    smoke_tests = "" if "smoke" in fault else "true"
+    with client.asking():
+        done = driver.run("deploy", image, version="v3", revision=BROKEN, SMOKE_TESTS=smoke_tests)
+    assert done.code == 1
+    assert done.outputs["outcome"] == "rolled-back", done.log
+    assert done.outputs["reason"] == CAUSES[fault], done.log
+    assert client.answers.keys() == {f"v1 {ONE}"}
+    assert client.answers.total() > 10
+
+
+def test_rolls_back_what_has_traffic_already(
+    driver: Driver, client: Client, releases: Releases, tmp_path: Path
+) -> None:
+    smoke = tmp_path / "smoke"
+    smoke.write_text('#!/bin/sh\ncase "$*" in *X-Preview*) ;; *) exit 1 ;; esac\n')
+    smoke.chmod(0o755)
+    with client.asking():
+        done = driver.run(
+            "deploy", releases(TWO), version="v2", revision=TWO, SMOKE_TESTS=str(smoke)
+        )
+    assert done.outputs["outcome"] == "rolled-back", done.log
+    assert client.answers.keys() == {f"v1 {ONE}", f"v2 {TWO}"}
+    assert client.ask() == f"v1 {ONE}"
+
+
+def test_deployment_that_was_killed_is_put_back(
+    driver: Driver, client: Client, releases: Releases
+) -> None:
+    with client.asking():
+        for seconds in (0.5, 2):
+            with subprocess.Popen(
+                [DRIVER, "deploy", releases(TWO)],
+                env=driver.environment("v2", TWO),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            ) as running:
+                time.sleep(seconds)
+                os.killpg(running.pid, signal.SIGKILL)
+            done = driver.run("rollback", version="v2", revision=TWO)
+            assert done.code == 0, done.log
+            assert client.ask() == f"v1 {ONE}"
+    assert client.answers.keys() <= {f"v1 {ONE}", f"v2 {TWO}"}
+    done = driver.run("deploy", releases(ONE), version="v1", revision=ONE)
+    assert done.code == 0, done.log
+    assert not list(driver.folder.glob("compose.*")), "what the killed one left is gone"
+
+
+def test_what_was_not_looked_at_gets_no_traffic(
+    driver: Driver, server: Server, client: Client
+) -> None:
+    done = server.ask(f"switch {'0' * 32}")
+    assert done.returncode == 1
+    assert "Another deployment came between" in done.stderr
+    assert client.ask() == f"v1 {ONE}"
+    assert driver.settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"DEPLOY_HOST": ""}, "DEPLOY_HOST is not set::Run: gh variable set DEPLOY_HOST --env prod"),
+        ({"DEPLOY_KNOWN_HOSTS": ""}, "DEPLOY_KNOWN_HOSTS is not set::Run: gh variable set"),
+        ({"DEPLOY_SSH_KEY": ""}, "DEPLOY_SSH_KEY is not set::Run: gh secret set DEPLOY_SSH_KEY"),
+        ({"DEPLOY_SSH_KEY": "x"}, "DEPLOY_SSH_KEY is no private key without passphrase"),
+        ({"DEPLOY_HOST": "-oProxyCommand=id"}, "DEPLOY_HOST has a wrong value"),
+        ({"DEPLOY_USER": "a b"}, "DEPLOY_USER has a wrong value"),
+        ({"DEPLOY_PORT": "1;id"}, "DEPLOY_PORT has a wrong value"),
+        ({"DEPLOY_PORT": "1"}, "127.0.0.1 cannot be reached"),
+        ({"DEPLOY_HOST": "no-such-host.invalid"}, "no-such-host.invalid cannot be reached"),
+    ],
+)
+def test_setting_that_is_missing_or_wrong(
+    driver: Driver, releases: Releases, changes: dict[str, str], message: str
+) -> None:
+    settings = changes | {"DEPLOY_ENVIRONMENT": "production"}
+    done = driver.run("deploy", releases(TWO), version="v2", revision=TWO, **settings)
+    assert (done.code, done.outputs["outcome"]) == (1, "failed")
+    assert f"::error title={message}" in done.log
+    assert Client(driver.settings["DEPLOY_URL"]).ask().endswith((ONE, TWO))
+
+
+def test_host_key_is_always_verified(driver: Driver, server: Server, releases: Releases) -> None:
+    for line in (server.find_host_key("other_key"), "other.example ssh-ed25519 AAAA"):
+        done = driver.run("deploy", releases(TWO), revision=TWO, DEPLOY_KNOWN_HOSTS=line)
+        assert done.code == 1
+        title = "::error title=The host key of 127.0.0.1 is not in DEPLOY_KNOWN_HOSTS::"
+        assert title in done.log
+
+
+def test_key_that_the_server_does_not_know(
+    driver: Driver, server: Server, releases: Releases
+) -> None:
+    key = (server.folder / "other_key").read_text().replace("\n", "\r\n")
+    done = driver.run("deploy", releases(TWO), revision=TWO, DEPLOY_SSH_KEY=key)
+    assert done.code == 1
+    assert "::error title=127.0.0.1 does not accept DEPLOY_SSH_KEY for" in done.log
+
+
+def test_image_of_another_repository_is_refused(
+    driver: Driver, client: Client, releases: Releases
+) -> None:
+    image = releases(ONE).replace("widget", "gadget")
+    done = driver.run("deploy", image, version="v2", revision=TWO)
+    assert done.outputs["outcome"] == "rolled-back"
+    assert done.outputs["reason"] == "The server refuses the command"
+    assert client.ask() == f"v1 {ONE}"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", "bash", "deploy x; rm -rf /", "current; id", "current\nid", "$(id)", "logs $(id)",
+     "logs --follow", "remove", "rollback ../../etc", "switch", f"switch ../{'0' * 32}",
+     "scp -t /tmp", "env", "stage IMAGE v1 1234", f"stage IMAGE $(id) {ONE}",
+     f"stage IMAGE v1 {ONE} more", f"stage IMAGE v1;id {ONE}", f" stage IMAGE v1 {ONE}"],
+)  # fmt: skip
+def test_gate_runs_nothing_else(
+    tree: Path, releases: Releases, tmp_path: Path, command: str
+) -> None:
+    """The gate itself, with a system log and a host.sh that note what they get."""
+    for name in ("host.sh", "logger"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/{name}.log\n')
+        program.chmod(0o755)
+    gate = tmp_path / "gate.sh"
+    gate.write_bytes((tree / "deploy/compose/gate.sh").read_bytes())
+    gate.chmod(0o755)
+    image = releases(ONE)
+
+    def ask(text: str) -> int:
+        environment = os.environ | {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "SSH_ORIGINAL_COMMAND": text.replace("IMAGE", image),
+        }
+        return subprocess.run(
+            [gate, tmp_path / "state", image.partition("@")[0]],
+            env=environment,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+
+    assert ask(command) == 77
+    assert not (tmp_path / "host.sh.log").exists()
+    assert "refused from" in (tmp_path / "logger.log").read_text()
+    assert ask(f"stage IMAGE v1.2.3 {ONE}") == 0
+    assert (tmp_path / "host.sh.log").read_text() == f"stage {image} v1.2.3 {ONE}\n"
+
+
+def test_key_opens_no_shell_no_copy_and_no_tunnel(server: Server, tmp_path: Path) -> None:
+    port = ssh_server.find_free_port()
+    assert server.ask().returncode == 77
+    assert server.ask("-tt", "bash -i").returncode in {77, 255}
+    assert server.ask("-s", "sftp").returncode == 77
+    assert server.ask(f"-R{port}:127.0.0.1:22", "current").returncode == 255, "no tunnel"
+    copy = server.ask(f"{__file__}", f"127.0.0.1:{tmp_path}/copy", client="scp")
+    assert copy.returncode != 0
+    assert not (tmp_path / "copy").exists()
