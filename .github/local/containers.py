@@ -165,6 +165,15 @@ MAKERS = {"caddy": _make_caddy, "postgres": _make_postgres, "python": _make_pyth
 """What makes the stand-in for an image, by the last part of its name."""
 
 
+def remove_started(directory: Path) -> None:
+    """Remove what `docker compose` started with files in a folder, and its data."""
+    label = "com.docker.compose.project"
+    form = f'{{{{.Label "{label}.config_files"}}}}\t{{{{.Label "{label}"}}}}'
+    lines = docker("ps", "--all", f"--filter=label={label}", f"--format={form}").splitlines()
+    for project in {it.split("\t")[1] for it in lines if it.startswith(f"{directory}/")}:
+        docker("compose", "--project-name", project, "down", "--volumes", "--timeout=1")
+
+
 @contextmanager
 def registry(folder: Path | None = None) -> Iterator[str]:
     """Serve a registry on a free port of this machine; yield its `HOST:PORT`.

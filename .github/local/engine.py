@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
+import containers
 import origin
 import workflows
 from events import Event
@@ -166,12 +167,12 @@ def run(  # noqa: PLR0913
     if edit:
         edit(git.directory)
     base, head = origin.commit(git, event)
-    file = workflows.find_workflows(git.directory)[pipeline]
+    path = workflows.find_workflows(git.directory)[pipeline]
     if fail:
-        workflows.replace_step(git.directory, file, fail, FAILURE)
+        workflows.replace_step(git.directory, path, fail, FAILURE)
     payload = event.payload(base, head)
     result = Run(pipeline, str(event), artifacts=directory / "artifacts")
-    left_out = workflows.leave_out_legs(file, FOREIGN_RUNNERS)
+    left_out = workflows.leave_out_legs(path, FOREIGN_RUNNERS)
     result.jobs = [*_expected_jobs(git.directory, pipeline, job)]
     for job_id, name in left_out:
         result.jobs.append(Job(job_id, f"{name} (not on this machine)", "skipped"))
@@ -199,6 +200,8 @@ def run(  # noqa: PLR0913
                 on_update(result)
         result.seconds = time.monotonic() - started
         api.releases.save(directory / "releases")
+    if workflows.needs_containers(git.directory, path):
+        containers.remove_started(directory)
     records = directory / "records.jsonl"
     result.records = [json.loads(line) for line in records.read_text().splitlines()]
     if result.seconds >= timeout:

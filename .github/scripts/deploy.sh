@@ -113,7 +113,10 @@ deploy() {
   [[ $image =~ ^[a-z0-9][a-z0-9._/:-]*@sha256:[0-9a-f]{64}$ ]] || give_up "Not an image by its digest" "It must look like NAME@sha256:…"
   [[ ${APP_REVISION:-} =~ ^[0-9a-f]{40,64}$ ]] || give_up "APP_REVISION is not a commit" "It must be the whole hash of the commit that the image is made of."
   rm -f "$STATE"/*
-  previous=$(ask_target target_current) || give_up "The target does not say what serves" "The log above says why. Nothing was changed."
+  if ! previous=$(ask_target target_current 2>"$STATE/log"); then
+    cat "$STATE/log" >&2
+    give_up "$(find_error 'the target does not say what serves' <"$STATE/log")" "Nothing was changed: the log above says what to do."
+  fi
   echo "$previous" >"$STATE/previous"
   [[ ! $previous ]] || { url=$(ask_target target_url) && ask_revision "$url" >"$STATE/revision"; } || true
   echo "Serving now: ${previous:-nothing}"
@@ -150,7 +153,7 @@ try_image() {
   local url
   if ! ask_target target_deploy "$1" 2>"$STATE/log"; then
     cat "$STATE/log" >&2
-    [[ -f $STATE/why ]] || find_error <"$STATE/log" >"$STATE/why"
+    [[ -f $STATE/why ]] || find_error 'the new version did not start' <"$STATE/log" >"$STATE/why"
     return 1
   fi
   cat "$STATE/log" >&2
@@ -159,11 +162,11 @@ try_image() {
   wait_for_revision "$url" "$APP_REVISION" && run_smoke_tests "$url"
 }
 
-# Prints the title of the last error that was announced.
+# find_error ELSE: prints the title of the last error that standard input announces.
 find_error() {
   local title
   title=$(sed -n 's/.*::error title=\([^:]*\)::.*/\1/p' | tail -n 1)
-  echo "${title:-the new version did not start}"
+  echo "${title:-$1}"
 }
 
 # Puts back what was noted; does not return if that fails.
