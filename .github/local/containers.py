@@ -194,9 +194,13 @@ def registry(folder: Path | None = None) -> Iterator[str]:
         try:
             yield address
         finally:
-            images = docker("image", "ls", "--quiet", f"--filter=reference={address}/*/*")
-            if images:
-                docker("image", "rm", "--force", *set(images.splitlines()))
+            form = "{{.Repository}}:{{.Tag}}\n{{.Repository}}@{{.Digest}}"
+            of_ours = ("--digests", f"--filter=reference={address}/*/*", f"--format={form}")
+            names = {
+                it for it in docker("image", "ls", *of_ours).splitlines() if "<none>" not in it
+            }
+            if names:  # not by their IDs: others may have made the very same image
+                docker("image", "rm", "--force", *names)
 
 
 @contextmanager

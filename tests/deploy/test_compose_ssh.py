@@ -1,6 +1,7 @@
 """Deployments to a server over SSH: a real SSH server on this machine, real containers."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -11,8 +12,8 @@ from threading import Event, Thread
 
 import pytest
 import ssh_server
-from containers import docker
-from deployments import DRIVER, FAULTS, REVISIONS, Client, Driver
+from containers import ContainersError, docker
+from deployments import DRIVER, FAULTS, REVISIONS, ROOT, Client, Driver
 from ssh_server import Server
 
 type Releases = Callable[..., str]
@@ -24,7 +25,7 @@ CAUSES = {
     "fails the smoke tests": "the smoke tests failed",
     "fails its migrations": "The migrations of v3 failed",
 }
-TOKEN = "ghs_thisIsTheTokenOfTheJob"
+CREDENTIAL = "ghs_thisIsTheTokenOfTheJob"
 DATABASE = "sqlite:////data/pa$$word$HOME.sqlite3"
 
 
@@ -78,6 +79,17 @@ def host(tree: Path, server: Server, *arguments: str) -> str:
     ).stdout.strip()
 
 
+def find_variables(server: Server) -> str:
+    """Return the environment of the copy that serves, as JSON."""
+    label = "com.docker.compose"
+    copy = (server.state / "serving").read_text().strip()
+    proxy = ("ps", f"--filter=volume={server.state}/live")
+    project = docker(*proxy, f'--format={{{{.Label "{label}.project"}}}}')
+    filters = (f"{label}.project={project}", f"{label}.service={copy}")
+    container = docker("ps", "--quiet", *(f"--filter=label={it}" for it in filters))
+    return docker("inspect", "--format={{json .Config.Env}}", container)
+
+
 @contextmanager
 def watching_arguments(*secrets: str) -> Iterator[list[str]]:
     """Look at the arguments of all processes; collect those with a secret in them."""
@@ -107,26 +119,22 @@ def test_credentials_reach_the_server_and_do_not_stay(
     driver: Driver, server: Server, client: Client, releases: Releases
 ) -> None:
     docker("image", "rm", "--force", releases(TWO))
-    secrets = {"DATABASE_URL": DATABASE, "REGISTRY_TOKEN": TOKEN, "GITHUB_ACTOR": "somebody"}
-    with client.asking(), watching_arguments(TOKEN, DATABASE, "OPENSSH PRIVATE") as seen:
+    secrets = {"DATABASE_URL": DATABASE, "REGISTRY_TOKEN": CREDENTIAL, "GITHUB_ACTOR": "somebody"}
+    with client.asking(), watching_arguments(CREDENTIAL, DATABASE, "OPENSSH PRIVATE") as seen:
         done = driver.run("deploy", releases(TWO), version="v2", revision=TWO, **secrets)
     assert done.code == 0, done.log
     assert done.outputs["previous"] == f"{releases(ONE)} v1"
     assert client.answers.keys() == {f"v1 {ONE}", f"v2 {TWO}"}
     assert seen == []
-    assert TOKEN not in done.log
+    assert CREDENTIAL not in done.log
     assert DATABASE not in done.log
     files = [it for folder in (server.state, driver.folder) for it in folder.rglob("*")]
-    holders = {it for it in files if it.is_file() and TOKEN in it.read_text()}
+    holders = {it for it in files if it.is_file() and CREDENTIAL in it.read_text()}
     assert holders == set()
     assert not list(driver.folder.glob("compose.*")), "the key went with the connection"
     settings = server.state / "settings.env"
     assert settings.stat().st_mode & 0o777 == 0o600
-    copy = (server.state / "serving").read_text().strip()
-    name = f"--filter=label=com.docker.compose.service={copy}"
-    (container,) = docker("ps", "--quiet", name, f"--filter=ancestor={releases(TWO)}").splitlines()
-    variables = docker("inspect", "--format={{json .Config.Env}}", container)
-    assert DATABASE in variables
+    assert f'"DATABASE_URL={DATABASE}"' in find_variables(server)
 
 
 @pytest.mark.parametrize("fault", CAUSES)
@@ -294,3 +302,90 @@ def test_key_opens_no_shell_no_copy_and_no_tunnel(server: Server, tmp_path: Path
     copy = server.ask(f"{__file__}", f"127.0.0.1:{tmp_path}/copy", client="scp")
     assert copy.returncode != 0
     assert not (tmp_path / "copy").exists()
+
+
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHdoYXRldmVyIHRoaXMgaXMsIGl0IGlzIG5vIGtl me@home"
+SETUP = "/source/setup_server.sh --domain app.example.com --port 2222 ghcr.io/octo-org/widget"
+USABLE = """
+set -e
+groupadd docker
+printf '#!/bin/sh\\n' >/usr/local/bin/docker
+mkdir -p /etc/ssh
+echo 'ssh-ed25519 AAAAhost root@server' >/etc/ssh/ssh_host_ed25519_key.pub
+chmod +x /usr/local/bin/docker
+"""
+"""Makes a container look like a server with Docker and SSH."""
+
+
+def set_up(image: str, script: str) -> str:
+    """Run a script as root of a throw-away machine, with the files of a server in `/source`."""
+    source = f"--volume={ROOT}/deploy/compose:/source:ro"
+    options = ("--rm", "--user=0", "--entrypoint=bash", source)
+    return docker("run", *options, image, "-c", f"key='{PUBLIC_KEY}'\n{script}")
+
+
+def test_server_is_set_up_by_one_command(image: str) -> None:
+    log = set_up(
+        image,
+        f"""{USABLE}
+        {SETUP} "$key" server.example.com >/tmp/first
+        {SETUP} "$key" server.example.com
+        cmp /tmp/first <({SETUP} "$key" server.example.com)
+        echo "=== files"
+        cd / && find opt/deploy var/lib/deploy -printf '%p %U:%u %m\\n' | sort
+        cat /var/lib/deploy/.ssh/authorized_keys /var/lib/deploy/app/proxy.env
+        id -nG deploy
+        su deploy -c '/opt/deploy/gate.sh --help' | head -n 1
+        su deploy -c 'touch /opt/deploy/x /var/lib/deploy/x /var/lib/deploy/.ssh/x' 2>&1 | wc -l
+        """,
+    )
+    commands, _, files = log.partition("=== files\n")
+    assert (
+        "gh variable set DEPLOY_URL --env production --body 'https://app.example.com'" in commands
+    )
+    known = "[server.example.com]:2222 ssh-ed25519 AAAAhost"
+    assert f"gh variable set DEPLOY_KNOWN_HOSTS --env production --body '{known}'" in commands
+    assert "gh secret set DEPLOY_SSH_KEY --env production <" in commands
+    modes = dict(
+        line.split(" ", 1) for line in files.splitlines() if line.startswith(("opt", "var"))
+    )
+    user = modes.pop("var/lib/deploy/app")
+    assert user.endswith(":deploy 700")
+    assert modes.pop("opt/deploy/gate.sh") == modes.pop("opt/deploy/host.sh") == "0:root 755"
+    assert set(modes.values()) == {"0:root 755", "0:root 644"}
+    key = " ".join(PUBLIC_KEY.split()[:2])
+    gate = "/opt/deploy/gate.sh /var/lib/deploy/app ghcr.io/octo-org/widget"
+    assert files.splitlines()[-7:] == [
+        f'restrict,command="{gate}" {key}',
+        "SITE_ADDRESS=app.example.com",
+        "HTTP_BIND=80",
+        "HTTPS_BIND=443",
+        "deploy docker",
+        "usage: gate.sh FOLDER REPOSITORY",
+        "3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (f'{SETUP} "$key" host', "Docker is missing"),
+        (f'{USABLE} rm /etc/ssh/*; {SETUP} "$key" host', "ssh-keygen -A"),
+        (f'{SETUP} "$key" "host;id"', "HOST cannot be host;id"),
+        (f'{SETUP} "$key"', "usage: setup_server.sh"),
+        (f'{SETUP} "x\\",command=\\"sh" host', "PUBLIC_KEY cannot be"),
+        ('/source/setup_server.sh \'ghcr.io/a/b" sh "\' "$key" host', "REPOSITORY cannot be"),
+        ("/source/setup_server.sh --user '../root' a/b \"$key\" host", "--user cannot be"),
+        ("/source/setup_server.sh --domain", "--domain has no value"),
+    ],
+)
+def test_setup_refuses(image: str, script: str, message: str) -> None:
+    with pytest.raises(ContainersError, match=re.escape(message)):
+        set_up(image, script)
+
+
+def test_dry_run_changes_nothing(image: str) -> None:
+    log = set_up(image, f'{USABLE} {SETUP.replace(" ", " --dry-run ", 1)} "$key" host\nls /opt')
+    assert "would run: useradd" in log
+    assert "would write /var/lib/deploy/.ssh/authorized_keys: restrict,command=" in log
+    assert log.splitlines()[-1].startswith("venv")

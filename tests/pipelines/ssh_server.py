@@ -57,7 +57,7 @@ class Server:
         """Run a client as somebody who has the deploy key; words that start with - are options."""
         (self.folder / "known_hosts").write_text(self.find_host_key("host_key") + "\n")
         port = "-p" if client == "ssh" else "-P"
-        options = ["-F", "none", "-i", self.folder / "key", port, str(self.port)]
+        options: list[str | Path] = ["-F", "none", "-i", self.folder / "key", port, str(self.port)]
         options += ["-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes"]
         options += ["-o", f"UserKnownHostsFile={self.folder}/known_hosts"]
         flags = [it for it in words if it.startswith("-")]
