@@ -11,13 +11,13 @@ machine, wait until /ready answers, warm it up, run COMMAND with BASE_URL=http:/
 environment, then stop the app. Its database is the one of TEST_DATABASE_URL, migrated first;
 without that, an SQLite file that is thrown away. See with_postgres.sh.
 
-  --workers N      processes of the app (2)
-  --output FOLDER  where to keep app.log, app.json (workers, database, peak_memory_bytes),
+  --workers=N      processes of the app (2)
+  --output=FOLDER  where to keep app.log, app.json (workers, database, peak_memory_bytes),
                    metrics-before.txt and metrics-after.txt (app-results)
-  --warm-up PATH   what to ask 400 times before COMMAND (/ready)
-  --start SECONDS  how long the app may take to be ready (60)
-  --limit SECONDS  how long COMMAND may take (900)
-  --app PROGRAM    start this instead
+  --warm-up=PATH   what to ask 400 times before COMMAND (/ready)
+  --start=SECONDS  how long the app may take to be ready (60)
+  --limit=SECONDS  how long COMMAND may take (900)
+  --app=PROGRAM    start this instead
   --help           show this text
 
 Exit code: that of COMMAND; 1 if the app did not start, or ended early; 2 for a wrong call;
@@ -157,12 +157,12 @@ main() {
   while (($#)); do
     case $1 in
       --help | -h) usage && exit ;;
-      --workers) WORKERS=$2 && shift 2 ;;
-      --output) OUTPUT=$2 && shift 2 ;;
-      --warm-up) WARM_UP=$2 && shift 2 ;;
-      --start) START=$2 && shift 2 ;;
-      --limit) LIMIT=$2 && shift 2 ;;
-      --app) PROGRAM=$2 && shift 2 ;;
+      --workers=*) WORKERS=${1#*=} && shift ;;
+      --output=*) OUTPUT=${1#*=} && shift ;;
+      --warm-up=*) WARM_UP=${1#*=} && shift ;;
+      --start=*) START=${1#*=} && shift ;;
+      --limit=*) LIMIT=${1#*=} && shift ;;
+      --app=*) PROGRAM=${1#*=} && shift ;;
       -*) say "unknown option $1" && usage >&2 && exit 2 ;;
       *) break ;;
     esac
