@@ -283,7 +283,8 @@ def describe(comparisons: Sequence[Comparison], report: Mapping[str, Any]) -> st
     lines.append(table(head, rows))
     lines.append(
         f"Fastest of {report['rounds']} rounds. Accepted: {report['threshold']:.0%}. "
-        "Control: how far two halves of the base's own rounds differ. Slower in: part of all pairs of rounds.\n"
+        "Control: how far two halves of the base's own rounds differ. "
+        "Slower in: part of all pairs of rounds.\n"
     )
     return "\n".join(lines)
 

@@ -14,6 +14,13 @@ from types import FrameType
 INSTALL_SECONDS = 300
 GIT_SECONDS = 60
 LAST_LINES = 15
+UNWANTED = {
+    "GITHUB_STEP_SUMMARY",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONPATH",
+    "UV_PROJECT_ENVIRONMENT",
+    "VIRTUAL_ENV",
+}
 UV = os.environ.get("UV") or "uv"
 
 
@@ -184,9 +191,8 @@ def _install(folder: Path, groups: Sequence[str]) -> Path:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Return our environment without what would lead the command into ours."""
-    unwanted = {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "PYTHONPATH", "GITHUB_STEP_SUMMARY"}
-    return {name: value for name, value in os.environ.items() if name not in unwanted}
+    """Return our environment without what leads into it, or makes each start compile again."""
+    return {name: value for name, value in os.environ.items() if name not in UNWANTED}
 
 
 def _end(process: subprocess.Popen[str]) -> None:
