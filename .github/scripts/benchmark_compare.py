@@ -322,10 +322,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ours, theirs, commit, reason = _measure(options.base, plan)
         draw(plan)
     except (CommandError, NoBaselineError, ShallowError) as error:
-        first = str(error).partition("\n")[0]
-        annotate("error", TITLE, f"The benchmarks did not run: {quote(first)}")
-        summarize(f"### ❌ {TITLE}: the benchmarks did not run\n\n{fence(str(error))}\n")
-        print(error)
+        baseline.refuse(TITLE, "the benchmarks did not run", error)
         return 1
     comparisons = compare(ours, theirs, plan.threshold)
     report = {
@@ -388,19 +385,17 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--base", default="HEAD^1", metavar="REF", help="commit to compare with (HEAD^1)")
     add("--output", type=Path, default=Path("benchmark-results"), metavar="FOLDER")
-    add("--threshold", type=_positive, default=15.0, help="slowdown that is accepted, in percent")
+    add(
+        "--threshold",
+        type=baseline.positive,
+        default=15.0,
+        help="slowdown that is accepted, in percent",
+    )
     add("--rounds", type=_count_of_rounds, default=5, help="of each tree (5)")
     add("--most-rounds", type=_count_of_rounds, default=12, help="if one looks slower (12)")
-    add("--seconds", type=_positive, default=0.3, help="for each benchmark and round (0.3)")
-    add("--timeout", type=_positive, default=120.0, help="seconds for one round (120)")
+    add("--seconds", type=baseline.positive, default=0.3, help="for each benchmark and round (0.3)")
+    add("--timeout", type=baseline.positive, default=120.0, help="seconds for one round (120)")
     return parser.parse_args(arguments)
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
-    return value
 
 
 def _count_of_rounds(text: str) -> int:

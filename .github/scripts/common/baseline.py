@@ -1,5 +1,6 @@
 """The commit that a change is compared with: its tree, its own environment, commands in both."""
 
+import math
 import os
 import signal
 import subprocess
@@ -10,6 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+
+from common.markdown import fence, quote
+from common.workflow_commands import annotate, summarize
 
 INSTALL_SECONDS = 300
 GIT_SECONDS = 60
@@ -172,6 +176,26 @@ def end_cleanly() -> None:
         sys.exit("Cancelled.")
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def refuse(title: str, what: str, error: Exception) -> None:
+    """Say in the log, as an annotation and in the job summary what could not be measured."""
+    first = str(error).partition("\n")[0]
+    annotate("error", title, f"{what[0].upper()}{what[1:]}: {quote(first)}")
+    summarize(f"### ❌ {title}: {what}\n\n{fence(str(error))}\n")
+    print(error)
+
+
+def positive(text: str) -> float:
+    """Read an option of the command line that is a number above 0.
+
+    Raises:
+        ValueError: It is none.
+    """
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError(text)
+    return value
 
 
 def _install(folder: Path, groups: Sequence[str]) -> Path:
