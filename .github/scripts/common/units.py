@@ -24,8 +24,8 @@ def format_size(count: float | None) -> str:
 
 
 def format_ratio(ratio: float | None) -> str:
-    """Return how far a ratio is from 1, with an arrow: `▲ +31%`, `▼ -5%`, `= 0%`; `-` for none."""
+    """Return how far a ratio is from 1, with an arrow: `▲ +31%`, `▼ -5%`, `=`; `-` for none."""
     if ratio is None:
         return NONE
-    arrow = "▲" if ratio >= 1.005 else "▼" if ratio < 0.995 else "="  # noqa: PLR2004
-    return f"{arrow} {ratio - 1:+.0%}"
+    percent = round((ratio - 1) * 100)
+    return f"{'▲' if percent > 0 else '▼'} {percent:+d}%" if percent else "="
