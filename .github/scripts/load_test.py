@@ -7,10 +7,11 @@ one instead. The limits are those of locustfile.py and k6-script.js.
 
 import argparse
 import os
-import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from common.markdown import quote
 from common.workflow_commands import annotate
@@ -73,11 +74,17 @@ def make_k6(users: int, duration: int, output: Path) -> list[str]:
     ]
 
 
+def find_app() -> Path:
+    """Return the app's own program, the first of `project.scripts`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return PROGRAMS / str(next(iter(project["scripts"])))
+
+
 TOOLS = {"locust": make_locust, "k6": make_k6}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the test; return 0 if all limits hold, 2 if the command line is wrong, else another."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Become the test, which ends with 0 if all limits hold; end with 2 if a number is wrong."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -96,26 +103,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except ValueError as error:
         annotate("error", "Load test", str(error))
-        return 2
+        sys.exit(2)
     output = (options.output or Path(f"{options.tool}-results")).absolute()
     output.mkdir(parents=True, exist_ok=True)
     command = TOOLS[options.tool](users, duration, output)
     if options.host:
-        return subprocess.run(
-            command, env=os.environ | {"BASE_URL": options.host}, check=False
-        ).returncode
-    limit = duration + GRACE_SECONDS
-    app = [
-        str(SCRIPTS / "with_app.sh"),
-        f"--workers={workers}",
-        f"--output={output}",
-        f"--limit={limit}",
-    ]
-    return subprocess.run(
-        [SCRIPTS / "with_postgres.sh", "--optional", *app, "--warm-up=/items", *command],
-        check=False,
-    ).returncode
+        os.environ["BASE_URL"] = options.host
+    else:
+        limits = [f"--workers={workers}", f"--limit={duration + GRACE_SECONDS}"]
+        app = [*limits, f"--output={output}", "--warm-up=/items", str(find_app()), *command]
+        command = [
+            *(str(SCRIPTS / "with_postgres.sh"), "--optional"),
+            *(str(SCRIPTS / "with_app.sh"), *app),
+        ]
+    os.execv(command[0], command)  # so that signals reach those that clean up  # noqa: S606
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

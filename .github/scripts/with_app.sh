@@ -4,12 +4,12 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: with_app.sh [OPTION…] COMMAND [ARGUMENT…]
+Usage: with_app.sh [OPTION…] APP COMMAND [ARGUMENT…]
 
-Start the app (the command of pyproject.toml's [project.scripts], `serve`) on a free port of this
-machine, wait until /ready answers, warm it up, run COMMAND with BASE_URL=http://… in its
-environment, then stop the app. Its database is the one of TEST_DATABASE_URL, migrated first;
-without that, an SQLite file that is thrown away. See with_postgres.sh.
+Start the program APP (`APP serve --port P --workers N`) on a free port of this machine, wait until
+/ready answers, warm it up, run COMMAND with BASE_URL=http://… in its environment, then stop the
+app. Its database is the one of TEST_DATABASE_URL, moved to its schema by `APP migrate`; without
+that, what the app makes in an empty folder that is thrown away. See with_postgres.sh.
 
   --workers=N      processes of the app (2)
   --output=FOLDER  where to keep app.log, app.json (workers, database, peak_memory_bytes),
@@ -17,7 +17,7 @@ without that, an SQLite file that is thrown away. See with_postgres.sh.
   --warm-up=PATH   what to ask 400 times before COMMAND (/ready)
   --start=SECONDS  how long the app may take to be ready (60)
   --limit=SECONDS  how long COMMAND may take (900)
-  --app=PROGRAM    start this instead
+  --stop=SECONDS   how long COMMAND and the app may take to end when they are told to (10)
   --help           show this text
 
 Exit code: that of COMMAND; 1 if the app did not start, or ended early; 2 for a wrong call;
@@ -25,23 +25,23 @@ Exit code: that of COMMAND; 1 if the app did not start, or ended early; 2 for a 
 TEXT
 }
 
-readonly STOP_SECONDS=10 LAST_LINES=20
-WORKERS=2 OUTPUT=app-results WARM_UP=/ready START=60 LIMIT=900 PROGRAM=""
+exec 3>&2
+readonly LAST_LINES=20
+WORKERS=2 OUTPUT=app-results WARM_UP=/ready START=60 LIMIT=900 STOP=10
 APP_PID="" COMMAND_PID="" DIRECTORY="" PEAK=0
 
 say() {
-  echo "with_app.sh: $*" >&2
+  echo "with_app.sh: $*" >&3
 }
 
-find_program() {
-  uv run python -c '
-import pathlib, sys, tomllib
-scripts = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]["scripts"]
-print(pathlib.Path(sys.executable).parent / next(iter(scripts)))'
-}
-
+# Nobody can reserve a port: take one that nobody answers on, below those of clients.
 find_port() {
-  uv run python -c 'import socket; print(socket.create_server(("127.0.0.1", 0)).getsockname()[1])'
+  local port
+  while true; do
+    port=$((15000 + RANDOM % 17000))
+    if ! (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi
+  done
+  echo "$port"
 }
 
 is_running() {
@@ -49,13 +49,16 @@ is_running() {
 }
 
 # Every job has a process group of its own, so that nothing that it started is left behind.
+# What bash itself says of jobs that were ended is of no interest.
 end_job() {
-  local deadline=$((SECONDS + STOP_SECONDS))
-  kill -s TERM "$1" 2>/dev/null || true
-  while is_running "$1" && ((SECONDS < deadline)); do sleep 0.1; done
-  if is_running "$1"; then say "warning: $2 did not end within $STOP_SECONDS seconds and was killed"; fi
-  kill -s KILL -- "-$1" 2>/dev/null || true
-  wait "$1" 2>/dev/null || true
+  local deadline=$((SECONDS + STOP))
+  {
+    kill -s TERM "$1" || true
+    while is_running "$1" && ((SECONDS < deadline)); do sleep 0.1; done
+    if is_running "$1"; then say "warning: $2 did not end within $STOP seconds and was killed"; fi
+    kill -s KILL -- "-$1" || true
+    wait "$1" || true
+  } 2>/dev/null
 }
 
 show_log() {
@@ -81,7 +84,7 @@ start_app() {
     export DATABASE_URL=$TEST_DATABASE_URL
     "$PROGRAM" migrate >>"$OUTPUT/app.log" 2>&1 || { say "error: the database could not be migrated"; show_log; exit 1; }
   fi
-  export GRACEFUL_SHUTDOWN_SECONDS=$((STOP_SECONDS / 2))
+  export GRACEFUL_SHUTDOWN_SECONDS=$((STOP / 2 + 1))
   (cd "$DIRECTORY" && exec "$PROGRAM" serve --port "$1" --workers "$WORKERS") \
     >>"$OUTPUT/app.log" 2>&1 </dev/null &
   APP_PID=$!
@@ -162,17 +165,17 @@ main() {
       --warm-up=*) WARM_UP=${1#*=} && shift ;;
       --start=*) START=${1#*=} && shift ;;
       --limit=*) LIMIT=${1#*=} && shift ;;
-      --app=*) PROGRAM=${1#*=} && shift ;;
+      --stop=*) STOP=${1#*=} && shift ;;
       -*) say "unknown option $1" && usage >&2 && exit 2 ;;
       *) break ;;
     esac
   done
-  if ((!$#)); then usage >&2 && exit 2; fi
+  if (($# < 2)); then usage >&2 && exit 2; fi
+  PROGRAM=$1 && shift
 
   mkdir -p "$OUTPUT"
   OUTPUT=$(cd "$OUTPUT" && pwd)
   : >"$OUTPUT/app.log"
-  PROGRAM=${PROGRAM:-$(find_program)}
   port=$(find_port)
   export BASE_URL="http://127.0.0.1:$port"
   set -m
