@@ -196,13 +196,14 @@ def test_compose_gives_an_app_whose_data_survive(compose: tuple[str, ...]) -> No
 def test_compose_loads_the_app_from_several_processes(
     compose: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for key, value in {"WORKERS": "2", "USERS": "10", "DURATION": "5"}.items():
+    numbers = {"DURATION": "5", "LOCUST_MAX_P95_MS": "10000", "USERS": "10", "WORKERS": "2"}
+    for key, value in numbers.items():
         monkeypatch.setenv(key, value)
     load = (*compose, "--profile=load")
     docker(*load, "up", "--build", "--detach", "--scale=locust-worker=2")
     docker(*load, "wait", "locust")
     log = docker(*load, "logs", "--no-log-prefix", "locust")
-    assert "2 workers connected" in log or log.count("reported as ready") == 2, log
+    assert "2 workers connected" in log, log
     assert re.search(r"^\d{2,} requests, 0.0% failed", log, re.MULTILINE), log
 
 

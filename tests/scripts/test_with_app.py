@@ -163,7 +163,14 @@ def test_signal_ends_both(
     log: Callable[[], str],
     number: signal.Signals,
 ) -> None:
-    words = [str(SCRIPT), f"--output={tmp_path / 'out'}", str(app), "sh", "-c", "echo $$; exec sleep 60"]
+    words = [
+        str(SCRIPT),
+        f"--output={tmp_path / 'out'}",
+        str(app),
+        "sh",
+        "-c",
+        "echo $$; exec sleep 60",
+    ]
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     ) as process:
