@@ -338,7 +338,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (folder / "report.md").write_text(text, encoding="utf-8")
     summarize(text)
     print(text)
-    _announce(comparisons, report)
+    announce(comparisons, report)
     return 1 if report["verdict"] == "regression" else 0
 
 
@@ -354,7 +354,8 @@ def _measure(reference: str, plan: Plan) -> tuple[list[Round], list[Round], str,
         return [measure(change, plan, "change", 0)], [], "", str(error)
 
 
-def _announce(comparisons: Sequence[Comparison], report: Mapping[str, Any]) -> None:
+def announce(comparisons: Sequence[Comparison], report: Mapping[str, Any]) -> None:
+    """Print annotations: slow ones are errors, noise is a warning, a missing base a notice."""
     if report["reason"]:
         first = report["reason"].partition("\n")[0]
         annotate("notice", TITLE, f"Recorded, nothing to compare with: {quote(first)}")
