@@ -71,10 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--slow", type=int, default=10, help="trials with 30 %% slowdown (10)")
     parser.add_argument("--equal", type=int, default=20, help="trials without (20)")
+    parser.add_argument("--most-rounds", type=int, default=12, help="in a comparison (12)")
     options = parser.parse_args(arguments)
     end_cleanly()
     with tempfile.TemporaryDirectory() as directory:
-        plan = Plan(5, 12, 0.3, 120, 0.15, Path(directory))
+        plan = Plan(5, options.most_rounds, 0.3, 120, 0.15, Path(directory))
         caught = count_alarms(options.slow, 1.3, plan)
         false = count_alarms(options.equal, 1, plan)
     print(f"caught {caught} of {options.slow}, false alarms {false} of {options.equal}")

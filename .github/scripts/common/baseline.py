@@ -17,7 +17,7 @@ from common.workflow_commands import annotate, summarize
 
 INSTALL_SECONDS = 300
 GIT_SECONDS = 60
-LAST_LINES = 15
+LAST_LINES = 40
 UNWANTED = {
     "GITHUB_STEP_SUMMARY",
     "PYTHONDONTWRITEBYTECODE",
