@@ -4,8 +4,9 @@
 Both run on this machine, in alternating order (ABBA), so that a slow machine slows both. What
 counts is the fastest time of each: other work can only make a round slower. If something looks
 slower than the threshold, more rounds follow before it is called a regression. The odd rounds of
-the base compared with its even rounds (the control) show how far equal code differs here; if that
-is over the threshold, only a slowdown beyond threshold and control together counts.
+a tree compared with its even ones (the control) show how far equal code differs here; if that is
+over the threshold, only a slowdown beyond threshold and control together counts. The change has to
+be slower in three of four pairs of rounds, too. What is in doubt is neutral, and said.
 
 Each commit runs its own benchmarks. The base comes from Git: `actions/checkout` needs
 `fetch-depth: 2` for HEAD^1, which is the base of a pull request (from forks too: what is checked
@@ -25,7 +26,7 @@ FOLDER gets `change.json` and `base.json` (pytest-benchmark, last round), `histo
     change      fastest time in seconds; null if removed
     base        the same of the base; null without one
     ratio       change / base; null without one
-    control     slower half of the base's rounds / faster half; null without one
+    control     slower half of a tree's rounds / faster half, the larger one; null without base
     confidence  part of all pairs of rounds in which the change was slower; null without one
 
 It ends with 1 after a regression, and if the benchmarks of the checked out tree do not run.
@@ -58,8 +59,10 @@ MARKS = {
     "recorded": "📝 recorded",
 }
 NONE = "-"
+SURE = 0.75
+"""Part of all pairs of rounds in which a slower benchmark has to be slower."""
 FEWEST_ROUNDS = 2
-"""The control compares the rounds of the base with each other."""
+"""The control compares the rounds of a tree with each other."""
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 type Round = Mapping[str, float]
@@ -103,19 +106,24 @@ def _judge(
 ) -> Comparison:
     best, before = _find_best(change, name), _find_best(base, name)
     ratio = best / before
-    halves = [_find_best(half, name) for half in (base[::2], base[1::2] or base)]
-    control = max(halves) / min(halves)
+    control = max(_find_control(change, name), _find_control(base, name))
     pairs = [(ours[name], theirs[name]) for ours, theirs in product(change, base)]
     confidence = sum(ours > theirs for ours, theirs in pairs) / len(pairs)
     limit = 1 + threshold
     noise = control if control > limit else 1.0
-    if ratio > limit * noise:
+    if ratio > limit * noise and confidence >= SURE:
         verdict = "slower"
-    elif noise > 1:
+    elif noise > 1 or ratio > limit:
         verdict = "noisy"
     else:
         verdict = "faster" if ratio < 1 / limit else "same"
     return Comparison(name, verdict, best, before, ratio, control, confidence)
+
+
+def _find_control(rounds: Sequence[Round], name: str) -> float:
+    """Return how far equal code differs: the odd rounds of a tree and its even ones."""
+    halves = [_find_best(half, name) for half in (rounds[::2], rounds[1::2] or rounds)]
+    return max(halves) / min(halves)
 
 
 def _find_names(rounds: Sequence[Round]) -> list[str]:
@@ -283,7 +291,7 @@ def describe(comparisons: Sequence[Comparison], report: Mapping[str, Any]) -> st
     lines.append(table(head, rows))
     lines.append(
         f"Fastest of {report['rounds']} rounds. Accepted: {report['threshold']:.0%}. "
-        "Control: how far two halves of the base's own rounds differ. "
+        "Control: how far two halves of a tree's own rounds differ. "
         "Slower in: part of all pairs of rounds.\n"
     )
     return "\n".join(lines)
@@ -338,7 +346,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (folder / "report.md").write_text(text, encoding="utf-8")
     summarize(text)
     print(text)
-    _announce(comparisons, report)
+    announce(comparisons, report)
     return 1 if report["verdict"] == "regression" else 0
 
 
@@ -354,7 +362,8 @@ def _measure(reference: str, plan: Plan) -> tuple[list[Round], list[Round], str,
         return [measure(change, plan, "change", 0)], [], "", str(error)
 
 
-def _announce(comparisons: Sequence[Comparison], report: Mapping[str, Any]) -> None:
+def announce(comparisons: Sequence[Comparison], report: Mapping[str, Any]) -> None:
+    """Print annotations: slow ones are errors, noise is a warning, a missing base a notice."""
     if report["reason"]:
         first = report["reason"].partition("\n")[0]
         annotate("notice", TITLE, f"Recorded, nothing to compare with: {quote(first)}")
@@ -373,7 +382,8 @@ def _announce(comparisons: Sequence[Comparison], report: Mapping[str, Any]) -> N
             annotate(
                 "warning",
                 TITLE,
-                f"{quote(it.name)} cannot be judged: the base differs from itself by "
+                f"{quote(it.name)} cannot be judged: {it.ratio - 1:+.0%}, but slower in only "
+                f"{it.confidence:.0%} of all pairs of rounds, and equal code differs by "
                 f"{it.control - 1:.0%} on this machine. Run the job again.",
             )
 

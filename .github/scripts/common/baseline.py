@@ -17,7 +17,7 @@ from common.workflow_commands import annotate, summarize
 
 INSTALL_SECONDS = 300
 GIT_SECONDS = 60
-LAST_LINES = 15
+LAST_LINES = 40
 UNWANTED = {
     "GITHUB_STEP_SUMMARY",
     "PYTHONDONTWRITEBYTECODE",
@@ -200,7 +200,12 @@ def positive(text: str) -> float:
 
 def _install(folder: Path, groups: Sequence[str]) -> Path:
     environment = folder / ".venv"
-    options = ["--locked", "--no-default-groups", *(f"--group={it}" for it in groups)]
+    options = [
+        "--locked",
+        f"--python={sys.executable}",  # both run on the same Python
+        "--no-default-groups",
+        *(f"--group={it}" for it in groups),
+    ]
     try:
         run(
             [UV, "sync", "--quiet", *options],
