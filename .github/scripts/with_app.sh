@@ -109,10 +109,10 @@ wait_until_ready() {
   exit 1
 }
 
-# Several connections, so that every worker gets some.
+# Several connections, so that every worker gets some. If it fails, the command will tell.
 warm_up() {
-  local from="$BASE_URL$WARM_UP"
-  curl --silent --parallel --parallel-max 16 --max-time 30 --output /dev/null "$from?[1-400]" 2>/dev/null || true
+  curl --silent --parallel --parallel-max 16 --fail-early --max-time 5 --output /dev/null \
+    "$BASE_URL$WARM_UP?[1-400]" 2>/dev/null || true
 }
 
 save_metrics() {
