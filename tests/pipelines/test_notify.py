@@ -13,15 +13,16 @@ jobs:
   tell:
     name: Tell
     runs-on: ubuntu-24.04
+    env:
+      APP_REVISION: ${{ github.sha }}
+      APP_VERSION: ${{ github.event.head_commit.message }}
+      DEPLOY_ENVIRONMENT: production
     steps:
       - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
       - name: Notify
         uses: ./.github/actions/notify
         with:
-          environment: production
           outcome: rolled-back
-          version: ${{ github.event.head_commit.message }}
-          revision: ${{ github.sha }}
           reason: the smoke tests failed
           url: https://example.com
           discord-webhook-url: ADDRESS
