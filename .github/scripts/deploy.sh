@@ -40,6 +40,7 @@ read_settings() {
 }
 
 choose_target() {
+  export ENVIRONMENT_NAME=${ENVIRONMENT_NAME:-${DEPLOY_ENVIRONMENT:-}}
   export DEPLOY_TARGET=${DEPLOY_TARGET:-rehearsal}
   TARGET_FILE=$TARGETS/$DEPLOY_TARGET.sh
   export TARGET_FILE
@@ -135,15 +136,31 @@ deploy() {
 run_apart() {
   set -m # a process group of its own, which can be ended as a whole
   "$@" </dev/null &
-  APART=$!
   set +m
-  wait "$APART"
+  echo "$$ $!" >"$STATE/running"
+  local code=0
+  wait $! || code=$?
+  rm "$STATE/running"
+  return "$code"
+}
+
+# Ends what a deployment left running: it would change the target after the rollback.
+end_apart() {
+  local driver group
+  read -r driver group < <(read_state running) || return 0
+  [[ $driver == "$$" ]] || kill -KILL "$driver" 2>/dev/null || true
+  kill -TERM -- "-$group" 2>/dev/null || true # so that targets remove their credentials
+  for _ in {1..50}; do
+    kill -0 -- "-$group" 2>/dev/null || break
+    sleep 0.2
+  done
+  kill -KILL -- "-$group" 2>/dev/null || true
+  rm "$STATE/running"
 }
 
 cancel() {
   trap '' INT TERM
-  kill -TERM -- "-$APART" 2>/dev/null || true
-  wait "$APART" || true
+  end_apart
   echo "the deployment was cancelled" >"$STATE/why"
   put_back
   exit 1
@@ -218,6 +235,7 @@ tell() {
 rollback() {
   [[ $(read_state outcome) == changing ]] || { echo 'There is nothing to put back.' && return; }
   choose_target
+  end_apart
   [[ $(read_state why) == *cancelled* ]] || echo "the deployment was ended in the middle" >"$STATE/why"
   put_back
 }

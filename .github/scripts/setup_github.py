@@ -88,7 +88,7 @@ def find_settings() -> dict[str, set[str]]:
     found = {kind: set(re.findall(rf"\b{kind}\.([A-Z][A-Z0-9_]*)", text)) for kind in kinds}
     for target in (ROOT / "deploy/targets").glob("*.sh"):
         named = re.findall(
-            r"^# ((?:DEPLOY|KUBE)_[A-Z_]+) ", target.read_text("utf-8"), re.MULTILINE
+            r"^# ((?:DEPLOY|ENVIRONMENT|KUBE)_[A-Z_]+) ", target.read_text("utf-8"), re.MULTILINE
         )
         found["vars"] |= {*named} - found["secrets"]
     found["secrets"].discard("GITHUB_TOKEN")

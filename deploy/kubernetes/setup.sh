@@ -53,21 +53,21 @@ apply_secret() {
 find_token() {
   local token
   for _ in {1..50}; do
-    token=$(kubectl --namespace="$NAMESPACE" get secret deployer --output='jsonpath={.data.token}')
-    [[ -z $token ]] || { base64 --decode <<<"$token" && return; }
+    token=$(kubectl --namespace="$NAMESPACE" get secret deployer --output=json | jq --raw-output '.data.token // "" | @base64d')
+    [[ -z $token ]] || { echo "$token" && return; }
     sleep 0.2
   done
   fail 'The cluster made no token for the account "deployer".'
 }
 
 print_kubeconfig() {
-  TOKEN=$1 jq --compact-output '{
+  TOKEN=$1 jq --raw-output '{
     apiVersion, kind,
     clusters: [{name: "cluster", cluster: .clusters[0].cluster}],
     users: [{name: "deployer", user: {token: env.TOKEN}}],
     contexts: [{name: "deploy", context: {cluster: "cluster", user: "deployer", namespace: env.NAMESPACE}}],
     "current-context": "deploy"
-  }' < <(kubectl config view --minify --flatten --output=json) | base64 --wrap=0
+  } | @base64' < <(kubectl config view --minify --flatten --output=json)
 }
 
 main() {
@@ -77,7 +77,7 @@ main() {
   [[ $1 =~ ^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$ ]] ||
     fail "A namespace has lower-case letters, digits and hyphens, at most 63: $1"
   export NAMESPACE=$1
-  FOLDER=$(mktemp --directory)
+  FOLDER=$(mktemp -d)
   trap 'rm -rf "$FOLDER"' EXIT
   write_overlay
   kubectl apply --server-side --kustomize="$FOLDER" >&2

@@ -2,6 +2,7 @@
 # No server: containers on the machine that runs this. They are gone when a runner's job ends; on
 # your own machine, remove them with `deploy/compose/host.sh remove`.
 #
+# ENVIRONMENT_NAME    what the app calls its environment (the name on GitHub)
 # REHEARSAL_PREVIOUS  an image that serves first, if there is one, so that there is something to go back to
 
 export HOST_FOLDER=${HOST_FOLDER:-${RUNNER_TEMP:-/tmp}/rehearsal}

@@ -1,62 +1,135 @@
-"""Measure what metrics, JSON logs, request ids and the body limit cost.
+"""Measure what metrics, JSON logs, request ids, the body limit and error handling cost.
 
-The same route is served twice with the same server settings, each time by a process of its own:
-once by the app and once by bare FastAPI. Short rounds alternate between the two, and the best
-round of each counts, because other work on the machine can only make a round slower.
+The same routes are served twice with the same server settings, each time by processes of their own
+on a database of their own: once by the app, and once by bare FastAPI with the same queries. Short
+rounds alternate between the two, and the best round of each counts, because other work on the
+machine can only make a round slower. PostgreSQL is measured if TEST_DATABASE_URL names a server.
 """
 
 import argparse
 import asyncio
+import math
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+from uuid import uuid4
 
+import psycopg
 import uvloop
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from sqlalchemy import make_url, select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
+from python_web_template.items import ItemContent, ItemPage, StoredItem
+from python_web_template.migrate import migrate
+from python_web_template.models import Item
 from python_web_template.operations import Health
 from python_web_template.server import APP, serve
-from python_web_template.settings import Settings
+from python_web_template.settings import Settings, parse_database_url
 
-START_SECONDS = 30
+START_SECONDS = 60
+APPS = {"bare": "overhead:bare_app", "app": APP}
+ITEM = b'{"name": "Tea", "price_cents": 350}'
+ROUTES = {
+    "hello": b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "read": b"GET /items/1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "list": b"GET /items HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "write": b"POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(ITEM), ITEM),
+}
+HEAD = (
+    *("Database", "Workers", "Route", "Bare, requests/s", "App, requests/s", "Ratio"),
+    *("Bare, CPU", "App, CPU", "Ratio", "Bare, p95", "App, p95"),
+)
+SUCCESS = (b"HTTP/1.1 200 ", b"HTTP/1.1 201 ")
 
 
 def bare_app() -> FastAPI:
-    """Make an app that does nothing but answer."""
+    """Make an app that does nothing but query and answer."""
     app = FastAPI()
+    sessions = async_sessionmaker(create_async_engine(Settings().database), expire_on_commit=False)
+
+    async def open_session() -> AsyncIterator[AsyncSession]:
+        async with sessions() as session:
+            yield session
+
+    session_of_request = Depends(open_session)
 
     @app.get("/health")
     async def health() -> Health:
         return Health(version="1", revision="unknown", environment="development")
 
+    @app.get("/items/{item_id}", response_model=StoredItem)
+    async def read_item(
+        item_id: int, session: Annotated[AsyncSession, session_of_request]
+    ) -> Item | None:
+        return await session.get(Item, item_id)
+
+    @app.get("/items", response_model=ItemPage)
+    async def list_items(
+        session: Annotated[AsyncSession, session_of_request], after: int = 0, limit: int = 20
+    ) -> dict[str, object]:
+        query = select(Item).where(Item.id > after).order_by(Item.id).limit(limit + 1)
+        items = (await session.scalars(query)).all()
+        return {"items": items[:limit], "next": str(items[-1].id) if len(items) > limit else None}
+
+    @app.post("/items", response_model=StoredItem, status_code=201)
+    async def create_item(
+        content: ItemContent, session: Annotated[AsyncSession, session_of_request]
+    ) -> Item:
+        now = datetime.now(UTC)
+        item = Item(**content.model_dump(), created_at=now, updated_at=now)
+        session.add(item)
+        await session.commit()
+        return item
+
     return app
 
 
-APPS = {"bare": "__main__:bare_app", "app": APP}
+@dataclass(frozen=True)
+class Speed:
+    """What one round, or the best of many, measured.
+
+    Attributes:
+        rate: Answers in a second.
+        p95: Seconds that 95 % of the answers took at most.
+        cpu: Seconds of CPU time that an answer took.
+    """
+
+    rate: float = 0
+    p95: float = math.inf
+    cpu: float = math.inf
+
+    def better(self, other: "Speed") -> "Speed":
+        """Return the best of both."""
+        return Speed(max(self.rate, other.rate), min(self.p95, other.p95), min(self.cpu, other.cpu))
 
 
 class Client(asyncio.Protocol):
     """Send a request as soon as the one before is answered (HTTP/1.1 keep-alive)."""
 
-    REQUEST = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-    def __init__(self) -> None:
-        self.answers = 0
+    def __init__(self, request: bytes) -> None:
+        self.request = request
+        self.seconds: list[float] = []
         self.buffer = b""
         self.running = True
-        self.broken = False
+        self.refusal = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the first request."""
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.write(self.REQUEST)
+        self._send()
 
     def data_received(self, data: bytes) -> None:
         """Count a complete answer and send the next request."""
@@ -65,42 +138,83 @@ class Client(asyncio.Protocol):
         length = head.partition(b"content-length: ")[2].partition(b"\r\n")[0]
         if not end or len(body) < int(length):
             return
-        self.broken |= not head.startswith(b"HTTP/1.1 200 ")
+        if not head.startswith(SUCCESS):
+            self.refusal = head + end + body
         self.buffer = b""
-        self.answers += 1
+        self.seconds.append(time.perf_counter() - self.sent)
         if self.running:
-            self.transport.write(self.REQUEST)
+            self._send()
+
+    def _send(self) -> None:
+        self.sent = time.perf_counter()
+        self.transport.write(self.request)
 
 
-async def requests_per_second(url: str, connections: int, seconds: float) -> float:
-    """Keep the server busy for one round."""
+@dataclass(frozen=True)
+class Server:
+    """A running server: where it answers, and the session that its processes belong to."""
+
+    url: str
+    session: int
+
+    def find_cpu_seconds(self) -> float:
+        """Return the CPU time of its processes so far (Linux)."""
+        ticks = 0
+        for file in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it ended in the meantime
+                fields = file.read_text().rpartition(")")[2].split()
+                if int(fields[3]) == self.session:
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+async def find_speed(server: Server, request: bytes, connections: int, seconds: float) -> Speed:
+    """Keep the server busy for one round.
+
+    Raises:
+        SystemExit: It did not answer, or not with success.
+    """
+    url = server.url
     parts = urlsplit(url)
     loop = asyncio.get_running_loop()
     clients = [
-        (await loop.create_connection(Client, parts.hostname or "", parts.port or 0))[1]
+        (
+            await loop.create_connection(
+                lambda: Client(request), parts.hostname or "", parts.port or 0
+            )
+        )[1]
         for _ in range(connections)
     ]
-    before = sum(client.answers for client in clients)
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), server.find_cpu_seconds()
     await asyncio.sleep(seconds)
-    rate = (sum(client.answers for client in clients) - before) / (time.perf_counter() - started)
+    duration = time.perf_counter() - started
+    spent = server.find_cpu_seconds() - spent
     for client in clients:
         client.running = False
         client.transport.close()
-    if not rate or any(client.broken for client in clients):
-        raise SystemExit(f"{url} did not answer as it should")
-    return rate
+    times = sorted(it for client in clients for it in client.seconds)
+    for refusal in filter(None, (client.refusal for client in clients)):
+        raise SystemExit(f"{url} answered {request!r} with {refusal!r}")
+    if not times:
+        raise SystemExit(f"{url} did not answer {request!r} within {seconds:g} s")
+    return Speed(len(times) / duration, times[int(0.95 * (len(times) - 1))], spent / len(times))
 
 
 @contextmanager
-def serving(name: str, directory: Path) -> Iterator[str]:
-    """Serve one of the apps in a process of its own; its log lines go to a file."""
-    output = directory / f"{name}.log"
+def serving(name: str, workers: int, database: str, directory: Path) -> Iterator[Server]:
+    """Serve one of the apps in processes of its own; its log lines go to a file."""
+    output = directory / f"{uuid4().hex}.log"
     with output.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", name],
+            [sys.executable, __file__, "--serve", name, "--workers", str(workers)],
             cwd=directory,
-            env=os.environ | {"LOG_LEVEL": "INFO"},
+            env=os.environ
+            | {
+                "LOG_LEVEL": "INFO",
+                "DATABASE_URL": database,
+                "PYTHONPATH": str(Path(__file__).parent),
+            },
+            start_new_session=True,
             stdout=stream,
             stderr=subprocess.STDOUT,
         )
@@ -110,52 +224,117 @@ def serving(name: str, directory: Path) -> Iterator[str]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"the server did not start:\n{text}")
             time.sleep(0.1)
-        yield text.partition("Uvicorn running on ")[2].partition(" ")[0]
+        url = text.partition("Uvicorn running on ")[2].partition(" ")[0]
+        for _ in range(30):
+            headers = {"Content-Type": "application/json"}
+            urlopen(Request(f"{url}/items", ITEM, headers), timeout=START_SECONDS).close()  # noqa: S310
+        yield Server(url, process.pid)
     finally:
         process.terminate()
         process.wait()
 
 
-def measure(rounds: int, connections: int, seconds: float) -> dict[str, float]:
-    """Return the requests per second of the best round of each app."""
-    best = dict.fromkeys(APPS, 0.0)
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        serving("bare", Path(directory)) as bare,
-        serving("app", Path(directory)) as app,
-    ):
-        order = [("bare", bare), ("app", app)]
-        for number in range(rounds + 1):
-            for name, url in order:
-                rate = uvloop.run(requests_per_second(url, connections, seconds))
-                if number:  # the first round only warms up
-                    best[name] = max(best[name], rate)
-            order.reverse()
+@contextmanager
+def new_database(server: str, directory: Path) -> Iterator[str]:
+    """Make a database with the current schema, on a PostgreSQL server or else in a file."""
+    name = f"overhead_{uuid4().hex}"
+    if not server:
+        file = directory / f"{name}.sqlite3"
+        url = f"sqlite:///{file}"
+        migrate(parse_database_url(url))
+        with sqlite3.connect(file) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+        yield url
+        return
+    with psycopg.connect(server, autocommit=True) as connection_:
+        connection_.execute(f'CREATE DATABASE "{name}"'.encode())
+        try:
+            url = make_url(server).set(database=name).render_as_string(hide_password=False)
+            migrate(parse_database_url(url))
+            yield url
+        finally:
+            connection_.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to measure: rounds of each app and route, seconds of a round, connections at a time."""
+
+    rounds: int
+    seconds: float
+    connections: int
+
+
+def measure(server: str, workers: int, plan: Plan) -> dict[tuple[str, str], Speed]:
+    """Return the best speed of each route and app.
+
+    Args:
+        server: URL of a PostgreSQL server; SQLite if it is empty.
+        workers: Processes of each app.
+        plan: How to measure.
+    """
+    best = {(route, name): Speed() for route in ROUTES for name in APPS}
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        servers = {}
+        for name in APPS:
+            database = stack.enter_context(new_database(server, directory))
+            servers[name] = stack.enter_context(serving(name, workers, database, directory))
+        for number in range(plan.rounds + 1):
+            for route, request in ROUTES.items():
+                for name in reversed(APPS) if number % 2 else APPS:
+                    speed = uvloop.run(
+                        find_speed(servers[name], request, plan.connections, plan.seconds)
+                    )
+                    if number:  # the first round only warms up
+                        best[route, name] = best[route, name].better(speed)
     return best
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the comparison and print it."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=9, help="for each app (default: 9)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of a round (default: 1)")
-    parser.add_argument("--connections", type=int, default=16, help="at a time (default: 16)")
-    parser.add_argument(
-        "--minimum", type=float, default=0.65, help="ratio to reach (default: 0.65)"
+    """Run the comparison and print it; return 1 if a ratio is lower than it has to be."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--serve", choices=APPS, help=argparse.SUPPRESS)
+    add = parser.add_argument
+    add("--rounds", type=int, default=9, help="for each app and route (9)")
+    add("--seconds", type=float, default=1.0, help="of a round (1)")
+    add("--connections", type=int, default=16, help="at a time (16)")
+    add("--hello", type=float, default=0.65, help="ratio to reach without a query (0.65)")
+    add("--query", type=float, default=0.9, help="ratio to reach with a query (0.9)")
+    add("--workers", type=int, nargs="+", default=[1, 2], help="processes (1 2)")
+    add("--serve", choices=APPS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.serve:
-        serve(Settings(), host="127.0.0.1", port=0, workers=1, app=APPS[options.serve])
+        workers = options.workers[0]
+        serve(Settings(), host="127.0.0.1", port=0, workers=workers, app=APPS[options.serve])
         return 0
-    best = measure(options.rounds, options.connections, options.seconds)
-    ratio = best["app"] / best["bare"]
-    sys.stdout.write(
-        f"bare FastAPI           {best['bare']:8.0f} requests/s\n"
-        f"app, all observability {best['app']:8.0f} requests/s\n"
-        f"ratio                  {ratio:8.2f} (at least {options.minimum})\n"
+    plan = Plan(options.rounds, options.seconds, options.connections)
+    servers = {"SQLite": "", "PostgreSQL": os.environ.get("TEST_DATABASE_URL", "")}
+    if not servers["PostgreSQL"]:
+        del servers["PostgreSQL"]
+        print("PostgreSQL is not measured: TEST_DATABASE_URL names no server.")
+    print(
+        "| Database | Workers | Route | Bare req/s | App req/s | Ratio | Bare CPU | App CPU | Ratio | Bare p95 | App p95 |"
     )
-    return 0 if ratio >= options.minimum else 1
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    slow = False
+    for database, server in servers.items():
+        for workers in options.workers:
+            best = measure(server, workers, plan)
+            for route in ROUTES:
+                bare, app = best[route, "bare"], best[route, "app"]
+                ratio = app.rate / bare.rate
+                slow |= ratio < (options.hello if route == "hello" else options.query)
+                cells = [
+                    *(database, str(workers), route),
+                    *(f"{bare.rate:.0f}", f"{app.rate:.0f}", f"{ratio:.2f}"),
+                    *(f"{bare.cpu * 1e6:.0f} µs", f"{app.cpu * 1e6:.0f} µs"),
+                    f"{bare.cpu / app.cpu:.2f}",
+                    *(f"{bare.p95 * 1e3:.1f} ms", f"{app.p95 * 1e3:.1f} ms"),
+                ]
+                print(f"| {' | '.join(cells)} |", flush=True)
+    return 1 if slow else 0
 
 
 if __name__ == "__main__":

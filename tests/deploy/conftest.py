@@ -12,7 +12,7 @@ from containers import adapt, docker, registry
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Dockerfile", ".dockerignore", "deploy", "docker-compose.yml", "LICENSE", "README.md",
-         "pyproject.toml", "src", "uv.lock")  # fmt: skip
+         "locustfile.py", "pyproject.toml", "src", "uv.lock")  # fmt: skip
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 VERSION = "v1.2.3"
 

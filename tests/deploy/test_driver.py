@@ -253,3 +253,24 @@ def test_version_without_a_name_is_put_back_too(driver: Driver) -> None:
     code = subprocess.run([DRIVER, "deploy", IMAGE], env=environment, check=False).returncode
     assert code == 1
     assert "outcome=rolled-back\n" in (driver.folder / "output").read_text()
+
+
+def test_rollback_ends_what_a_killed_deployment_left_running(driver: Driver) -> None:
+    """Nobody kills the children of a step that is killed: they would change the target later."""
+    change_target(driver, DEPLOY, f"touch $FOLDER/begun; sleep 3; {DEPLOY}; touch $FOLDER/late")
+    folder = Path(driver.settings["FOLDER"])
+    with subprocess.Popen(
+        [DRIVER, "deploy", IMAGE],
+        env=driver.environment("v2", NEW),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        while not (folder / "begun").exists():
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.kill()
+    done = driver.run("rollback", version="v2", revision=NEW)
+    assert (done.code, done.outputs["outcome"]) == (0, "rolled-back")
+    time.sleep(4)
+    assert not (folder / "late").exists()
+    assert Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"

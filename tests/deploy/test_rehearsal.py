@@ -41,6 +41,7 @@ def host(tree: Path, folder: Path, *arguments: str) -> str:
         env=os.environ | {"HOST_FOLDER": str(folder)},
         check=True,
         text=True,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
     ).stdout.strip()
 
@@ -152,6 +153,18 @@ def test_two_at_once_wait_for_each_other(
     assert second.code in {0, 1}
     assert client.answers.keys() == {f"v1 {ONE}"}
     assert client.ask() == f"v1 {ONE}"
+
+
+def test_traffic_goes_to_nothing_that_another_deployment_staged(
+    driver: Driver, client: Client, tree: Path, releases: Releases
+) -> None:
+    folder = Path(driver.settings["HOST_FOLDER"])
+    mine = host(tree, folder, "stage", releases(TWO), "v2", TWO)
+    unproven = releases(BROKEN, FAULTS["fails the smoke tests"])
+    host(tree, folder, "stage", unproven, "v3", BROKEN)
+    with client.asking(), pytest.raises(subprocess.CalledProcessError):
+        host(tree, folder, "switch", mine)
+    assert client.answers.keys() == {f"v1 {ONE}"}
 
 
 def test_previous_image_serves_first_where_nothing_serves(

@@ -34,7 +34,7 @@ class Version:
     """An image, and how it behaves.
 
     Attributes:
-        revision: What /health says.
+        revision: Its name.
         starts: Whether its pods get ready; `None` keeps the rollout unfinished for ever.
         migrates: Whether its migrations succeed.
         works: Whether it passes the smoke tests.
@@ -44,6 +44,11 @@ class Version:
     starts: bool | None = True
     migrates: bool = True
     works: bool = True
+
+    @property
+    def commit(self) -> str:
+        """What /health says."""
+        return self.revision.encode().hex().ljust(40, "0")
 
 
 @dataclass

@@ -143,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "nothing serves"})
         version, environment = serving
         if path == "/health":
-            health = {"status": "ok", "revision": version.revision,
+            health = {"status": "ok", "revision": version.commit,
                       "version": environment.get("APP_VERSION", "unknown")}  # fmt: skip
             return self._send(HTTPStatus.OK, health)
         fails = path != "/ready" and not version.works

@@ -21,3 +21,4 @@ if [[ ! -e $target ]]; then
     warn) echo "::warning::no file matches $PATTERNS" ;;
   esac
 fi
+echo "artifact-url=$GITHUB_SERVER_URL/$GITHUB_REPOSITORY/actions/runs/$GITHUB_RUN_ID/artifacts/$NAME" >>"$GITHUB_OUTPUT"
