@@ -40,6 +40,7 @@ prepare() {
   # The lock is held until the process and all that it started have ended.
   exec 9>"$HOST_FOLDER/lock"
   flock --wait "${HOST_TIMEOUT:-60}0" 9 || fail "Another deployment has been running for too long"
+  rm -rf "$HOST_FOLDER"/pull.* # of one that was killed
   SERVING=$(read_state serving)
   case $SERVING in blue) IDLE=green ;; *) IDLE=blue ;; esac
 }
@@ -95,7 +96,7 @@ read_settings() {
 pull() {
   docker image inspect "$1" >/dev/null 2>&1 && return
   local credentials code=0
-  credentials=$(mktemp --directory)
+  credentials=$(mktemp --directory "$HOST_FOLDER/pull.XXXXXX")
   if [[ $REGISTRY_TOKEN ]]; then
     docker --config "$credentials" login --username "$REGISTRY_USER" --password-stdin "$REGISTRY" \
       <<<"$REGISTRY_TOKEN" >/dev/null 2>&1 || echo "The registry $REGISTRY does not take the credentials" >&2

@@ -6,7 +6,6 @@ somebody who asks every 50 ms.
 
 import argparse
 import itertools
-import json
 import re
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from containers import adapt, docker, registry
-from deployments import REVISIONS, ROOT, Client, Deployment, Driver
+from deployments import REVISIONS, ROOT, Client, Deployment, Driver, publish
 
 ONE, TWO, _ = REVISIONS.values()
 MEGABYTE = 1_000_000
@@ -76,22 +75,6 @@ def measure_container(tag: str) -> None:
         time.sleep(0.01)
     report("first healthy answer after docker run", time.monotonic() - started, "s")
     report("docker stop", measure(lambda: docker("stop", name)), "s")
-
-
-def publish(host: str, tag: str, revision: str) -> str:
-    """Push the image as one of another revision; return it by its digest."""
-    name = f"{host}/octo-org/widget"
-    full = f"{name}:{revision}"
-    text = f"FROM {tag}\nENV APP_REVISION={revision}\n"
-    subprocess.run(
-        ["docker", "build", "--quiet", f"--tag={full}", "-"],
-        input=text.encode(),
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    docker("push", full)
-    digests: list[str] = json.loads(docker("inspect", "--format={{json .RepoDigests}}", full))
-    return next(it for it in digests if it.startswith(f"{name}@"))
 
 
 @contextmanager

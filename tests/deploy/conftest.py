@@ -1,14 +1,13 @@
 """The image, built as the pipelines build it."""
 
-import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from containers import adapt, docker, registry
+from deployments import publish
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Dockerfile", ".dockerignore", "deploy", "docker-compose.yml", "LICENSE", "README.md",
@@ -51,18 +50,7 @@ def releases(image: str) -> Iterator[Callable[[str, str], str]]:
 
         def make(revision: str, line: str = "") -> str:
             if (revision, line) not in made:
-                tag = f"{host}/octo-org/widget:{uuid4().hex}"
-                text = f"FROM {image}\nENV APP_REVISION={revision}\n{line}\n"
-                subprocess.run(
-                    ["docker", "build", "--quiet", f"--tag={tag}", "-"],
-                    input=text.encode(),
-                    stdout=subprocess.DEVNULL,
-                    check=True,
-                )
-                docker("push", tag)
-                digests = json.loads(docker("inspect", "--format={{json .RepoDigests}}", tag))
-                name = tag.rpartition(":")[0]
-                made[revision, line] = next(it for it in digests if it.startswith(f"{name}@"))
+                made[revision, line] = publish(host, image, revision, line)
             return made[revision, line]
 
         yield make

@@ -1,26 +1,16 @@
 """The rehearsal, with real containers: whatever is wrong with a version, nobody gets to see it."""
 
 import os
-import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from deployments import DRIVER, FAULTS, REVISIONS, Client, Driver
+from deployments import DRIVER, FAULTS, REVISIONS, Client, Driver, deploy_broken
 
 type Releases = Callable[..., str]
 
 ONE, TWO, BROKEN = REVISIONS.values()
-CAUSES = {
-    "ends at once": "v3 does not get healthy",
-    "never healthy": "v3 does not get healthy",
-    "another revision": "v3 answers with another revision",
-    "not ready": "v3 is not ready",
-    "fails the smoke tests": "the smoke tests failed",
-    "fails its migrations": "The migrations of v3 failed",
-}
 
 
 @pytest.fixture(scope="module")
@@ -90,17 +80,8 @@ def test_new_version_takes_over_without_a_gap(
 def test_broken_version_is_never_seen(
     driver: Driver, client: Client, releases: Releases, fault: str
 ) -> None:
-    image = releases(BROKEN, FAULTS[fault])
-    smoke_tests = "" if "smoke" in fault else "true"
-    with client.asking():
-        done = driver.run("deploy", image, version="v3", revision=BROKEN, SMOKE_TESTS=smoke_tests)
-    assert done.code == 1
-    assert done.outputs["outcome"] == "rolled-back"
-    assert done.outputs["reason"] == CAUSES[fault], done.log
+    done = deploy_broken(driver, client, releases(BROKEN, FAULTS[fault]), fault)
     assert done.outputs["previous"] == f"{releases(ONE)} v1"
-    assert "### ❌ Rolled back" in done.summary
-    assert client.answers.keys() == {f"v1 {ONE}"}
-    assert client.answers.total() > 10
 
 
 def test_missing_image_changes_nothing(driver: Driver, client: Client, releases: Releases) -> None:
@@ -117,16 +98,7 @@ def test_deployment_that_was_killed_is_put_back_and_can_be_run_again(
 ) -> None:
     with client.asking():
         for seconds in (0.5, 1.5, 3):
-            environment = driver.environment("v2", TWO)
-            with subprocess.Popen(
-                [DRIVER, "deploy", releases(TWO)],
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            ) as running:
-                time.sleep(seconds)
-                os.killpg(running.pid, signal.SIGKILL)
+            driver.kill(releases(TWO), "v2", TWO, after=seconds)
             done = driver.run("rollback", version="v2", revision=TWO)
             assert done.code == 0, done.log
             assert done.outputs.get("outcome", "rolled-back") == "rolled-back"

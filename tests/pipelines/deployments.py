@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -12,6 +13,9 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlsplit
+from uuid import uuid4
+
+from containers import docker
 
 ROOT = Path(__file__).parents[2]
 DRIVER = ROOT / ".github/scripts/deploy.sh"
@@ -25,6 +29,38 @@ FAULTS = {
     "fails its migrations": "ENV DATABASE_URL=sqlite:////nowhere/db.sqlite3",
 }
 """A line that breaks an image, by what is wrong with it then."""
+
+CAUSES = {
+    "ends at once": "v3 does not get healthy",
+    "never healthy": "v3 does not get healthy",
+    "another revision": "v3 answers with another revision",
+    "not ready": "v3 is not ready",
+    "fails the smoke tests": "the smoke tests failed",
+    "fails its migrations": "The migrations of v3 failed",
+}
+"""What a deployment of such an image, as v3, is said to have failed for."""
+
+
+def publish(host: str, image: str, revision: str, line: str = "") -> str:
+    """Push an image as one of another revision to a registry; return it by its digest.
+
+    Args:
+        host: The registry.
+        image: What it is made of.
+        revision: The commit that it says it is made of.
+        line: One more line of its Dockerfile.
+    """
+    name = f"{host}/octo-org/widget"
+    tag = f"{name}:{uuid4().hex}"
+    subprocess.run(
+        ["docker", "build", "--quiet", f"--tag={tag}", "-"],
+        input=f"FROM {image}\nENV APP_REVISION={revision}\n{line}\n".encode(),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    docker("push", tag)
+    digests: list[str] = json.loads(docker("inspect", "--format={{json .RepoDigests}}", tag))
+    return next(it for it in digests if it.startswith(f"{name}@"))
 
 
 @dataclass
@@ -81,6 +117,18 @@ class Driver:
         summary = (self.folder / "summary").read_text()
         return Deployment(done.returncode, done.stdout, summary, outputs)
 
+    def kill(self, image: str, version: str, revision: str, after: float) -> None:
+        """Begin a deployment; kill everything that it has started here after some seconds."""
+        with subprocess.Popen(
+            [DRIVER, "deploy", image],
+            env=self.environment(version, revision),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as running:
+            time.sleep(after)
+            os.killpg(running.pid, signal.SIGKILL)
+
 
 @dataclass
 class Client:
@@ -123,3 +171,19 @@ class Client:
         finally:
             stop.set()
             thread.join()
+
+
+def deploy_broken(driver: Driver, client: Client, image: str, fault: str) -> Deployment:
+    """Deploy an image with a fault as v3; check that it is put back, and that nobody saw it."""
+    serving = client.ask()
+    smoke_tests = "" if "smoke" in fault else "true"
+    with client.asking():
+        done = driver.run(
+            "deploy", image, version="v3", revision=REVISIONS["broken"], SMOKE_TESTS=smoke_tests
+        )
+    assert (done.code, done.outputs["outcome"]) == (1, "rolled-back"), done.log
+    assert done.outputs["reason"] == CAUSES[fault], done.log
+    assert "### ❌ Rolled back" in done.summary
+    assert client.answers.keys() == {serving}
+    assert client.answers.total() > 10
+    return done
