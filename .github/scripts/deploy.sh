@@ -67,6 +67,7 @@ conclude() {
 
 give_up() {
   echo "::error title=$1::$2"
+  tell ❌ "Not deployed" "$1. $2"
   conclude failed "$1. $2"
   exit 1
 }

@@ -81,9 +81,9 @@ def explain(run: Run) -> str:
 
 
 def said(run: Run, level: str) -> str:
-    """Return the annotations of a level, one a line."""
+    """Return the annotations of a level, one a line, each behind its title."""
     notes = (note for job in run.jobs for note in job.annotations if note["level"] == level)
-    return "\n".join(note["text"] for note in notes)
+    return "\n".join(f"{note.get('title', '')}: {note['text']}" for note in notes)
 
 
 def prepare(edit: Edit | None = None) -> Edit:
