@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from engine import Run
 from github_api import FakeGitHub
-from harness import RunPipeline, explain, make_quick, said
+from harness import REPORT_STUB, RunPipeline, explain, make_quick, said
 from performance_report import MARKER
 
 FAULTY = """
@@ -38,12 +38,6 @@ ERRORS = """
 """
 SLOW = "await asyncio.sleep(0.6)"
 HUNG = "await asyncio.sleep(3600)"
-STUB = """import pathlib, sys
-
-for option in sys.argv[1:]:
-    if option.startswith("--output="):
-        pathlib.Path(option.removeprefix("--output=")).mkdir()
-"""
 SHORT = {"inputs.duration": "5", "inputs.users": "20"}
 
 type Measure = Callable[..., Run]
@@ -55,7 +49,7 @@ def prepare(fault: str) -> Callable[[Path], None]:
     def edit(tree: Path) -> None:
         make_quick(tree)
         for name in ("benchmark_compare.py", "memory_report.py"):
-            (tree / ".github/scripts" / name).write_text(STUB)
+            (tree / ".github/scripts" / name).write_text(REPORT_STUB)
         script = tree / ".github/scripts/with_app.sh"
         start = "set -euo pipefail\n"
         script.write_text(
