@@ -37,7 +37,7 @@ def test_limits_are_included(name: str) -> None:
         "1e3",
         "5.0",
         "0x10",
-        "٥",
+        "\u0665",
         "1001",
         "9" * 5000,
         "5\n5",
@@ -72,6 +72,6 @@ def test_dead_server_is_red_with_the_reason(tool: str, tmp_path: Path) -> None:
         assert "load test failed: 100.0% of the requests failed, limit 1.0%" in said
         assert "refused" in said
     else:
-        assert "http_req_failed must be rate<=0.01, and is: rate 1" in said
+        assert "http_req_failed must be rate<=0.01, and is 1" in said
         assert "refused" in said
     assert (tmp_path / "report.html").exists()
