@@ -314,10 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not servers["PostgreSQL"]:
         del servers["PostgreSQL"]
         print("PostgreSQL is not measured: TEST_DATABASE_URL names no server.")
-    print(
-        "| Database | Workers | Route | Bare req/s | App req/s | Ratio | Bare CPU | App CPU | Ratio | Bare p95 | App p95 |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}")
     slow = False
     for database, server in servers.items():
         for workers in options.workers:
