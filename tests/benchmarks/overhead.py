@@ -220,7 +220,7 @@ def serving(name: str, workers: int, database: str, directory: Path) -> Iterator
         )
     try:
         deadline = time.monotonic() + START_SECONDS
-        while "Uvicorn running on " not in (text := output.read_text()):
+        while (text := output.read_text()).count("Application startup complete") < workers:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"the server did not start:\n{text}")
             time.sleep(0.1)
