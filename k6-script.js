@@ -60,8 +60,12 @@ function escape(value) {
   return String(value).replace(/[&<>"]/g, (mark) => marks[mark]);
 }
 
+function round(number) {
+  return Math.round(number * 1000) / 1000;
+}
+
 function list(values) {
-  return Object.entries(values).map(([key, it]) => `${key} ${Math.round(it * 1000) / 1000}`).join(", ");
+  return Object.keys(values).sort().map((key) => `${key} ${round(values[key])}`).join(", ");
 }
 
 function page(metrics, crossed) {
@@ -92,7 +96,8 @@ export function handleSummary(data) {
   for (const [name, metric] of Object.entries(data.metrics)) {
     for (const [threshold, result] of Object.entries(metric.thresholds || {})) {
       if (!result.ok) {
-        crossed.push(`${name} must be ${threshold}, and is: ${list(metric.values)}`);
+        const value = metric.values[threshold.split(/[<>=]/)[0]];
+        crossed.push(`${name} must be ${threshold}, and is ${round(value)}`);
       }
     }
   }

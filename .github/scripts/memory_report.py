@@ -34,6 +34,7 @@ It ends with 1 if a test fails, or if the tests cannot run.
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -65,6 +66,7 @@ MARKS = {
 }
 UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "B"))
 NONE = "-"
+LONGEST_NAME = 200
 
 type Frame = tuple[str, str, int]
 """Function, file and line."""
@@ -246,7 +248,7 @@ def draw(recordings: Sequence[Recording], folder: Path, timeout: float) -> None:
         CommandError: It cannot be drawn.
     """
     for it in recordings:
-        file = folder / f"flamegraph-{it.file.stem.removeprefix('run-')}.html"
+        file = folder / f"flamegraph-{re.sub(r'[^\w.-]+', '-', it.name)[:LONGEST_NAME]}.html"
         options = ["--no-web", "--force", f"--output={file}", str(it.file)]
         baseline.find_current().run(["memray", "flamegraph", *options], timeout)
 

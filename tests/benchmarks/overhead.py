@@ -220,7 +220,7 @@ def serving(name: str, workers: int, database: str, directory: Path) -> Iterator
         )
     try:
         deadline = time.monotonic() + START_SECONDS
-        while "Uvicorn running on " not in (text := output.read_text()):
+        while (text := output.read_text()).count("Application startup complete") < workers:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"the server did not start:\n{text}")
             time.sleep(0.1)
@@ -314,10 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not servers["PostgreSQL"]:
         del servers["PostgreSQL"]
         print("PostgreSQL is not measured: TEST_DATABASE_URL names no server.")
-    print(
-        "| Database | Workers | Route | Bare req/s | App req/s | Ratio | Bare CPU | App CPU | Ratio | Bare p95 | App p95 |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}")
     slow = False
     for database, server in servers.items():
         for workers in options.workers:

@@ -19,7 +19,7 @@ from fake_advisories import FakeAdvisories
 from github_api import FakeGitHub
 from github_security import Security
 from github_settings import Settings
-from harness import RunPipeline, explain, make_quick, said
+from harness import REPORT_STUB, RunPipeline, explain, make_quick, said
 from projects import make_template
 from setup_github import find_settings
 from workflows import find_workflows, needs_containers, replace_step
@@ -46,27 +46,18 @@ SCAN_STUB = """#!/usr/bin/env bash
 mkdir "$2"
 echo '{"version": "2.1.0", "runs": []}' >"$2/trivy.sarif"
 """
-PYTHON_STUB = """import os, pathlib, sys
-
-for option in [it for it in sys.argv if it.startswith("--output=")]:
-    folder = pathlib.Path(option.removeprefix("--output="))
-    folder.mkdir()
-    (folder / "report.txt").write_text("")
-with open(os.environ["GITHUB_STEP_SUMMARY"], "a") as summary:
-    summary.write(f"### {sys.argv[0]}")
-"""
 DEPLOY_STUB = """#!/usr/bin/env bash
 echo outcome=deployed >>"$GITHUB_OUTPUT"
 """
 LEFT_OUT = {
-    "benchmark_compare.py": PYTHON_STUB,
+    "benchmark_compare.py": REPORT_STUB,
     "check.sh": SHELL_STUB,
     "deploy.sh": DEPLOY_STUB,
     "image_scan.sh": SCAN_STUB,
-    "license_check.py": PYTHON_STUB,
-    "memory_report.py": PYTHON_STUB,
-    "outdated_report.py": PYTHON_STUB,
-    "vulnerability_scan.py": PYTHON_STUB,
+    "license_check.py": REPORT_STUB,
+    "memory_report.py": REPORT_STUB,
+    "outdated_report.py": REPORT_STUB,
+    "vulnerability_scan.py": REPORT_STUB,
 }
 """Scripts that ask GitHub nothing and take long, with what takes their place."""
 
