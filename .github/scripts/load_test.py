@@ -23,7 +23,8 @@ LIMITS = {"users": (1, 1000), "duration": (5, 900), "workers": (1, 16)}
 """Lowest and highest value of each number; durations are in seconds."""
 GRACE_SECONDS = 60
 """What a tool may take besides the duration of the test."""
-RAMP_UP_SECONDS = 5
+RAMP_UP = 0.25
+"""Part of the duration in which the users arrive."""
 
 
 def read_number(name: str, text: str) -> int:
@@ -50,7 +51,7 @@ def make_locust(users: int, duration: int, output: Path) -> list[str]:
         "--headless",
         f"--locustfile={ROOT / 'locustfile.py'}",
         f"--users={users}",
-        f"--spawn-rate={max(1, users / RAMP_UP_SECONDS):.1f}",
+        f"--spawn-rate={users / (duration * RAMP_UP):.2f}",
         f"--run-time={duration}s",
         "--stop-timeout=10",
         "--only-summary",

@@ -9,7 +9,8 @@ usage: notify.sh
 Sends a message to each webhook that is set. Always ends with 0: a message that does not arrive is a
 warning, never a failed deploy. Environment:
 
-  ENVIRONMENT, VERSION, REVISION  what was deployed, and where
+  APP_VERSION, APP_REVISION       what was deployed
+  DEPLOY_ENVIRONMENT              where
   OUTCOME                         deployed, rolled-back, failed or rollback-failed
   REASON, DEPLOY_URL              why not, and where it answers; may be empty
   SLACK_WEBHOOK_URL, DISCORD_WEBHOOK_URL
@@ -22,7 +23,7 @@ describe_deploy() {
   jq --null-input '
     def given($name; $longest): env[$name] // "" | gsub("[\\p{C}\\p{Z}\\s]+"; " ") | ltrimstr(" ") | rtrimstr(" ")
       | if length > $longest then .[:$longest] + "…" else . end;
-    (given("ENVIRONMENT"; 50) | gsub("[^A-Za-z0-9._ -]"; "-")) as $environment
+    (given("DEPLOY_ENVIRONMENT"; 50) | gsub("[^A-Za-z0-9._ -]"; "-")) as $environment
     | {
         "deployed": ["✅ Deployed to \($environment)", 2991182],
         "rolled-back": ["↩️ Rolled back: \($environment) has the version before", 12550145],
@@ -32,7 +33,7 @@ describe_deploy() {
     | {
         title: .[0],
         color: .[1],
-        facts: [["Version", given("VERSION"; 100)], ["Commit", given("REVISION"; 40)] | select(.[1] != "")],
+        facts: [["Version", given("APP_VERSION"; 100)], ["Commit", given("APP_REVISION"; 40)] | select(.[1] != "")],
         reason: given("REASON"; 500),
         links: [
           ["Run", "\(env.GITHUB_SERVER_URL)/\(env.GITHUB_REPOSITORY)/actions/runs/\(env.GITHUB_RUN_ID)"],

@@ -14,8 +14,8 @@ that, what the app makes in an empty folder that is thrown away. See with_postgr
   --workers=N      processes of the app (2)
   --output=FOLDER  where to keep app.log, app.json (workers, database, peak_memory_bytes),
                    metrics-before.txt and metrics-after.txt (app-results)
-  --warm-up=PATH   what to ask 400 times before COMMAND (/ready)
-  --start=SECONDS  how long the app may take to be ready (60)
+  --warm-up=PATH   what to ask before COMMAND until every process has answered (/ready)
+  --start=SECONDS  how long the app may take to be ready, and then to warm up (60)
   --limit=SECONDS  how long COMMAND may take (900)
   --stop=SECONDS   how long COMMAND and the app may take to end when they are told to (10)
   --help           show this text
@@ -109,10 +109,17 @@ wait_until_ready() {
   exit 1
 }
 
-# Several connections, so that every worker gets some. If it fails, the command will tell.
+# Until every worker has answered: those who come early would stay with the one that started first.
+# If it fails, the command will tell.
 warm_up() {
-  curl --silent --parallel --parallel-max 16 --fail-early --max-time 5 --output /dev/null \
-    "$BASE_URL$WARM_UP?[1-400]" 2>/dev/null || true
+  local deadline=$((SECONDS + START)) seen
+  while ((SECONDS < deadline)); do
+    curl --silent --parallel --parallel-max 16 --fail-early --max-time 5 --output /dev/null \
+      "$BASE_URL$WARM_UP?[1-200]" 2>/dev/null || return 0
+    seen=$(ask "$BASE_URL/metrics" | grep -c '^process_resident_memory_bytes') || true
+    if ((seen >= WORKERS)); then return; fi
+  done
+  say "warning: $seen of $WORKERS workers answered within $START seconds"
 }
 
 save_metrics() {

@@ -204,7 +204,7 @@ def test_compose_loads_the_app_from_several_processes(
     docker(*load, "wait", "locust")
     log = docker(*load, "logs", "--no-log-prefix", "locust")
     assert "2 workers connected" in log, log
-    assert re.search(r"^\d{2,} requests, 0.0% failed", log, re.MULTILINE), log
+    assert re.search(r"\d{2,} requests, 0.0% failed", log), log
 
 
 def test_compose_publishes_on_this_machine_only() -> None:

@@ -27,7 +27,7 @@ jobs:
           url: https://example.com
           discord-webhook-url: ADDRESS
 """
-HOSTILE = 'feat: "$(touch /tmp/x)" `@everyone` ${{ github.token }}'
+HOSTILE = 'feat: "$(touch /tmp/x)" `@everyone` ::error::x'
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 SCRIPT = Path(__file__).parents[2] / ".github/scripts/notify.sh"
 PATH = "T000/B000/secret"
 DEPLOY = {
-    "ENVIRONMENT": "staging",
+    "DEPLOY_ENVIRONMENT": "staging",
     "OUTCOME": "deployed",
-    "VERSION": "v1.2.3",
-    "REVISION": "0123456789abcdef0123456789abcdef01234567",
+    "APP_VERSION": "v1.2.3",
+    "APP_REVISION": "0123456789abcdef0123456789abcdef01234567",
     "REASON": "",
     "DEPLOY_URL": "https://staging.example.com",
     "GITHUB_SERVER_URL": "https://github.com",
@@ -194,7 +194,7 @@ def test_slack(service: Service) -> None:
     assert header["text"]["text"] == message["text"] == "✅ Deployed to staging"
     assert [it["text"] for it in facts["fields"]] == [
         "Version: v1.2.3",
-        f"Commit: {DEPLOY['REVISION']}",
+        f"Commit: {DEPLOY['APP_REVISION']}",
     ]
     address = DEPLOY["DEPLOY_URL"]
     assert links["elements"][0]["text"] == f"<{RUN}|Run>  <{address}|Open>"
@@ -205,7 +205,7 @@ def test_discord(service: Service) -> None:
     embed = message["embeds"][0]
     assert embed["title"] == "✅ Deployed to staging"
     assert embed["description"] == f"[Run]({RUN}) · [Open]({DEPLOY['DEPLOY_URL']})"
-    assert [it["value"] for it in embed["fields"]] == ["`v1.2.3`", f"`{DEPLOY['REVISION']}`"]
+    assert [it["value"] for it in embed["fields"]] == ["`v1.2.3`", f"`{DEPLOY['APP_REVISION']}`"]
 
 
 def test_every_outcome_has_a_message_of_its_own(service: Service) -> None:
@@ -239,7 +239,9 @@ HOSTILE = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_siz
 @example(reason='"; $(id) `id` \\n', version="${{ github.token }}")
 def test_text_of_others_has_no_effect(service: Service, reason: str, version: str) -> None:
     address = service.address
-    notify(SLACK_WEBHOOK_URL=address, DISCORD_WEBHOOK_URL=address, REASON=reason, VERSION=version)
+    notify(
+        SLACK_WEBHOOK_URL=address, DISCORD_WEBHOOK_URL=address, REASON=reason, APP_VERSION=version
+    )
     slack, discord = service.messages
     service.messages.clear()
     jsonschema.validate(slack, SLACK)
@@ -276,7 +278,7 @@ def test_address_of_others_is_left_out(service: Service, address: str) -> None:
 
 
 def test_environment_cannot_mention_anybody(service: Service) -> None:
-    message = send_to_slack(service, ENVIRONMENT="<!channel> *x*")
+    message = send_to_slack(service, DEPLOY_ENVIRONMENT="<!channel> *x*")
     assert message["text"] == "✅ Deployed to --channel- -x-"
 
 

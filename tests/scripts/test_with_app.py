@@ -32,7 +32,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         print("GET", self.path, flush=True)
         self.send_response(503 if mode == "unready" else 200)
         self.end_headers()
-        self.wfile.write(b"up 1\\n")
+        workers = 1 if mode == "alone" else int(sys.argv[sys.argv.index("--workers") + 1])
+        self.wfile.write(b"process_resident_memory_bytes 1\\n" * workers)
 
     def log_message(self, *_):
         pass
@@ -42,6 +43,7 @@ print("started", *sys.argv[1:], os.environ.get("DATABASE_URL"), os.getpid(), flu
 port = int(sys.argv[sys.argv.index("--port") + 1])
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
+METRIC = "process_resident_memory_bytes 1\n"
 ASK = ("sh", "-c", 'curl --silent --fail "$BASE_URL/asked"')
 
 
@@ -105,12 +107,12 @@ def test_app_is_there_as_long_as_the_command(
 ) -> None:
     done = run(*ASK, option="--workers=3")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "up 1\n"
+    assert done.stdout == METRIC * 3
     assert not done.stderr
     text = log()
     assert "--workers 3 None" in text, "the database by chance is not used"
-    assert text.index("/ready?400") < text.index("/metrics") < text.index("/asked")
-    assert (tmp_path / "out/metrics-after.txt").read_text() == "up 1\n"
+    assert text.index("/ready?200") < text.index("/metrics") < text.index("/asked")
+    assert (tmp_path / "out/metrics-after.txt").read_text() == METRIC * 3
     about = json.loads((tmp_path / "out/app.json").read_text())
     assert about.pop("peak_memory_bytes") > 1_000_000
     assert about == {"workers": 3, "database": "sqlite"}
@@ -130,8 +132,7 @@ def test_database_is_migrated_first(run: Run, log: Callable[[], str], tmp_path: 
     [
         ("crash", "--start=30", "true", 1, "the app ended before it was ready"),
         ("crash", "--start=30", "true", 1, "no such setting"),
-        ("unready", "--start=1", "true", 1, "not ready within 1 seconds"),
-        ("unready", "--start=1", "true", 1, "/ready gave status 503"),
+        ("unready", "--start=4", "true", 1, "/ready gave status 503"),
         ("", "--start=30", "exit 7", 7, "the last lines of the app"),
         ("", "--limit=1", "sleep 60", 124, "took longer than 1 seconds and was cut off"),
         ("", "--start=30", "curl -s $BASE_URL/die; sleep 60", 1, "ended while the command ran"),
@@ -145,6 +146,13 @@ def test_failure_is_told(  # noqa: PLR0913, PLR0917
     assert done.returncode == code, done.stderr
     assert expected in done.stderr
     assert time.monotonic() - started < 20
+    log()
+
+
+def test_worker_that_never_answers_is_told(run: Run, log: Callable[[], str]) -> None:
+    done = run("true", option="--start=2", MODE="alone")
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 workers answered within 2 seconds" in done.stderr
     log()
 
 
