@@ -101,6 +101,7 @@ write_settings() {
   local kind blob
   read -r kind blob _ <<<"$KEY"
   printf 'SITE_ADDRESS=%s\nHTTP_BIND=%s\nHTTPS_BIND=%s\n' "${DOMAIN:-:80}" "$HTTP" "$HTTPS" | write "$HOUSE/app/proxy.env"
+  run chown "$ACCOUNT" "$HOUSE/app/proxy.env"
   printf 'restrict,command="%s/gate.sh %s/app %s" %s %s\n' "$FILES" "$HOUSE" "$REPOSITORY" "$kind" "$blob" |
     write "$HOUSE/.ssh/authorized_keys"
 }

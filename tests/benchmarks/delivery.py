@@ -82,6 +82,7 @@ def rehearsing(tree: Path, folder: Path) -> Iterator[Driver]:
     """Yield the driver of the rehearsal; remove what it started."""
     state = folder / "state"
     settings = {"DEPLOY_TARGETS": str(tree / "deploy/targets"), "HOST_FOLDER": str(state)}
+    settings |= dict.fromkeys(("DEPLOY_TIMEOUT", "HOST_TIMEOUT", "READY_TIMEOUT"), "120")
     try:
         yield Driver(folder / "driver", settings)
     finally:

@@ -316,6 +316,7 @@ def test_server_is_set_up_by_one_command(image: str) -> None:
         cat /var/lib/deploy/.ssh/authorized_keys /var/lib/deploy/app/proxy.env
         id -nG deploy
         su deploy -c '/opt/deploy/gate.sh --help' | head -n 1
+        su deploy -c 'SSH_ORIGINAL_COMMAND=current /opt/deploy/gate.sh /var/lib/deploy/app a/b'
         su deploy -c 'touch /opt/deploy/x /var/lib/deploy/x /var/lib/deploy/.ssh/x' 2>&1 | wc -l
         """,
     )
@@ -329,8 +330,8 @@ def test_server_is_set_up_by_one_command(image: str) -> None:
     modes = dict(
         line.split(" ", 1) for line in files.splitlines() if line.startswith(("opt", "var"))
     )
-    user = modes.pop("var/lib/deploy/app")
-    assert user.endswith(":deploy 700")
+    for name, mode in (("app", "700"), ("app/proxy.env", "644")):
+        assert modes.pop(f"var/lib/deploy/{name}").endswith(f":deploy {mode}")
     assert modes.pop("opt/deploy/gate.sh") == modes.pop("opt/deploy/host.sh") == "0:root 755"
     assert set(modes.values()) == {"0:root 755", "0:root 644"}
     key = " ".join(PUBLIC_KEY.split()[:2])
