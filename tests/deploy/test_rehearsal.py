@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from deployments import DRIVER, FAULTS, REVISIONS, Client, Driver, deploy_broken
+from deployments import DRIVER, FAULTS, IMPATIENT, REVISIONS, Client, Driver, deploy_broken
 
 type Releases = Callable[..., str]
 

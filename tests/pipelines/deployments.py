@@ -29,6 +29,12 @@ FAULTS = {
     "fails its migrations": "ENV DATABASE_URL=sqlite:////nowhere/db.sqlite3",
 }
 """A line that breaks an image, by what is wrong with it then."""
+IMPATIENT = {
+    "never healthy": {"HOST_TIMEOUT": "8"},
+    "another revision": {"READY_TIMEOUT": "5"},
+    "not ready": {"READY_TIMEOUT": "5"},
+}
+"""For faults that are found by waiting."""
 
 CAUSES = {
     "ends at once": "v3 does not get healthy",
@@ -88,11 +94,11 @@ class Driver:
         return os.environ | {
             "APP_REVISION": revision,
             "APP_VERSION": version,
-            "DEPLOY_TIMEOUT": "20",
+            "DEPLOY_TIMEOUT": "60",
             "GITHUB_OUTPUT": str(self.folder / "output"),
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
-            "HOST_TIMEOUT": "10",
-            "READY_TIMEOUT": "5",
+            "HOST_TIMEOUT": "40",
+            "READY_TIMEOUT": "20",
             "RUNNER_TEMP": str(self.folder),
             **self.settings,
             **settings,
