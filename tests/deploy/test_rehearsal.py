@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from deployments import DRIVER, FAULTS, IMPATIENT, REVISIONS, Client, Driver, deploy_broken
+from deployments import DRIVER, FAULTS, REVISIONS, Client, Driver, deploy_broken
 
 type Releases = Callable[..., str]
 
@@ -20,8 +20,9 @@ def driver(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dri
     settings = {
         "DEPLOY_TARGETS": str(tree / "deploy/targets"),
         "HOST_FOLDER": str(folder / "state"),
+        "SMOKE_TESTS": "true",
     }
-    yield Driver(folder, settings | {"COMPOSE_FOLDER": str(tree / "deploy/compose")})
+    yield Driver(folder, settings)
     host(tree, folder / "state", "remove")
 
 

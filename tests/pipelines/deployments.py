@@ -182,11 +182,10 @@ class Client:
 def deploy_broken(driver: Driver, client: Client, image: str, fault: str) -> Deployment:
     """Deploy an image with a fault as v3; check that it is put back, and that nobody saw it."""
     serving = client.ask()
-    smoke_tests = "" if "smoke" in fault else "true"
+    revision = REVISIONS["broken"]
+    settings = {"SMOKE_TESTS": "" if "smoke" in fault else "true"} | IMPATIENT.get(fault, {})
     with client.asking():
-        done = driver.run(
-            "deploy", image, version="v3", revision=REVISIONS["broken"], SMOKE_TESTS=smoke_tests
-        )
+        done = driver.run("deploy", image, version="v3", revision=revision, **settings)
     assert (done.code, done.outputs["outcome"]) == (1, "rolled-back"), done.log
     assert done.outputs["reason"] == CAUSES[fault], done.log
     assert "### ❌ Rolled back" in done.summary
