@@ -15,6 +15,9 @@ from .settings import Settings
 APP = f"{PACKAGE}.app:create_app"
 """Import string of the function that makes the app; each worker process calls it."""
 
+WORKER_SECONDS = 60
+"""How long a worker may be silent before it is replaced; on a busy machine it starts slowly."""
+
 
 def serve(settings: Settings, *, host: str, port: int, workers: int, app: str = APP) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those in flight.
@@ -40,6 +43,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, app: str = 
             log_config=logs.standard_library(settings.log_level),
             server_header=False,
             timeout_graceful_shutdown=settings.graceful_shutdown_seconds,
+            timeout_worker_healthcheck=WORKER_SECONDS,
         )
 
 
