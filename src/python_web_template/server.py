@@ -15,7 +15,7 @@ from .settings import Settings
 APP = f"{PACKAGE}.app:create_app"
 """Import string of the function that makes the app; each worker process calls it."""
 
-WORKER_SECONDS = 60
+WORKER_SECONDS = 30
 """How long a worker may be silent before it is replaced; on a busy machine it starts slowly."""
 
 
