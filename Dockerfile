@@ -29,6 +29,18 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     uv build --quiet --wheel --no-build-isolation --python=/opt/tools --out-dir=/dist \
     && uv pip install --quiet --no-deps --compile-bytecode --python=/opt/venv --prefix=/app /dist/*.whl
 
+# The load test, for docker compose --profile load; no part of the app's image.
+FROM build AS build-load
+RUN --mount=type=cache,target=/root/.cache/uv \
+    UV_PROJECT_ENVIRONMENT=/opt/load uv sync --locked --only-group=load --compile-bytecode
+
+FROM base AS load
+COPY --from=build-load /opt/load /opt/load
+COPY locustfile.py /load/
+USER 10001:10001
+WORKDIR /load
+ENTRYPOINT ["/opt/load/bin/locust"]
+
 FROM base
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -16,7 +16,7 @@ from threading import Thread
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from github_issues import Issues
+from github_issues import Issue, Issues
 from github_releases import Answer, Releases, Request
 from github_security import Security
 from github_settings import Settings
@@ -58,7 +58,10 @@ class FakeGitHub:
         """Learn what exists from the payload of an event."""
         if "pull_request" in payload:
             path = f"/repos/{payload['repository']['full_name']}/pulls/{payload['number']}"
-            self.resources[path] = payload["pull_request"] | self.pull_request
+            content = payload["pull_request"] | self.pull_request
+            self.resources[path] = content
+            new = Issue(content["number"], content["title"], "", [])
+            self.issues.pull_requests.setdefault(new.number, new)
 
     def lead_gh(self, config_directory: Path) -> None:
         """Make `gh` talk to this server, for whoever has the folder as its configuration."""

@@ -1,4 +1,4 @@
-"""The part of the fake GitHub that knows issues, their comments, and labels."""
+"""The part of the fake GitHub that knows issues, pull requests, their comments, and labels."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,13 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_BODY = 65_536
+COMMENTS = 1000
+"""What the ids of an issue's comments start with is its number."""
 FIELDS = {"body", "labels", "state", "state_reason", "title"}
 COLOR = re.compile(r"[0-9a-f]{6}")
 
 
 @dataclass
 class Issue:
-    """An issue with its comments."""
+    """An issue, or a pull request, with its comments.
+
+    Attributes:
+        comments: Those of workflows.
+        remarks: Those of people, which came first.
+    """
 
     number: int
     title: str
@@ -25,6 +32,7 @@ class Issue:
     labels: list[str]
     state: str = "open"
     comments: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def describe(self) -> dict[str, Any]:
         """Return it as GitHub does."""
@@ -44,12 +52,14 @@ class Issues:
     Attributes:
         allowed: Whether the token may write.
         all: The issues, oldest first.
+        pull_requests: The pull requests by their numbers.
         labels: Names of the labels that exist.
     """
 
     def __init__(self) -> None:
         self.allowed = True
         self.all: list[Issue] = []
+        self.pull_requests: dict[int, Issue] = {}
         self.labels: set[str] = {"bug", "documentation", "enhancement"}
         self._lock = Lock()
         self._routes: list[tuple[str, str, Callable[..., Answer]]] = [
@@ -58,7 +68,9 @@ class Issues:
             ("GET", r"/issues", self._list),
             ("POST", r"/issues", self._create),
             ("PATCH", r"/issues/(\d+)", self._change),
+            ("GET", r"/issues/(\d+)/comments", self._list_comments),
             ("POST", r"/issues/(\d+)/comments", self._comment),
+            ("PATCH", r"/issues/comments/(\d+)", self._change_comment),
         ]
 
     def answer(self, request: Request) -> Answer | None:
@@ -91,17 +103,13 @@ class Issues:
 
     def _list(self, request: Request) -> Answer:
         wanted = set(filter(None, request.query.get("labels", "").split(",")))
-        size, page = (
-            int(request.query.get(key, default))
-            for key, default in (("per_page", "30"), ("page", "1"))
-        )
         state = request.query.get("state", "open")
         found = [
             issue.describe()
             for issue in reversed(self.all)
             if state in {"all", issue.state} and wanted <= set(issue.labels)
         ]
-        return 200, found[(page - 1) * size : page * size]
+        return 200, _choose_page(request, found)
 
     def _create(self, request: Request) -> Answer:
         sent = request.fields
@@ -125,8 +133,30 @@ class Issues:
         issue = self._find(number)
         if not issue:
             return not_found()
+        if refusal := self._check(request.fields):
+            return refusal
         issue.comments.append(request.fields["body"])
         return 201, {"id": len(issue.comments), "body": request.fields["body"]}
+
+    def _list_comments(self, request: Request, number: str) -> Answer:
+        issue = self._find(number)
+        if not issue:
+            return not_found()
+        found = [{"id": 0, "body": it, "user": {"type": "User"}} for it in issue.remarks]
+        for index, text in enumerate(issue.comments):
+            id_ = issue.number * COMMENTS + index
+            found.append({"id": id_, "body": text, "user": {"type": "Bot"}})
+        return 200, _choose_page(request, found)
+
+    def _change_comment(self, request: Request, id_: str) -> Answer:
+        number, index = divmod(int(id_), COMMENTS)
+        issue = self._find(str(number))
+        if not issue or index >= len(issue.comments):
+            return not_found()
+        if refusal := self._check(request.fields):
+            return refusal
+        issue.comments[index] = request.fields["body"]
+        return 200, {"id": int(id_), "body": request.fields["body"]}
 
     def _check(self, sent: dict[str, Any]) -> Answer | None:
         if sent.keys() - FIELDS or len(sent.get("body", "")) > LONGEST_BODY:
@@ -138,7 +168,15 @@ class Issues:
         return None
 
     def _find(self, number: str) -> Issue | None:
-        return next((issue for issue in self.all if issue.number == int(number)), None)
+        known = (*self.pull_requests.values(), *self.all)
+        return next((issue for issue in known if issue.number == int(number)), None)
+
+
+def _choose_page(request: Request, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    size, page = (
+        int(request.query.get(key, default)) for key, default in (("per_page", "30"), ("page", "1"))
+    )
+    return found[(page - 1) * size : page * size]
 
 
 def _invalid(code: str) -> Answer:

@@ -42,7 +42,7 @@ find_programs() {
       echo "$place"
       return
     fi
-  done < <(list_places || true)
+  done < <(list_places 2>/dev/null || true)
   return 1
 }
 

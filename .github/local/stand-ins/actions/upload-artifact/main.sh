@@ -11,6 +11,7 @@ if [[ -e $target ]]; then
 fi
 while read -r pattern; do
   while read -r path; do
+    [[ -e $path ]] || continue # compgen repeats what is no pattern
     mkdir -p "$target"
     if [[ -d $path ]]; then cp -r "$path/." "$target"; else cp "$path" "$target"; fi
   done < <(compgen -G "$pattern" || true)
@@ -21,3 +22,4 @@ if [[ ! -e $target ]]; then
     warn) echo "::warning::no file matches $PATTERNS" ;;
   esac
 fi
+echo "artifact-url=$GITHUB_SERVER_URL/$GITHUB_REPOSITORY/actions/runs/$GITHUB_RUN_ID/artifacts/$NAME" >>"$GITHUB_OUTPUT"
