@@ -16,7 +16,7 @@ APP = f"{PACKAGE}.app:create_app"
 """Import string of the function that makes the app; each worker process calls it."""
 
 WORKER_SECONDS = 30
-"""How long a worker may be silent before it is replaced; on a busy machine it starts slowly."""
+"""A worker that is silent for longer is replaced; on a busy machine, starting one takes a while."""
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int, app: str = APP) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from pytest_benchmark.fixture import BenchmarkFixture
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from starlette.types import Message
 
 from python_web_template.app import create_app
@@ -21,12 +23,19 @@ pytestmark = pytest.mark.usefixtures("default_settings")
 type Ask = Callable[..., int]
 
 
+def do_not_wait_for_the_disk(connection: DBAPIConnection, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous = OFF")
+    cursor.close()
+
+
 @pytest.fixture
 def ask(tmp_path: Path) -> Iterator[Ask]:
     """Send a request through the whole app, without a network, and return the status."""
     url = f"sqlite:///{tmp_path}/benchmark.sqlite3"
     migrate(parse_database_url(url))
     app = create_app(Settings(database_url=SecretStr(url), log_level="CRITICAL"))
+    event.listen(app.state.database.engine.sync_engine, "connect", do_not_wait_for_the_disk)
 
     async def call(method: str, path: str, body: bytes) -> int:
         status = 0
