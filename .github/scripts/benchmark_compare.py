@@ -44,6 +44,7 @@ from typing import Any
 from common import baseline
 from common.baseline import CommandError, NoBaselineError, ShallowError, Tree
 from common.markdown import fence, plain, quote, table
+from common.units import NONE, format_time
 from common.workflow_commands import annotate, summarize
 
 TITLE = "Benchmark"
@@ -58,12 +59,10 @@ MARKS = {
     "removed": "🗑️ removed",
     "recorded": "📝 recorded",
 }
-NONE = "-"
 SURE = 0.75
 """Part of all pairs of rounds in which a slower benchmark has to be slower."""
 FEWEST_ROUNDS = 2
 """The control compares the rounds of a tree with each other."""
-UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 type Round = Mapping[str, float]
 """Fastest time in seconds of each benchmark, by file and test."""
@@ -300,14 +299,6 @@ def describe(comparisons: Sequence[Comparison], report: Mapping[str, Any]) -> st
 def _explain(reason: str) -> str:
     first, _, rest = reason.partition("\n")
     return f"No baseline: {plain(first)}\n" + (f"\n{fence(rest)}" if rest else "")
-
-
-def format_time(seconds: float | None) -> str:
-    """Return a time with three digits and a unit that fits; `-` for none."""
-    if seconds is None:
-        return NONE
-    size, unit = next((it for it in UNITS if seconds >= it[0]), UNITS[-1])
-    return f"{seconds / size:.3g} {unit}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

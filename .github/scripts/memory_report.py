@@ -47,6 +47,7 @@ from typing import Any
 from common import baseline
 from common.baseline import CommandError, NoBaselineError, ShallowError, Tree
 from common.markdown import fence, plain, quote, table
+from common.units import NONE, format_size
 from common.workflow_commands import annotate, summarize
 from memray import FileReader
 
@@ -64,8 +65,6 @@ MARKS = {
     "removed": "🗑️ removed",
     "recorded": "📝 recorded",
 }
-UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "B"))
-NONE = "-"
 LONGEST_NAME = 200
 
 type Frame = tuple[str, str, int]
@@ -300,14 +299,6 @@ def describe(
     ]
     lines.append(table(["Size", "Count", "Where", "Called from", "Test"], places))
     return "\n".join(lines)
-
-
-def format_size(size: int | None) -> str:
-    """Return a number of bytes with three digits and a unit that fits; `-` for none."""
-    if size is None:
-        return NONE
-    unit, name = next((it for it in UNITS if size >= it[0]), UNITS[-1])
-    return f"{size / unit:.3g} {name}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -71,8 +71,8 @@ clean_up() {
   trap - EXIT INT TERM
   if [[ -n $COMMAND_PID ]]; then end_job "$COMMAND_PID" "the command"; fi
   if [[ -n $APP_PID ]]; then
+    if ((code)); then show_log; fi # before it writes that it stops
     end_job "$APP_PID" "the app"
-    if ((code)); then show_log; fi
   fi
   if [[ -n $DIRECTORY ]]; then rm -rf "$DIRECTORY"; fi
   exit "$code"

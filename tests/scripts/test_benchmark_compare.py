@@ -228,14 +228,6 @@ def test_base_whose_benchmarks_fail_is_no_baseline(
         measure_both(trees[0], trees[1], plan)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(None, "-"), (2.5, "2.5 s"), (0.0123, "12.3 ms"), (4.56e-6, "4.56 µs"), (3e-10, "0.3 ns")],
-)
-def test_time(seconds: float | None, shown: str) -> None:
-    assert benchmark_compare.format_time(seconds) == shown
-
-
 @pytest.mark.parametrize("option", ["--rounds=1", "--threshold=0", "--timeout=nan", "--rounds=x"])
 def test_wrong_options_are_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

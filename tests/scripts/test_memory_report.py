@@ -125,14 +125,6 @@ def test_damaged_recording_is_an_error(tmp_path: Path) -> None:
         memory_report.find_sites([memory_report.Recording("a", 1, file)], tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("size", "shown"),
-    [(None, "-"), (0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (2_340_000_000, "2.34 GB")],
-)
-def test_size(size: int | None, shown: str) -> None:
-    assert memory_report.format_size(size) == shown
-
-
 def test_names_stay_text() -> None:
     report = {"verdict": "no-baseline", "reason": "<b>", "threshold": 0.2}
     name = "<i>|@x\n::error::"
