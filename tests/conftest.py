@@ -29,6 +29,7 @@ START_SECONDS = 60
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("smoke tests")
     group.addoption("--base-url", help="where the deployment to test is (default: start the app)")
+    group.addoption("--header", help="sent with every request, NAME: VALUE")
     group.addoption("--expect-revision", help="commit that has to answer")
     group.addoption("--expect-version", help="version that has to answer")
 

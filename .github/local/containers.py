@@ -5,15 +5,17 @@ of Debian's packages and kept in the engine; a copy of the tree is changed to us
 """
 
 import fcntl
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from urllib.error import URLError
@@ -95,7 +97,8 @@ def adapt(tree: Path) -> None:
     Raises:
         ContainersError: There is no engine, or a stand-in cannot be made.
     """
-    files = [tree / name for name in ("Dockerfile", "docker-compose.yml")]
+    names = ("Dockerfile", "docker-compose.yml", "deploy/compose/compose.yaml")
+    files = [tree / name for name in names]
     for file in (it for it in files if it.exists()):
         text = file.read_text()
         if find_engine_version() < (25,):
@@ -132,11 +135,25 @@ def _make_uv(tag: str) -> None:
     found = subprocess.run(
         [uv, "run", "--no-project", "printenv", "UV"], stdout=subprocess.PIPE, check=True
     )
-    program = Path(found.stdout.decode().strip()).resolve()
-    archive = ["tar", "--create", "--directory", str(program.parent), program.name]
+    _import_program(Path(found.stdout.decode().strip()).resolve(), tag)
+
+
+def _make_caddy(tag: str) -> None:
+    run = ["/caddy", "run", "--config=/etc/caddy/Caddyfile", "--adapter=caddyfile"]
+    home = "ENV PATH=/ XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data"
+    _import_program(Path(sys.executable).parent / "caddy", tag, f"CMD {json.dumps(run)}", home)
+
+
+def _import_program(program: Path, tag: str, *changes: str) -> None:
+    """Make an image of one static program."""
+    archive = ["tar", "--create", "--dereference", "--directory", str(program.parent), program.name]
+    options = [f"--change={it}" for it in changes]
     with subprocess.Popen(archive, stdout=subprocess.PIPE) as tar:
         subprocess.run(
-            ["docker", "import", "-", tag], stdin=tar.stdout, stdout=subprocess.PIPE, check=True
+            ["docker", "import", *options, "-", tag],
+            stdin=tar.stdout,
+            stdout=subprocess.PIPE,
+            check=True,
         )
 
 
@@ -144,38 +161,59 @@ def _make_postgres(tag: str) -> None:
     docker("buildx", "build", "--quiet", "--load", f"--tag={tag}", IMAGES / "postgres")
 
 
-MAKERS = {"postgres": _make_postgres, "python": _make_python, "uv": _make_uv}
+MAKERS = {"caddy": _make_caddy, "postgres": _make_postgres, "python": _make_python, "uv": _make_uv}
 """What makes the stand-in for an image, by the last part of its name."""
 
 
+def remove_started(directory: Path) -> None:
+    """Remove what `docker compose` started with files in a folder, and its data."""
+    label = "com.docker.compose.project"
+    form = f'{{{{.Label "{label}.config_files"}}}}\t{{{{.Label "{label}"}}}}'
+    lines = docker("ps", "--all", f"--filter=label={label}", f"--format={form}").splitlines()
+    for project in {it.split("\t")[1] for it in lines if it.startswith(f"{directory}/")}:
+        docker("compose", "--project-name", project, "down", "--volumes", "--timeout=1")
+
+
 @contextmanager
-def registry() -> Iterator[str]:
-    """Serve an empty registry on a free port of this machine; yield its `HOST:PORT`.
+def registry(folder: Path | None = None) -> Iterator[str]:
+    """Serve a registry on a free port of this machine; yield its `HOST:PORT`.
 
     At the end the engine forgets the images that came from it or were made for it.
+
+    Args:
+        folder: Where it keeps the images; without it, it is empty and keeps none.
 
     Raises:
         ContainersError: It does not start.
     """
     serve = _registry_program if shutil.which("docker-registry") else _registry_container
-    with serve() as address:
+    with ExitStack() as stack:
+        if not folder:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-")))
+        address = stack.enter_context(serve(folder))
         try:
             yield address
         finally:
-            images = docker("image", "ls", "--quiet", f"--filter=reference={address}/*/*")
-            if images:
-                docker("image", "rm", "--force", *set(images.splitlines()))
+            form = "{{.Repository}}:{{.Tag}}\n{{.Repository}}@{{.Digest}}"
+            of_ours = ("--digests", f"--filter=reference={address}/*/*", f"--format={form}")
+            names = {
+                it for it in docker("image", "ls", *of_ours).splitlines() if "<none>" not in it
+            }
+            if names:  # not by their IDs: others may have made the very same image
+                docker("image", "rm", "--force", *names)
 
 
 @contextmanager
-def _registry_program() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="registry-") as folder:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        config = Path(folder) / "config.yml"
-        config.write_text(REGISTRY.format(folder=f"{folder}/data", port=port))
+def _registry_program(folder: Path) -> Iterator[str]:
+    with (
+        tempfile.TemporaryDirectory(prefix="registry-") as own,
+        socket.create_server(("127.0.0.1", 0)) as free,
+    ):
+        port = free.getsockname()[1]
+        free.close()
+        config, log = Path(own) / "config.yml", Path(own) / "log"
+        config.write_text(REGISTRY.format(folder=folder, port=port))
         command = ["docker-registry", "serve", str(config)]
-        log = Path(folder) / "log"
         with (
             log.open("w") as output,
             subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process,
@@ -188,10 +226,11 @@ def _registry_program() -> Iterator[str]:
 
 
 @contextmanager
-def _registry_container() -> Iterator[str]:
+def _registry_container(folder: Path) -> Iterator[str]:
     if not pulls():
         raise ContainersError("There is no registry to push to: install docker-registry")
-    name = docker("run", "--detach", "--rm", "--publish=127.0.0.1::5000", REGISTRY_IMAGE)
+    keep = f"--volume={folder}:/var/lib/registry"
+    name = docker("run", "--detach", "--rm", "--publish=127.0.0.1::5000", keep, REGISTRY_IMAGE)
     try:
         address = docker("port", name, "5000/tcp").splitlines()[0]
         _wait_for(address, lambda: True, lambda: docker("logs", name))

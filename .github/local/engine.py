@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
+import containers
 import origin
 import workflows
 from events import Event
@@ -135,6 +136,7 @@ def run(  # noqa: PLR0913
     secrets: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
+    attestations: Path | None = None,
     real_actions: bool = False,
     timeout: float = 1800,
     on_update: Callable[[Run], None] | None = None,
@@ -153,6 +155,7 @@ def run(  # noqa: PLR0913
         secrets: Repository secrets.
         variables: Repository variables.
         environment: What the steps see besides, such as where a stand-in for a service listens.
+        attestations: A folder that keeps what was attested; one of the run's own if not given.
         real_actions: Let act fetch the actions instead of using the stand-ins.
         timeout: Seconds after which the run is cut off.
         on_update: Called with the run whenever something changed.
@@ -164,12 +167,12 @@ def run(  # noqa: PLR0913
     if edit:
         edit(git.directory)
     base, head = origin.commit(git, event)
-    file = workflows.find_workflows(git.directory)[pipeline]
+    path = workflows.find_workflows(git.directory)[pipeline]
     if fail:
-        workflows.replace_step(git.directory, file, fail, FAILURE)
+        workflows.replace_step(git.directory, path, fail, FAILURE)
     payload = event.payload(base, head)
     result = Run(pipeline, str(event), artifacts=directory / "artifacts")
-    left_out = workflows.leave_out_legs(file, FOREIGN_RUNNERS)
+    left_out = workflows.leave_out_legs(path, FOREIGN_RUNNERS)
     result.jobs = [*_expected_jobs(git.directory, pipeline, job)]
     for job_id, name in left_out:
         result.jobs.append(Job(job_id, f"{name} (not on this machine)", "skipped"))
@@ -178,8 +181,11 @@ def run(  # noqa: PLR0913
         api.releases.origin = git
         command = [*_command(git.directory, directory, pipeline, event, payload)]
         api.lead_gh(directory / "home/.config/gh")
-        _explain_missing(directory)
+        _place_programs(directory)
+        attested = attestations or directory / "attestations"
+        attested.mkdir(parents=True, exist_ok=True)
         command += ["--env", f"GITHUB_API_URL={api.url}", *(["--job", job] if job else [])]
+        command += ["--env", f"PIPELINES_ATTESTATIONS={attested}"]
         command += [f"--env={key}={text}" for key, text in (environment or {}).items()]
         command += [] if real_actions else _map_stand_ins(git.directory)
         for kind, values in (("secret", secrets or {}), ("var", variables or {})):
@@ -194,6 +200,8 @@ def run(  # noqa: PLR0913
                 on_update(result)
         result.seconds = time.monotonic() - started
         api.releases.save(directory / "releases")
+    if workflows.needs_containers(git.directory, path):
+        containers.remove_started(directory)
     records = directory / "records.jsonl"
     result.records = [json.loads(line) for line in records.read_text().splitlines()]
     if result.seconds >= timeout:
@@ -240,6 +248,7 @@ def _command(
     for key, value in {
         "GITHUB_REPOSITORY": payload["repository"]["full_name"],
         "GITHUB_REPOSITORY_OWNER": payload["repository"]["owner"]["login"],
+        "PIPELINES_GH": shutil.which("gh") or "",
         "PIPELINES_ARTIFACTS": directory / "artifacts",
         "PIPELINES_ORIGIN": tree,
         "PIPELINES_PYTHON": Path(sys.executable).resolve(),
@@ -249,8 +258,10 @@ def _command(
         yield from ("--env", f"{key}={value}")
 
 
-def _explain_missing(directory: Path) -> None:
-    """Put a program that says what to install in the place of each that is not here."""
+def _place_programs(directory: Path) -> None:
+    """Put a stand-in in the place of gh; where a program is missing, one that says so."""
+    if shutil.which("gh"):
+        (directory / "bin/gh").symlink_to(STAND_INS / "gh.sh")
     for name in EXPECTED:
         if not shutil.which(name):
             (directory / "bin" / name).write_text(MISSING.format(name=name))

@@ -1,9 +1,11 @@
 """Run pipelines on this machine: the command `uv run poe pipelines`."""
 
 import argparse
+import getpass
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +28,8 @@ MARKS = {
     "not-run": "[yellow]? not-run[/]",
 }
 LAST_LINES = 30
+KEPT = Path(tempfile.gettempdir()) / f"pipelines-of-{getpass.getuser()}"
+"""Images and what was attested: what a run deploys, the next one can go back to."""
 
 
 def choose_events(pipeline: Path, wanted: Sequence[Event]) -> Event | None:
@@ -180,6 +184,7 @@ def execute(
                 edit=adapt if name in options.containers else None,
                 environment=environment,
                 variables=variables,
+                attestations=KEPT / "attestations",
                 real_actions=options.real_actions,
                 on_update=update,
             )
@@ -216,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             left_out = check_engine(options)
             if options.containers:
-                variables = {"CONTAINER_REGISTRY": stack.enter_context(registry())}
+                variables = {"CONTAINER_REGISTRY": stack.enter_context(registry(KEPT / "images"))}
             if options.stand_in_advisories:
                 console.print("[yellow]A stand-in that knows 0 advisories answers the scan.[/]")
                 environment = stack.enter_context(FakeAdvisories()).environment

@@ -35,6 +35,26 @@ class Answer:
     how: str = ""
 
 
+def find_approval() -> Answer:
+    """Say whether somebody has to approve deployments to the environment of this job."""
+    name = os.environ.get("DEPLOY_ENVIRONMENT", "")
+    try:
+        rules = ask("GET", f"environments/{name}").get("protection_rules", [])
+        reason = "no required reviewers"
+    except GitHubError as error:
+        rules, reason = [], error.reason
+    if any(it["type"] == "required_reviewers" for it in rules):
+        return Answer(True)
+    return Answer(
+        False,
+        f"Nobody has to approve deployments to {name} ({reason})",
+        "whoever may push a tag may deploy; a deployment to a real target is refused, unless the "
+        "variable DEPLOY_UNAPPROVED is true",
+        "uv run poe setup-github --apply --reviewer LOGIN. In a private repository reviewers need "
+        "GitHub Enterprise",
+    )
+
+
 def find_attestations() -> Answer:
     """Say whether GitHub keeps attestations for this repository, by what the event tells of it."""
     if _is_read_only():
@@ -71,6 +91,20 @@ def find_dependency_review() -> Answer:
             "needs GitHub Code Security",
         )
     return Answer(True)
+
+
+def find_deployment() -> Answer:
+    """Say whether the environment of this job names a target to deploy to."""
+    if os.environ.get("DEPLOY_TARGET", "rehearsal") not in {"", "rehearsal"}:
+        return Answer(True)
+    name = os.environ.get("DEPLOY_ENVIRONMENT", "")
+    return Answer(
+        False,
+        f"The environment {name} has no target (variable DEPLOY_TARGET)",
+        "the image is deployed to the runner, checked, and gone when the job ends",
+        f"gh variable set DEPLOY_TARGET --env {name} --body compose, or kubernetes; what they need "
+        "is in docs/deployment.md",
+    )
 
 
 def find_code_scanning() -> Answer:
@@ -110,10 +144,12 @@ _DEFAULT_SETUP = Answer(
     "setup and delete this workflow",
 )
 QUESTIONS: dict[str, Callable[[], Answer]] = {
+    "approval": find_approval,
     "attestations": find_attestations,
     "code-scanning": find_code_scanning,
     "comment": find_comment,
     "dependency-review": find_dependency_review,
+    "deployment": find_deployment,
 }
 
 

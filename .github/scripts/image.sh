@@ -4,15 +4,18 @@ set -euo pipefail
 
 show_help() {
   cat <<'HELP'
-usage: image.sh find PLATFORM | assemble FOLDER | publish DIGEST FOLDER TAG... | explain
+usage: image.sh find PLATFORM | assemble FOLDER | verify IMAGE | publish DIGEST FOLDER TAG... |
+                mark IMAGE TAG | explain
 
   find      look for the image that was built of the commit for PLATFORM, such as linux/amd64
   assemble  take the index of the commit, or compute one from the digests in the files of FOLDER
+  verify    make sure that IMAGE, NAME@DIGEST, was made of the commit by this repository's workflows
   publish   push that index if BUILT=true, and add each TAG without changing its digest
+  mark      let TAG mean IMAGE, NAME@DIGEST
   explain   say what to do when the registry refuses
 
-Sets the outputs of the step. Environment: REGISTRY (ghcr.io), GITHUB_REPOSITORY, GITHUB_SHA;
-REBUILD=true finds nothing, so that everything is built again.
+Sets the outputs of the step. Environment: REGISTRY (ghcr.io), GITHUB_REPOSITORY, COMMIT
+(GITHUB_SHA), GH_TOKEN to verify; REBUILD=true finds nothing, so that everything is built again.
 HELP
 }
 
@@ -24,6 +27,13 @@ name_image() {
 
 set_output() {
   echo "$1=$2" | tee -a "${GITHUB_OUTPUT:-/dev/null}"
+}
+
+# fail TITLE TEXT
+fail() {
+  echo "::error title=$1::$2"
+  printf '### ❌ %s\n\n%s\n' "$1" "$2" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
+  exit 1
 }
 
 hash_text() {
@@ -45,7 +55,7 @@ find_digest() {
 find_platform() {
   local image tag digest
   image=$(name_image)
-  tag=sha-$GITHUB_SHA-${1#linux/}
+  tag=sha-$COMMIT-${1#linux/}
   digest=$(find_digest "$image:$tag")
   set_output image "$image"
   set_output tag "$tag"
@@ -63,15 +73,16 @@ list_sources() {
 create() {
   local sources
   mapfile -t sources < <(list_sources "$1")
-  docker buildx imagetools create "${@:2}" --tag "$(name_image):sha-$GITHUB_SHA" "${sources[@]}"
+  docker buildx imagetools create "${@:2}" --tag "$(name_image):sha-$COMMIT" "${sources[@]}"
 }
 
 # The digest of what will be pushed: what is attested before anybody can pull it.
 assemble() {
   local image digest built=false
   image=$(name_image)
-  digest=$(find_digest "$image:sha-$GITHUB_SHA")
+  digest=$(find_digest "$image:sha-$COMMIT")
   if [[ -z $digest ]]; then
+    [[ -d $1 ]] || fail 'There is no such image' "The registry has no $image:sha-$COMMIT: it was never built, or it was deleted. Build it: gh workflow run docker.yml --ref TAG"
     built=true
     digest=$(hash_text "$(create "$1" --dry-run)")
   fi
@@ -81,6 +92,12 @@ assemble() {
   set_output built "$built"
 }
 
+verify() {
+  local said
+  said=$(gh attestation verify "oci://$1" --repo "$GITHUB_REPOSITORY" --source-digest "$COMMIT" 2>&1) && echo "$said" && return
+  fail 'Nobody knows where the image comes from' "$1 is not attested as made of $COMMIT in $GITHUB_REPOSITORY. Build it again: gh workflow run docker.yml --ref TAG -f rebuild=true. gh says: $(tr -s '[:cntrl:] ' ' ' <<<"$said")"
+}
+
 publish() {
   local digest=$1 folder=$2 how='Built before, taken as it is' image pushed tag
   image=$(name_image)
@@ -88,8 +105,8 @@ publish() {
   if [[ ${BUILT:-} == true ]]; then
     how='Built now'
     create "$folder"
-    pushed=$(REBUILD='' find_digest "$image:sha-$GITHUB_SHA")
-    [[ $pushed == "$digest" ]] || { echo "::error::$pushed was pushed instead of $digest" && return 1; }
+    pushed=$(REBUILD='' find_digest "$image:sha-$COMMIT")
+    [[ $pushed == "$digest" ]] || fail 'Another image was pushed' "$pushed instead of $digest"
   fi
   for tag in "$@"; do
     tag=${tag//[^A-Za-z0-9._-]/-}
@@ -100,8 +117,12 @@ publish() {
 
 \`$image@$digest\`
 
-Tags: \`sha-$GITHUB_SHA\`${*:+, and $*}
+Tags: \`sha-$COMMIT\`${*:+, and $*}
 TEXT
+}
+
+mark() {
+  docker buildx imagetools create --tag "${1%@*}:$2" "$1"
 }
 
 explain() {
@@ -128,10 +149,13 @@ TEXT
 }
 
 main() {
+  COMMIT=${COMMIT:-${GITHUB_SHA:-}}
   case ${1:-} in
     find) find_platform "$2" ;;
     assemble) assemble "$2" ;;
+    verify) verify "$2" ;;
     publish) publish "${@:2}" ;;
+    mark) mark "$2" "$3" ;;
     explain) explain ;;
     --help) show_help ;;
     *) show_help >&2 && return 2 ;;

@@ -108,6 +108,23 @@ def correct(tag: str) -> str:
     return str(Version(major, minor, patch, stages.get(stage, stage), number))
 
 
+def parse(tag: str) -> Version:
+    """Return the version that a tag writes.
+
+    Raises:
+        Refusal: The tag breaks the grammar.
+    """
+    version = Version.parse(tag)
+    if version is None:
+        raise Refusal(
+            f"{quote(tag, 100) or 'An empty tag'} is not a version. The form is "
+            "vMAJOR.MINOR.PATCH, for a pre-release with -alpha.N, -beta.N or -rc.N, in numbers "
+            "without leading zeros. "
+            f"For example: {correct(tag)}"
+        )
+    return version
+
+
 def git(*arguments: str) -> list[str]:
     """Return the lines that `git ARGUMENTS` prints."""
     return subprocess.run(
@@ -122,6 +139,12 @@ def read_tags(*options: str) -> dict[Version, str]:
     return {version: rest[-1] for tag, *rest in found if (version := Version.parse(tag))}
 
 
+def find_branches(commit: str) -> list[str]:
+    """Return the names of the branches on GitHub that a commit is on."""
+    names = git("branch", "--remotes", "--contains", commit, "--format=%(refname:strip=3)")
+    return [name for name in names if name != "HEAD"]
+
+
 def decide(tag: str, commit: str, default_branch: str, *, manual_ref: str = "") -> Release:
     """Decide what the release of a tag is.
 
@@ -134,14 +157,7 @@ def decide(tag: str, commit: str, default_branch: str, *, manual_ref: str = "") 
     Raises:
         Refusal: It must not be released.
     """
-    version = Version.parse(tag)
-    if version is None:
-        raise Refusal(
-            f"{quote(tag, 100) or 'An empty tag'} is not a version. The form is "
-            "vMAJOR.MINOR.PATCH, for a pre-release with -alpha.N, -beta.N or -rc.N, in numbers "
-            "without leading zeros. "
-            f"For example: {correct(tag)}"
-        )
+    version = parse(tag)
     tags = read_tags()
     tagged = tags.pop(version, "")
     _check_commit(version, commit, tagged, default_branch, manual_ref)
@@ -249,7 +265,7 @@ def _check_order(
 ) -> None:
     """Refuse a version that does not continue the line of a branch that the commit is on."""
     maintenance = f"release/{version.major}.{version.minor}"
-    branches = _branches_with(commit)
+    branches = find_branches(commit)
     own = [other for other in tags if other.line == version.line]
     rivals: list[list[Version]] = []
     if maintenance in branches:
@@ -277,11 +293,6 @@ def _check_order(
 def _binding(version: Version, line: Iterable[Version]) -> Iterable[Version]:
     """Keep what a version must be higher than: stable versions, and pre-releases of its own."""
     return (other for other in line if other.stable or other.target == version.target)
-
-
-def _branches_with(commit: str) -> list[str]:
-    names = git("branch", "--remotes", "--contains", commit, "--format=%(refname:strip=3)")
-    return [name for name in names if name != "HEAD"]
 
 
 def _highest(versions: Iterable[Version]) -> Version | None:

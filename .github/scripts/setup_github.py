@@ -78,14 +78,21 @@ def find_checks() -> list[str]:
 
 
 def find_settings() -> dict[str, set[str]]:
-    """Return the names of the `secrets` and `vars` that workflows and actions read."""
+    """Return the names of the `secrets` and `vars` that workflows, actions and targets read."""
     text = "\n".join(
         path.read_text(encoding="utf-8")
         for folder in ("workflows", "actions")
         for path in (ROOT / ".github" / folder).rglob("*.yml")
     )
     kinds = ("secrets", "vars")
-    return {kind: set(re.findall(rf"\b{kind}\.([A-Z][A-Z0-9_]*)", text)) for kind in kinds}
+    found = {kind: set(re.findall(rf"\b{kind}\.([A-Z][A-Z0-9_]*)", text)) for kind in kinds}
+    for target in (ROOT / "deploy/targets").glob("*.sh"):
+        named = re.findall(
+            r"^# ((?:DEPLOY|ENVIRONMENT|KUBE)_[A-Z_]+) ", target.read_text("utf-8"), re.MULTILINE
+        )
+        found["vars"] |= {*named} - found["secrets"]
+    found["secrets"].discard("GITHUB_TOKEN")
+    return found
 
 
 def work(items: Iterator[Item], *, apply: bool) -> dict[str, int]:
@@ -129,7 +136,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="poe setup-github",
         description=__doc__,
-        epilog=f"Secrets: {', '.join(sorted(known['secrets'] - {'GITHUB_TOKEN'}))}. "
+        epilog=f"Secrets: {', '.join(sorted(known['secrets']))}. "
         f"Variables: {', '.join(sorted(known['vars']))}.",
     )
     mode = parser.add_mutually_exclusive_group()

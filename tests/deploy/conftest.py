@@ -1,15 +1,16 @@
 """The image, built as the pipelines build it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from containers import adapt, docker
+from containers import adapt, docker, registry
+from deployments import publish
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Dockerfile", ".dockerignore", "docker-compose.yml", "LICENSE", "README.md",
+PARTS = ("Dockerfile", ".dockerignore", "deploy", "docker-compose.yml", "LICENSE", "README.md",
          "locustfile.py", "pyproject.toml", "src", "uv.lock")  # fmt: skip
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 VERSION = "v1.2.3"
@@ -36,3 +37,20 @@ def image(tree: Path) -> Iterator[str]:
     docker("buildx", "build", "--load", f"--tag={tag}", *arguments, tree)
     yield tag
     docker("image", "rm", "--force", tag)
+
+
+@pytest.fixture(scope="session")
+def releases(image: str) -> Iterator[Callable[[str, str], str]]:
+    """Return a function that makes an image of a revision with a fault, and pushes it.
+
+    It takes the revision and a line of a Dockerfile, and returns the image by its digest.
+    """
+    made: dict[tuple[str, str], str] = {}
+    with registry() as host:
+
+        def make(revision: str, line: str = "") -> str:
+            if (revision, line) not in made:
+                made[revision, line] = publish(host, image, revision, line)
+            return made[revision, line]
+
+        yield make

@@ -74,6 +74,7 @@ def run_pipeline(tmp_path: Path) -> RunPipeline:
             tmp_path / str(count),
             source=options.pop("source", ROOT),
             edit=change,
+            attestations=tmp_path / "attestations",
             **{"timeout": 300} | options,
         )
 

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from engine import Run
+from containers import adapt
+from engine import ROOT, Run
+from origin import Git, create
 
 CI = """name: CI
 on:
@@ -90,6 +92,30 @@ def explain(run: Run) -> str:
 
 
 def said(run: Run, level: str) -> str:
-    """Return the annotations of a level, one a line."""
+    """Return the annotations of a level, one a line, each behind its title."""
     notes = (note for job in run.jobs for note in job.annotations if note["level"] == level)
-    return "\n".join(note["text"] for note in notes)
+    return "\n".join(f"{note.get('title', '')}: {note['text']}" for note in notes)
+
+
+def prepare(edit: Edit | None = None) -> Edit:
+    """Return an edit for the engine that is here, without an installation in each job."""
+
+    def change(tree: Path) -> None:
+        adapt(tree)
+        make_quick(tree)
+        if edit:
+            edit(tree)
+
+    return change
+
+
+def make_source(directory: Path, edit: Edit | None = None) -> Git:
+    """Make a repository with one commit on main: whatever runs there is about that commit."""
+    git = create(ROOT, directory)
+    for ref in git("for-each-ref", "--format=%(refname)").splitlines():
+        git("update-ref", "-d", ref)
+    git("symbolic-ref", "HEAD", "refs/heads/main")
+    prepare(edit)(git.directory)
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "feat: start")
+    return git

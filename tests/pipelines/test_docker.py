@@ -10,13 +10,12 @@ from urllib.request import urlopen
 
 import pytest
 import refusal
-from containers import ContainersError, adapt, docker
-from engine import ROOT, Run
+from containers import ContainersError, docker
+from engine import Run
 from fake_advisories import Advisory, FakeAdvisories
 from github_api import FakeGitHub
 from github_security import Security
-from harness import Edit, RunPipeline, append, explain, make_quick, write
-from origin import Git, create
+from harness import RunPipeline, append, explain, make_source, prepare, write
 
 OWNER = {"repository.full_name": "Octo-Org/Widget"}
 IMAGE = "octo-org/widget"
@@ -39,30 +38,6 @@ def build(run_pipeline: RunPipeline, host: str) -> Iterator[Build]:
             variables={"CONTAINER_REGISTRY": host},
             environment=advisories.environment,
         )
-
-
-def prepare(edit: Edit | None = None) -> Edit:
-    """Return an edit for the engine that is here, without an installation in each job."""
-
-    def change(tree: Path) -> None:
-        adapt(tree)
-        make_quick(tree)
-        if edit:
-            edit(tree)
-
-    return change
-
-
-def make_source(directory: Path, edit: Edit | None = None) -> Git:
-    """Make a repository with one commit on main: whatever runs there is about that commit."""
-    git = create(ROOT, directory)
-    for ref in git("for-each-ref", "--format=%(refname)").splitlines():
-        git("update-ref", "-d", ref)
-    git("symbolic-ref", "HEAD", "refs/heads/main")
-    prepare(edit)(git.directory)
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "feat: start")
-    return git
 
 
 def find_digest(host: str, tag: str) -> str:

@@ -46,9 +46,13 @@ SCAN_STUB = """#!/usr/bin/env bash
 mkdir "$2"
 echo '{"version": "2.1.0", "runs": []}' >"$2/trivy.sarif"
 """
+DEPLOY_STUB = """#!/usr/bin/env bash
+echo outcome=deployed >>"$GITHUB_OUTPUT"
+"""
 LEFT_OUT = {
     "benchmark_compare.py": REPORT_STUB,
     "check.sh": SHELL_STUB,
+    "deploy.sh": DEPLOY_STUB,
     "image_scan.sh": SCAN_STUB,
     "license_check.py": REPORT_STUB,
     "memory_report.py": REPORT_STUB,
@@ -58,12 +62,17 @@ LEFT_OUT = {
 """Scripts that ask GitHub nothing and take long, with what takes their place."""
 
 
+def leave_images_out(tree: Path) -> None:
+    """Let the jobs install nothing, and the image have nothing in it."""
+    make_quick(tree)
+    (tree / "Dockerfile").write_text("FROM scratch\nCOPY LICENSE /\n")
+
+
 def leave_work_out(tree: Path) -> None:
     """Let the pipelines do only what may depend on the kind of repository."""
-    make_quick(tree)
     for name, stub in LEFT_OUT.items():
         (tree / ".github/scripts" / name).write_text(stub)
-    (tree / "Dockerfile").write_text("FROM scratch\nCOPY LICENSE /\n")
+    leave_images_out(tree)
     for pipeline in ("ci", "pr"):
         path = tree / f".github/workflows/{pipeline}.yml"
         replace_step(tree, path, "test/Summarize the coverage", {"run": "true"})
@@ -86,8 +95,10 @@ class Kind:
     says: dict[str, list[str]] = field(default_factory=dict)
 
 
-NEW = {"dependency-review": [NO_REVIEW], "release": [NO_PYPI]}
+NO_TARGET = "The environment staging has no target"
+NEW = {"cd": [NO_TARGET], "dependency-review": [NO_REVIEW], "release": [NO_PYPI]}
 PRIVATE = {
+    "cd": [NO_TARGET, NO_ATTESTATIONS],
     "codeql": [NO_SCANNING],
     "dependency-review": [NO_REVIEW],
     "docker": [NO_SCANNING, NO_ATTESTATIONS],
@@ -166,6 +177,10 @@ NOBODY = "127.0.0.1:1"
 """Where nothing listens."""
 WRONG = {
     "CONTAINER_REGISTRY": (NOBODY, "docker", "build", "variable CONTAINER_REGISTRY"),
+    "DEPLOY_HOST": ("not a host", "cd", "deploy", "DEPLOY_HOST has a wrong value"),
+    "DEPLOY_SSH_KEY": ("wrong", "cd", "deploy", "DEPLOY_SSH_KEY is no private key"),
+    "DEPLOY_TARGET": ("nonsense", "cd", "deploy", "There is no target nonsense"),
+    "KUBE_CONFIG": ("not base64", "cd", "deploy", "KUBE_CONFIG is not base64"),
     "PYPI_API_TOKEN": ("wrong", "release", "pypi", "403 Forbidden"),
     "PYPI_CHECK_URL": (f"http://{NOBODY}/", "release", "pypi", NOBODY),
     "PYPI_PUBLISH_URL": (f"http://{NOBODY}/", "release", "pypi", NOBODY),
@@ -173,20 +188,35 @@ WRONG = {
     "SAFETY_API_KEY": ("wrong", "dependency-review", "vulnerabilities", "secret SAFETY_API_KEY"),
 }
 """Settings with a wrong value, and which job of which pipeline has to say what of it."""
-NEVER_WRONG = {"SAFETY_ENVIRONMENT"}
-"""An environment is made when it is named."""
+SERVER = {"DEPLOY_TARGET": "compose", "DEPLOY_HOST": "host", "DEPLOY_KNOWN_HOSTS": "host ssh-rsa A"}
+OTHERS = {
+    "DEPLOY_HOST": SERVER | {"DEPLOY_SSH_KEY": "key"},
+    "DEPLOY_SSH_KEY": SERVER,
+    "KUBE_CONFIG": {"DEPLOY_TARGET": "kubernetes"},
+}
+"""What has to be set too, so that a setting is looked at."""
+ELSEWHERE = {
+    "DATABASE_URL", "DEPLOY_KNOWN_HOSTS", "DEPLOY_PORT", "DEPLOY_UNAPPROVED", "DEPLOY_URL",
+    "DEPLOY_USER", "DISCORD_WEBHOOK_URL", "KUBE_CONTAINER", "KUBE_DEPLOYMENT", "KUBE_NAMESPACE",
+    "SLACK_WEBHOOK_URL",
+}  # fmt: skip
+"""What is tested with wrong values by test_cd, test_notify, and the tests of the targets."""
+NEVER_WRONG = {"ENVIRONMENT_NAME", "SAFETY_ENVIRONMENT"}
+"""Any text is right: the one is a label, and GitHub makes an environment when it is named."""
 
 
 def test_every_setting_has_a_wrong_value() -> None:
     settings = find_settings()
-    assert settings["secrets"] | settings["vars"] == WRONG.keys() | NEVER_WRONG
+    assert settings["secrets"] | settings["vars"] == WRONG.keys() | ELSEWHERE | NEVER_WRONG
 
 
 @pytest.mark.parametrize("setting", WRONG)
-def test_wrong_setting_is_red(run_pipeline: RunPipeline, tmp_path: Path, setting: str) -> None:
+def test_wrong_setting_is_red(
+    run_pipeline: RunPipeline, request: pytest.FixtureRequest, tmp_path: Path, setting: str
+) -> None:
     value, pipeline, job_id, cause = WRONG[setting]
-    options: dict[str, Any] = {"edit": make_quick}
-    given = {setting: value}
+    options: dict[str, Any] = {"edit": leave_images_out}
+    given = OTHERS.get(setting, {}) | {setting: value}
     with ExitStack() as stack:
         if pipeline == "release":
             make_template(tmp_path / "project", quick=setting == "PYPI_TRUSTED_PUBLISHING")
@@ -195,6 +225,8 @@ def test_wrong_setting_is_red(run_pipeline: RunPipeline, tmp_path: Path, setting
             given = {"PYPI_PUBLISH_URL": index, "PYPI_CHECK_URL": index} | given
             if setting != "PYPI_TRUSTED_PUBLISHING":
                 given = {"PYPI_API_TOKEN": "valid"} | given
+        if pipeline == "cd":
+            given["CONTAINER_REGISTRY"] = request.getfixturevalue("host")
         advisories = stack.enter_context(FakeAdvisories())
         advisories.refused = {"wrong"}
         secrets = find_settings()["secrets"]

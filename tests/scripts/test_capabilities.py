@@ -6,6 +6,7 @@ import capabilities
 import pytest
 from github_api import FakeGitHub
 from github_security import Security
+from github_settings import PEOPLE
 
 Ask = Callable[..., dict[str, str]]
 
@@ -14,13 +15,15 @@ Ask = Callable[..., dict[str, str]]
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Return a function that asks a fake GitHub everything and returns the outputs."""
 
-    def execute(
+    def execute(  # noqa: PLR0913
         security: Security | None = None,
         *,
         status: int = 200,
         read_only: bool = False,
         private: bool = False,
         server: str = "https://github.com",
+        target: str = "",
+        reviewers: list[str] | None = None,
         **event: object,
     ) -> dict[str, str]:
         (tmp_path / "event").write_text(json.dumps({"repository": {"private": private}} | event))
@@ -35,8 +38,16 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         monkeypatch.setenv("BASE_SHA", "a" * 40)
         monkeypatch.setenv("HEAD_SHA", "b" * 40)
         monkeypatch.setenv("READ_ONLY", str(read_only).lower())
+        monkeypatch.setenv("DEPLOY_ENVIRONMENT", "production")
+        monkeypatch.setenv("DEPLOY_TARGET", target)
         with FakeGitHub(status=status) as fake:
             fake.security = security or Security()
+            if reviewers is not None:
+                fake.settings.environments["production"] = {
+                    "wait_timer": 5,
+                    "reviewers": [{"type": "User", "id": PEOPLE[it]} for it in reviewers],
+                    "deployment_branch_policy": None,
+                }
             monkeypatch.setenv("GITHUB_API_URL", fake.url)
             assert capabilities.main(list(capabilities.QUESTIONS)) == 0
         lines = (tmp_path / "output").read_text().splitlines()
@@ -50,7 +61,8 @@ def read_summary(tmp_path: Path) -> str:
 
 
 def test_everything_is_on(ask: Ask, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    answers = ask(Security(dependency_graph=True, code_scanning=True))
+    on = Security(dependency_graph=True, code_scanning=True)
+    answers = ask(on, target="compose", reviewers=["octocat"])
     assert answers == dict.fromkeys(capabilities.QUESTIONS, "true")
     assert not read_summary(tmp_path)
     assert "::notice" not in capsys.readouterr().out
@@ -61,19 +73,25 @@ def test_new_repository_is_told_what_is_off_and_how_to_switch_it_on(
 ) -> None:
     answers = ask()
     assert answers == {
+        "approval": "false",
         "attestations": "true",
         "code-scanning": "false",
         "comment": "true",
         "dependency-review": "false",
+        "deployment": "false",
     }
-    assert capsys.readouterr().out.count("::notice title=Not available here::") == 2
+    assert capsys.readouterr().out.count("::notice title=Not available here::") == 4
+    assert "setup-github --apply --reviewer" in read_summary(tmp_path)
+    assert "gh variable set DEPLOY\\_TARGET --env production" in read_summary(tmp_path)
     assert "Dependency graph → Enable" in read_summary(tmp_path)
     assert "Code Security → Enable" in read_summary(tmp_path)
 
 
 def test_fork_and_dependabot_may_only_read(ask: Ask, tmp_path: Path) -> None:
-    answers = ask(Security(dependency_graph=True, code_scanning=True), read_only=True)
-    assert answers.pop("dependency-review") == "true"
+    on = Security(dependency_graph=True, code_scanning=True)
+    answers = ask(on, read_only=True, target="kubernetes", reviewers=["octocat"])
+    for name in ("approval", "dependency-review", "deployment"):
+        assert answers.pop(name) == "true"
     assert set(answers.values()) == {"false"}
     assert read_summary(tmp_path).count("may only read") == 1
 
@@ -93,6 +111,16 @@ def test_attestations_follow_the_plan(
 ) -> None:
     assert ask(**facts)["attestations"] == expected
     assert ("GitHub Enterprise Cloud" in read_summary(tmp_path)) == (expected == "false")
+
+
+def test_environment_without_reviewers_is_not_protected(ask: Ask, tmp_path: Path) -> None:
+    assert ask(reviewers=[])["approval"] == "false"
+    assert "no required reviewers" in read_summary(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["", "rehearsal"])
+def test_rehearsal_is_no_target(ask: Ask, target: str) -> None:
+    assert ask(target=target)["deployment"] == "false"
 
 
 @pytest.mark.parametrize("reads_setup", [True, False])

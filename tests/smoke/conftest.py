@@ -17,7 +17,9 @@ def base_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def client(base_url: str) -> Iterator[httpx2.Client]:
+def client(base_url: str, request: pytest.FixtureRequest) -> Iterator[httpx2.Client]:
     """A client of the deployment that does not wait for long."""
-    with httpx2.Client(base_url=base_url, timeout=TIMEOUT_SECONDS) as client:
+    name, _, value = (request.config.getoption("--header") or "").partition(": ")
+    headers = {name: value} if name else {}
+    with httpx2.Client(base_url=base_url, headers=headers, timeout=TIMEOUT_SECONDS) as client:
         yield client

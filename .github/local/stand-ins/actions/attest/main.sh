@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Write the digests of SUBJECTS, or DIGEST of the image NAME, to the bundle; there must be at least one.
+# They are kept for the stand-in for gh attestation verify.
 set -euo pipefail
 
 bundle=$(mktemp)
@@ -9,4 +10,7 @@ if [[ $DIGEST ]]; then
 else
   compgen -G "$SUBJECTS" | xargs -d '\n' sha256sum -- | tee "$bundle"
 fi
+while read -r digest _; do
+  echo "$GITHUB_REPOSITORY $GITHUB_SHA" >"$PIPELINES_ATTESTATIONS/$digest"
+done <"$bundle"
 echo "bundle-path=$bundle" >>"$GITHUB_OUTPUT"

@@ -11,7 +11,7 @@ if [[ -e $target ]]; then
 fi
 while read -r pattern; do
   while read -r path; do
-    [[ -e $path ]] || continue # without a wildcard, compgen does not look
+    [[ -e $path ]] || continue # compgen repeats what is no pattern
     mkdir -p "$target"
     if [[ -d $path ]]; then cp -r "$path/." "$target"; else cp "$path" "$target"; fi
   done < <(compgen -G "$pattern" || true)

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Make everything in a namespace that a deploy needs, and the credentials that a deploy gets.
+set -euo pipefail
+
+show_help() {
+  cat <<'HELP'
+usage: DATABASE_URL=postgresql://... deploy/kubernetes/setup.sh NAMESPACE
+
+With the rights of your own kubectl context: makes the namespace, a Secret with DATABASE_URL, the app
+without any pods yet, and an account that may deploy there and nothing else. Prints a kubeconfig of
+that account in base64: the secret KUBE_CONFIG of the environment on GitHub.
+
+Run it again after a change in deploy/kubernetes: what runs goes on running, with its image. Without
+DATABASE_URL, the Secret stays as it is.
+HELP
+}
+
+fail() {
+  echo "$1" >&2
+  return 1
+}
+
+# Adds what is not in the files: the namespace, and what a deploy or the autoscaler has decided.
+write_overlay() {
+  local live image replicas
+  live=$(kubectl --namespace="$NAMESPACE" get deployment app --ignore-not-found --output=json)
+  image=$(jq --raw-output '.spec.template.spec.containers[] | select(.name == "app") | .image' <<<"$live")
+  replicas=$(jq '.spec.replicas' <<<"$live")
+  mkdir "$FOLDER/files"
+  cp "${BASH_SOURCE[0]%/*}"/*.yaml "$FOLDER/files"
+  jq --null-input --arg image "${image:-app}" --arg replicas "${replicas:-0}" '{
+    namespace: env.NAMESPACE,
+    resources: ["files"],
+    replicas: [{name: "app", count: ($replicas | tonumber)}],
+    patches: [{
+      target: {kind: "Deployment", name: "app"},
+      patch: ([{op: "replace", path: "/spec/template/spec/containers/0/image", value: $image}] | tojson)
+    }]
+  }' >"$FOLDER/kustomization.yaml"
+}
+
+apply_secret() {
+  if [[ ${DATABASE_URL:-} ]]; then
+    jq --null-input '{apiVersion: "v1", kind: "Secret", metadata: {name: "app"}, data: {DATABASE_URL: (env.DATABASE_URL | @base64)}}' |
+      kubectl --namespace="$NAMESPACE" apply --server-side --filename=-
+  else
+    kubectl --namespace="$NAMESPACE" get secret app --output=name ||
+      fail 'The app needs a database: set DATABASE_URL.'
+  fi
+}
+
+# A cluster fills the Secret with a token shortly after it was made.
+find_token() {
+  local token
+  for _ in {1..50}; do
+    token=$(kubectl --namespace="$NAMESPACE" get secret deployer --output=json | jq --raw-output '.data.token // "" | @base64d')
+    [[ -z $token ]] || { echo "$token" && return; }
+    sleep 0.2
+  done
+  fail 'The cluster made no token for the account "deployer".'
+}
+
+print_kubeconfig() {
+  TOKEN=$1 jq --raw-output '{
+    apiVersion, kind,
+    clusters: [{name: "cluster", cluster: .clusters[0].cluster}],
+    users: [{name: "deployer", user: {token: env.TOKEN}}],
+    contexts: [{name: "deploy", context: {cluster: "cluster", user: "deployer", namespace: env.NAMESPACE}}],
+    "current-context": "deploy"
+  } | @base64' < <(kubectl config view --minify --flatten --output=json)
+}
+
+main() {
+  local token
+  case ${1:-} in --help) show_help && return ;; esac
+  (($# == 1)) || { show_help >&2 && return 2; }
+  [[ $1 =~ ^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$ ]] ||
+    fail "A namespace has lower-case letters, digits and hyphens, at most 63: $1"
+  export NAMESPACE=$1
+  FOLDER=$(mktemp -d)
+  trap 'rm -rf "$FOLDER"' EXIT
+  write_overlay
+  kubectl apply --server-side --kustomize="$FOLDER" >&2
+  apply_secret >&2
+  token=$(find_token)
+  print_kubeconfig "$token"
+}
+
+main "$@"

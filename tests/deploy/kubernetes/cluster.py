@@ -1,0 +1,288 @@
+"""A Kubernetes cluster with one namespace: what it keeps, and what its controllers do with it.
+
+Not here: scheduling and time. What takes minutes has happened at once.
+"""
+
+import base64
+import copy
+import json
+from dataclasses import dataclass, field
+from threading import Event, RLock
+from typing import Any
+
+REVISION = "deployment.kubernetes.io/revision"
+REASONS = {
+    True: "NewReplicaSetAvailable",
+    False: "ProgressDeadlineExceeded",
+    None: "ReplicaSetUpdated",
+}
+GROUPS = {
+    "v1": {"pods": "Pod", "events": "Event", "secrets": "Secret", "services": "Service",
+           "namespaces": "Namespace", "serviceaccounts": "ServiceAccount"},
+    "apps/v1": {"deployments": "Deployment", "replicasets": "ReplicaSet"},
+    "autoscaling/v2": {"horizontalpodautoscalers": "HorizontalPodAutoscaler"},
+    "batch/v1": {"jobs": "Job"},
+    "policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
+    "rbac.authorization.k8s.io/v1": {"roles": "Role", "rolebindings": "RoleBinding"},
+}  # fmt: skip
+
+type Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Version:
+    """An image, and how it behaves.
+
+    Attributes:
+        revision: Its name.
+        starts: Whether its pods get ready; `None` keeps the rollout unfinished for ever.
+        migrates: Whether its migrations succeed.
+        works: Whether it passes the smoke tests.
+    """
+
+    revision: str
+    starts: bool | None = True
+    migrates: bool = True
+    works: bool = True
+
+    @property
+    def commit(self) -> str:
+        """What /health says."""
+        return self.revision.encode().hex().ljust(40, "0")
+
+
+@dataclass
+class Cluster:
+    """A cluster with one namespace.
+
+    Attributes:
+        versions: Its images, by reference.
+        namespace: Name of the namespace; empty until somebody makes it.
+        undoable: Whether an older revision gets ready again.
+        served: Revision of every version that has ever served, in order.
+        used: Group, resource and verb of everything that the deployer asked for.
+        server: Address of the API server.
+        certificate: What it is trusted by.
+        url: Where the version that serves answers.
+    """
+
+    versions: dict[str, Version] = field(default_factory=dict)
+    namespace: str = ""
+    undoable: bool = True
+    served: list[str] = field(default_factory=list)
+    used: set[tuple[str, str, str]] = field(default_factory=set)
+    server: str = ""
+    certificate: bytes = b""
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        self.lock = RLock()
+        self.closed = Event()
+        self.reset()
+
+    def reset(self) -> None:
+        """Remove everything."""
+        self.tokens = {"admin": "token of an administrator", "deployer": "token of the deployer"}
+        self.namespace, self.undoable, self.count = "", True, 0
+        self.versions, self.served, self.used = {}, [], set()
+        self.objects: dict[str, dict[str, Json]] = {
+            it: {} for kinds in GROUPS.values() for it in kinds
+        }
+
+    # What a test asks.
+
+    def kubeconfig(self, user: str = "deployer") -> str:
+        """Return a kubeconfig of a user, in base64."""
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [
+                {
+                    "name": "it",
+                    "cluster": {
+                        "server": self.server,
+                        "certificate-authority-data": base64.b64encode(self.certificate).decode(),
+                    },
+                }
+            ],
+            "users": [{"name": user, "user": {"token": self.tokens[user]}}],
+            "contexts": [
+                {
+                    "name": "it",
+                    "context": {"cluster": "it", "user": user, "namespace": self.namespace},
+                }
+            ],
+            "current-context": "it",
+        }
+        return base64.b64encode(json.dumps(content).encode()).decode()
+
+    def install(self, namespace: str, files: list[Json]) -> None:
+        """Make a namespace and what is in it, as if it had been applied."""
+        self.namespace = namespace
+        for it in files:
+            resource = next(
+                plural for kinds in GROUPS.values() for plural, kind in kinds.items()
+                if kind == it["kind"]
+            )  # fmt: skip
+            self.store(resource, copy.deepcopy(it))
+
+    @property
+    def deployment(self) -> Json:
+        """The only Deployment."""
+        (it,) = self.objects["deployments"].values()
+        return it
+
+    @property
+    def revision(self) -> str:
+        """Number of the newest revision."""
+        return str(self.deployment["metadata"]["annotations"][REVISION])
+
+    @property
+    def serving(self) -> tuple[Version, dict[str, str]] | None:
+        """The version that serves, with its environment; while it is rolled out, the old one."""
+        sets = [it for it in self.objects["replicasets"].values() if it["ready"]]
+        if not sets:
+            return None
+        oldest = min(sets, key=lambda it: int(it["metadata"]["annotations"][REVISION]))
+        container = oldest["spec"]["template"]["spec"]["containers"][0]
+        environment = {it["name"]: it["value"] for it in container.get("env", [])}
+        return self.versions[container["image"]], environment
+
+    # What the API server and the controllers do.
+
+    def store(self, resource: str, it: Json) -> Json:
+        """Keep an object, and let the controllers act on it."""
+        self.count += 1
+        metadata = it["metadata"]
+        if "name" not in metadata:
+            metadata["name"] = f"{metadata['generateName']}{self.count:05}"
+        before = self.objects[resource].get(metadata["name"])
+        metadata |= {
+            "namespace": self.namespace,
+            "resourceVersion": str(self.count),
+            "uid": before["metadata"]["uid"] if before else f"uid-{self.count}",
+            "generation": (before["metadata"]["generation"] if before else 0) + 1,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        }
+        metadata.setdefault("labels", {})
+        metadata.setdefault("annotations", {})
+        self.objects[resource][metadata["name"]] = it
+        if resource == "deployments":
+            self._roll_out(it)
+        elif resource == "jobs":
+            self._run(it)
+        elif it.get("type") == "kubernetes.io/service-account-token":
+            it["data"] = {"token": base64.b64encode(self.tokens["deployer"].encode()).decode()}
+        return it
+
+    def _roll_out(self, deployment: Json) -> None:
+        """Do what the Deployment controller does, at once."""
+        sets = self.objects["replicasets"]
+        own, again = self._find_set(deployment)
+        deployment["metadata"]["annotations"][REVISION] = own["metadata"]["annotations"][REVISION]
+        wanted = deployment["spec"].setdefault("replicas", 1)
+        image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+        version = self.versions.get(image, Version("", starts=False))
+        ready = version.starts if self.undoable or not again else False
+        own["ready"] = bool(ready) and wanted > 0
+        for it in sets.values():
+            if ready or not wanted:
+                it["ready"] = it["ready"] and it is own
+            it["status"] = {"availableReplicas": wanted if it["ready"] else 0}
+            it["spec"]["replicas"] = wanted if it["ready"] else int(it is own)
+        updated = wanted if ready else min(wanted, 1)
+        available = sum(it["status"]["availableReplicas"] for it in sets.values())
+        deployment["status"] = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": updated if ready else updated + available,
+            "updatedReplicas": updated,
+            "availableReplicas": available,
+            "conditions": [
+                {"type": "Progressing", "status": str(ready is not False), "reason": REASONS[ready]}
+            ],
+        }
+        self._start_pods(own)
+        if self.serving and self.serving[0].revision not in self.served[-1:]:
+            self.served.append(self.serving[0].revision)
+
+    def _find_set(self, deployment: Json) -> tuple[Json, bool]:
+        """Return the ReplicaSet of a Deployment with its new revision; and whether it was there."""
+        sets = self.objects["replicasets"]
+        revisions = [int(it["metadata"]["annotations"][REVISION]) for it in sets.values()]
+        newest = max(revisions, default=0)
+        wanted = _identify(deployment["spec"]["template"])
+        for it in sets.values():
+            if _identify(it["spec"]["template"]) == wanted:
+                annotations = it["metadata"]["annotations"]
+                again = int(annotations[REVISION]) < newest
+                annotations[REVISION] = str(newest + again)
+                return it, again
+        return self._make_set(deployment, newest + 1), False
+
+    def _make_set(self, deployment: Json, revision: int) -> Json:
+        self.count += 1
+        name = f"{deployment['metadata']['name']}-{self.count:05}"
+        it = {
+            "metadata": {
+                "name": name,
+                "namespace": self.namespace,
+                "uid": f"uid-{self.count}",
+                "labels": deployment["spec"]["template"]["metadata"]["labels"]
+                | {"pod-template-hash": f"{self.count:05}"},
+                "annotations": {REVISION: str(revision)},
+                "ownerReferences": [
+                    {
+                        "apiVersion": "apps/v1",
+                        "kind": "Deployment",
+                        "controller": True,
+                        "name": deployment["metadata"]["name"],
+                        "uid": deployment["metadata"]["uid"],
+                    }
+                ],
+            },
+            "spec": {
+                "selector": deployment["spec"]["selector"],
+                "template": copy.deepcopy(deployment["spec"]["template"]),
+            },
+            "ready": False,
+        }
+        self.objects["replicasets"][name] = it
+        return it
+
+    def _start_pods(self, newest: Json) -> None:
+        pods = self.objects["pods"]
+        for name in [it for it in pods if "-migrate-" not in it]:
+            del pods[name]
+        for name, it in self.objects["replicasets"].items():
+            if it["ready"] or it is newest:
+                self._make_pod(f"{name}-pod", it["metadata"]["labels"], it["spec"]["template"])
+
+    def _make_pod(self, name: str, labels: Json, template: Json, waiting: str = "") -> None:
+        (container,) = template["spec"]["containers"]
+        state: Json = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
+        self.objects["pods"][name] = {
+            "metadata": {"name": name, "namespace": self.namespace, "labels": labels},
+            "spec": template["spec"],
+            "status": {
+                "phase": "Pending" if waiting else "Running",
+                "containerStatuses": [{"name": container["name"], "state": state}],
+            },
+        }
+
+    def _run(self, job: Json) -> None:
+        """Do what the Job controller does, at once."""
+        name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+        labels = {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name}
+        job["spec"]["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+        image = job["spec"]["template"]["spec"]["containers"][0]["image"]
+        version = self.versions.get(image)
+        waiting = "" if version else "ImagePullBackOff"
+        self._make_pod(f"{name}-pod", labels, job["spec"]["template"], waiting)
+        ended = "Complete" if version and version.migrates else "Failed"
+        job["status"] = {"conditions": [{"type": ended, "status": "True"}] if version else []}
+
+
+def _identify(template: Json) -> str:
+    """Return what tells a pod template from others: kubectl writes some of it in other words."""
+    container = template["spec"]["containers"][0]
+    return json.dumps([container["image"], container.get("env", [])], sort_keys=True)

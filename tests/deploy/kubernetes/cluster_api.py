@@ -1,0 +1,350 @@
+"""The API server of a cluster, as the real kubectl uses it, and the address where the app answers.
+
+It grants the deployer only what the Role grants, and takes only what fits the published schemas.
+"""
+
+import copy
+import json
+import re
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import kubernetes_validate
+import yaml
+from cluster import GROUPS, Cluster, Json
+
+KUBERNETES = "1.37"
+PATH = re.compile(
+    r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+/v\d))(?:/namespaces/(?P<namespace>[^/]+))?"
+    r"/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<part>[a-z]+))?"
+)
+
+
+class RefusedError(Exception):
+    """The API server does not do it."""
+
+    def __init__(self, status: HTTPStatus, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.reason = reason
+
+
+def _merge(old: Any, new: Any) -> Any:
+    """Apply a strategic merge patch; of the lists, those of named things are merged."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        merged = {key: _merge(old.get(key), value) for key, value in new.items()}
+        return {key: value for key, value in (old | merged).items() if value is not None}
+    if isinstance(old, list) and isinstance(new, list) and all("name" in it for it in old + new):
+        names = {it["name"]: it for it in old}
+        for it in new:
+            names[it["name"]] = _merge(names.get(it["name"]), it)
+        return list(names.values())
+    return new
+
+
+def _replace(it: Json, operations: list[Json]) -> Json:
+    """Apply a JSON patch that replaces."""
+    for operation in operations:
+        assert operation["op"] == "replace", operation
+        *parents, last = operation["path"].split("/")[1:]
+        place = it
+        for key in parents:
+            place = place[key]
+        place[last] = operation["value"]
+    return it
+
+
+def _allow(rules: list[Json], group: str, resource: str, verb: str) -> bool:
+    return any(
+        group in it["apiGroups"] and resource in it["resources"] and verb in it["verbs"]
+        for it in rules
+    )
+
+
+def _describe(version: str) -> Json:
+    """Return as much OpenAPI as says that the server itself validates what it is sent."""
+    group, _, number = version.rpartition("/")
+    paths = {
+        f"/{name}/{{name}}": {
+            "patch": {
+                "x-kubernetes-group-version-kind": {
+                    "group": group, "version": number, "kind": kind
+                },
+                "parameters": [{"name": "fieldValidation", "in": "query"}],
+                "responses": {},
+            }
+        }
+        for name, kind in GROUPS[version].items()
+    }  # fmt: skip
+    return {"openapi": "3.0.0", "info": {"title": "it", "version": "1"}, "paths": paths}
+
+
+def _validate(it: Json) -> None:
+    """Make sure that an object fits the published schema of its kind, field by field."""
+    try:
+        kubernetes_validate.validate(it, KUBERNETES, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "BadRequest", error.message) from None
+
+
+def _compare_owned(old: Json, new: Json) -> None:
+    """Refuse to change by apply what a deploy or the autoscaler has set."""
+    if old.get("kind") != "Deployment":
+        return
+    for it in (old, new):
+        it["owned"] = (
+            it["spec"]["replicas"], it["spec"]["template"]["spec"]["containers"][0]["image"]
+        )  # fmt: skip
+    if old.pop("owned") != new.pop("owned"):
+        raise RefusedError(HTTPStatus.CONFLICT, "Conflict", "another manager owns these fields")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    cluster: Cluster
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        address = urlsplit(self.path)
+        self.query = {key: values[-1] for key, values in parse_qs(address.query).items()}
+        if not address.path.startswith(("/api", "/openapi", "/version")):
+            self._serve(address.path)
+        elif found := self._discover(address.path):
+            self._send(HTTPStatus.OK, found)
+        else:
+            self._do("get")
+
+    def do_POST(self) -> None:
+        self._do("create")
+
+    def do_PATCH(self) -> None:
+        self._do("patch")
+
+    def do_DELETE(self) -> None:
+        self._do("delete")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _serve(self, path: str) -> None:
+        """Answer as the app that serves."""
+        serving = self.cluster.serving
+        if not serving:
+            return self._send(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "nothing serves"})
+        version, environment = serving
+        if path == "/health":
+            health = {"status": "ok", "revision": version.commit,
+                      "version": environment.get("APP_VERSION", "unknown")}  # fmt: skip
+            return self._send(HTTPStatus.OK, health)
+        fails = path != "/ready" and not version.works
+        return self._send(HTTPStatus.INTERNAL_SERVER_ERROR if fails else HTTPStatus.OK, {})
+
+    def _discover(self, path: str) -> Json | None:
+        groups = [it for it in GROUPS if "/" in it]
+        if path == "/api":
+            return {"kind": "APIVersions", "versions": ["v1"]}
+        if path == "/apis":
+            entries = [{"groupVersion": it, "version": it.split("/")[1]} for it in groups]
+            return {
+                "kind": "APIGroupList",
+                "apiVersion": "v1",
+                "groups": [
+                    {
+                        "name": it["groupVersion"].split("/")[0],
+                        "versions": [it],
+                        "preferredVersion": it,
+                    }
+                    for it in entries
+                ],
+            }
+        if path == "/openapi/v3":
+            paths = {f"apis/{it}" if "/" in it else f"api/{it}" for it in GROUPS}
+            return {"paths": {it: {"serverRelativeURL": f"{path}/{it}"} for it in paths}}
+        version = re.sub(r"^(/openapi/v3)?/apis?/", "", path)
+        if version not in GROUPS:
+            return None
+        if path.startswith("/openapi"):
+            return _describe(version)
+        verbs = ["create", "delete", "get", "list", "patch", "watch"]
+        return {
+            "kind": "APIResourceList",
+            "groupVersion": version,
+            "resources": [
+                {"name": name, "singularName": kind.lower(), "kind": kind, "verbs": verbs,
+                 "namespaced": kind != "Namespace"}
+                for name, kind in GROUPS[version].items()
+            ],
+        }  # fmt: skip
+
+    def _do(self, verb: str) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        body = yaml.safe_load(self.rfile.read(length)) if length else None
+        try:
+            with self.cluster.lock:
+                answer = self._answer(verb, body)
+        except RefusedError as error:
+            content = {
+                "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": str(error),
+                "reason": error.reason, "code": error.status,
+            }  # fmt: skip
+            return self._send(error.status, content)
+        if isinstance(answer, str):
+            return self._send_text(HTTPStatus.OK, answer, "text/plain")
+        if self.query.get("watch"):
+            return self._watch(answer)
+        return self._send(HTTPStatus.OK, answer)
+
+    def _answer(self, verb: str, body: Any) -> Json | str:
+        address = urlsplit(self.path)
+        self.query = {key: values[-1] for key, values in parse_qs(address.query).items()}
+        match = PATH.fullmatch(address.path)
+        version = (match["core"] or match["group"]) if match else ""
+        if not match or match["resource"] not in GROUPS.get(version, {}):
+            raise RefusedError(HTTPStatus.NOT_FOUND, "NotFound", "no such resource")
+        if verb == "get" and not match["name"]:
+            verb = "watch" if self.query.get("watch") else "list"
+        self._authorize(match, version, verb)
+        resource, name = match["resource"], match["name"]
+        kind = {"apiVersion": version, "kind": GROUPS[version][resource]}
+        if resource == "namespaces" and verb == "patch":
+            self.cluster.namespace = name
+        if match["part"] == "log":
+            return f"log of {name}\n"
+        objects = self.cluster.objects[resource]
+        if name and name not in objects and not self._applies():
+            raise RefusedError(HTTPStatus.NOT_FOUND, "NotFound", f'{resource} "{name}" not found')
+        if verb in {"list", "watch"}:
+            found = [it for it in objects.values() if self._selects(it)]
+            kind["kind"] += "List"
+            metadata = {"resourceVersion": str(self.cluster.count)}
+            return kind | {"metadata": metadata, "items": found}
+        return kind | self._change(verb, resource, name, body)
+
+    def _change(self, verb: str, resource: str, name: str, body: Any) -> Json:
+        objects = self.cluster.objects[resource]
+        if verb == "create":
+            _validate(body)
+            return self.cluster.store(resource, body)
+        if verb == "delete":
+            return objects.pop(name)
+        if verb == "patch":
+            return self.cluster.store(resource, self._patch(objects.get(name), body))
+        return objects[name]
+
+    def _authorize(self, match: re.Match[str], version: str, verb: str) -> None:
+        user, cluster = self._find_user(), self.cluster
+        if user == "admin":
+            return
+        group = "" if match["core"] else version.rpartition("/")[0]
+        what = f"{match['resource']}/{match['part']}" if match["part"] else match["resource"]
+        cluster.used.add((group, what, verb))
+        rules = [it for role in cluster.objects["roles"].values() for it in role["rules"]]
+        namespace = match["namespace"]
+        if namespace != cluster.namespace or not _allow(rules, group, what, verb):
+            text = f'{what} is forbidden: "{user}" cannot {verb} {what} in "{namespace}"'
+            raise RefusedError(HTTPStatus.FORBIDDEN, "Forbidden", text)
+
+    def _applies(self) -> bool:
+        return self.headers.get("Content-Type") == "application/apply-patch+yaml"
+
+    def _find_user(self) -> str:
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        for user, known in self.cluster.tokens.items():
+            if token == known:
+                return user
+        raise RefusedError(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
+
+    def _patch(self, old: Json | None, patch: Any) -> Json:
+        kind = self.headers["Content-Type"]
+        if kind == "application/json-patch+json":
+            assert old
+            return _replace(copy.deepcopy(old), patch)
+        if self._applies():
+            _validate(patch)
+            if old is None:
+                return dict(patch)
+            _compare_owned(old, patch)
+        merged: Json = _merge(copy.deepcopy(old), patch)
+        return merged
+
+    def _selects(self, it: Json) -> bool:
+        labels, fields = (
+            dict(pair.split("=") for pair in self.query.get(key, "").split(",") if pair)
+            for key in ("labelSelector", "fieldSelector")
+        )
+        metadata = it["metadata"]
+        wanted = fields.get("metadata.name", metadata["name"])
+        return bool(wanted == metadata["name"]) and labels.items() <= metadata["labels"].items()
+
+    def _watch(self, found: Json) -> None:
+        """Send what is there, say that this was all, and wait until nobody asks any more."""
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        kind = {"apiVersion": found["apiVersion"], "kind": found["kind"].removesuffix("List")}
+        done = {"annotations": {"k8s.io/initial-events-end": "true"},
+                "resourceVersion": found["metadata"]["resourceVersion"]}  # fmt: skip
+        events = [{"type": "ADDED", "object": kind | it} for it in found["items"]]
+        events.append({"type": "BOOKMARK", "object": kind | {"metadata": done}})
+        for it in events:
+            self.wfile.write(json.dumps(it).encode() + b"\n")
+        self.wfile.flush()
+        self.cluster.closed.wait(60)
+
+    def _send(self, status: HTTPStatus, content: Json) -> None:
+        self._send_text(status, json.dumps(content), "application/json")
+
+    def _send_text(self, status: HTTPStatus, text: str, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+
+class _Server(ThreadingHTTPServer):
+    """A server whose clients may hang up."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+@contextmanager
+def start(folder: Path) -> Iterator[Cluster]:
+    """Start an empty cluster on free ports of this machine; its certificate is in the folder."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    options = "-x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=cluster"
+    names = ("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate)
+    subprocess.run(["openssl", "req", *options.split(), *names], check=True, capture_output=True)
+    cluster = Cluster(certificate=certificate.read_bytes())
+    handler = type("Handler", (_Handler,), {"cluster": cluster})
+    with _serve(handler) as api, _serve(handler) as app:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        api.socket = context.wrap_socket(api.socket, server_side=True)
+        cluster.server = f"https://127.0.0.1:{api.server_port}"
+        cluster.url = f"http://127.0.0.1:{app.server_port}"
+        yield cluster
+        cluster.closed.set()
+
+
+@contextmanager
+def _serve(handler: type[_Handler]) -> Iterator[ThreadingHTTPServer]:
+    with _Server(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield server
+        server.shutdown()

@@ -1,0 +1,372 @@
+"""Deployments to a server over SSH: a real SSH server on this machine, real containers."""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+import ssh_server
+from containers import ContainersError, docker
+from deployments import FAULTS, REVISIONS, ROOT, Client, Driver, deploy_broken
+from ssh_server import Server
+
+type Releases = Callable[..., str]
+
+ONE, TWO, BROKEN = REVISIONS.values()
+CREDENTIAL = "ghs_thisIsTheTokenOfTheJob"
+DATABASE = "sqlite:////data/pa$$word$HOME.sqlite3"
+
+
+@pytest.fixture(scope="module")
+def server(
+    tree: Path, releases: Releases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server that may be deployed to."""
+    folder = tmp_path_factory.mktemp("server")
+    repository = releases(ONE).partition("@")[0]
+    with ssh_server.serve(folder, tree / "deploy/compose/gate.sh", repository) as running:
+        yield running
+        host(tree, running, "remove")
+
+
+@pytest.fixture(scope="module")
+def driver(
+    server: Server, tree: Path, releases: Releases, tmp_path_factory: pytest.TempPathFactory
+) -> Driver:
+    """The driver, for the server, where version v1 serves."""
+    settings = server.settings | {"DEPLOY_TARGET": "compose", "SMOKE_TESTS": "true"}
+    driver = Driver(tmp_path_factory.mktemp("runner"), settings)
+    host(tree, server, "logs")  # makes the state
+    port = ssh_server.find_free_port()
+    (server.state / "proxy.env").write_text(f"HTTP_BIND=127.0.0.1:{port}\n")
+    driver.settings["DEPLOY_URL"] = f"http://127.0.0.1:{port}"
+    done = driver.run("deploy", releases(ONE), version="v1", revision=ONE, SMOKE_TESTS="")
+    assert done.code == 0, done.log
+    assert done.log.count("5 passed") == 2, "before it gets traffic, and after"
+    return driver
+
+
+@pytest.fixture
+def client(driver: Driver, releases: Releases) -> Client:
+    """A client of version v1, which serves."""
+    client = Client(driver.settings["DEPLOY_URL"])
+    if client.ask() != f"v1 {ONE}":
+        done = driver.run("deploy", releases(ONE), version="v1", revision=ONE)
+        assert done.code == 0, done.log
+    return client
+
+
+def host(tree: Path, server: Server, *arguments: str) -> str:
+    """Run host.sh as somebody who is on the server."""
+    return subprocess.run(
+        [tree / "deploy/compose/host.sh", *arguments],
+        env=os.environ | {"HOST_FOLDER": str(server.state)},
+        check=True,
+        text=True,
+        stdout=subprocess.PIPE,
+    ).stdout.strip()
+
+
+def find_variables(server: Server) -> str:
+    """Return the environment of the copy that serves, as JSON."""
+    label = "com.docker.compose"
+    copy = (server.state / "serving").read_text().strip()
+    proxy = ("ps", f"--filter=volume={server.state}/live")
+    project = docker(*proxy, f'--format={{{{.Label "{label}.project"}}}}')
+    filters = (f"{label}.project={project}", f"{label}.service={copy}")
+    container = docker("ps", "--quiet", *(f"--filter=label={it}" for it in filters))
+    return docker("inspect", "--format={{json .Config.Env}}", container)
+
+
+@contextmanager
+def watching_arguments(*secrets: str) -> Iterator[list[str]]:
+    """Look at the arguments of all processes; collect those with a secret in them."""
+    found: list[str] = []
+    stop = Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    text = path.read_text(errors="replace")
+                except OSError:
+                    continue  # it has ended
+                found.extend(text for it in secrets if it in text)
+            time.sleep(0.02)
+
+    thread = Thread(target=look)
+    thread.start()
+    try:
+        yield found
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_credentials_reach_the_server_and_do_not_stay(
+    driver: Driver, server: Server, client: Client, releases: Releases
+) -> None:
+    docker("image", "rm", "--force", releases(TWO))
+    secrets = {"DATABASE_URL": DATABASE, "REGISTRY_TOKEN": CREDENTIAL, "GITHUB_ACTOR": "somebody"}
+    with client.asking(), watching_arguments(CREDENTIAL, DATABASE, "OPENSSH PRIVATE") as seen:
+        done = driver.run("deploy", releases(TWO), version="v2", revision=TWO, **secrets)
+    assert done.code == 0, done.log
+    assert done.outputs["previous"] == f"{releases(ONE)} v1"
+    assert client.answers.keys() == {f"v1 {ONE}", f"v2 {TWO}"}
+    assert seen == []
+    assert CREDENTIAL not in done.log
+    assert DATABASE not in done.log
+    files = [it for folder in (server.state, driver.folder) for it in folder.rglob("*")]
+    holders = {it for it in files if it.is_file() and CREDENTIAL in it.read_text()}
+    assert holders == set()
+    assert not list(driver.folder.glob("compose.*")), "the key went with the connection"
+    settings = server.state / "settings.env"
+    assert settings.stat().st_mode & 0o777 == 0o600
+    assert f'"DATABASE_URL={DATABASE}"' in find_variables(server)
+
+
+@pytest.mark.parametrize(
+    "fault", ["ends at once", "not ready", "fails the smoke tests", "fails its migrations"]
+)
+def test_broken_version_is_never_seen(
+    driver: Driver, client: Client, releases: Releases, fault: str
+) -> None:
+    done = deploy_broken(driver, client, releases(BROKEN, FAULTS[fault]), fault)
+    assert done.outputs["previous"] == f"{releases(ONE)} v1"
+
+
+def test_rolls_back_what_has_traffic_already(
+    driver: Driver, client: Client, releases: Releases, tmp_path: Path
+) -> None:
+    smoke = tmp_path / "smoke"
+    smoke.write_text('#!/bin/sh\ncase "$*" in *X-Preview*) ;; *) exit 1 ;; esac\n')
+    smoke.chmod(0o755)
+    with client.asking():
+        done = driver.run(
+            "deploy", releases(TWO), version="v2", revision=TWO, SMOKE_TESTS=str(smoke)
+        )
+    assert done.outputs["outcome"] == "rolled-back", done.log
+    assert client.answers.keys() == {f"v1 {ONE}", f"v2 {TWO}"}
+    assert client.ask() == f"v1 {ONE}"
+
+
+def test_deployment_that_was_killed_is_put_back(
+    driver: Driver, client: Client, releases: Releases
+) -> None:
+    with client.asking():
+        for seconds in (0.5, 2):
+            driver.kill(releases(TWO), "v2", TWO, after=seconds)
+            done = driver.run("rollback", version="v2", revision=TWO)
+            assert done.code == 0, done.log
+            assert client.ask() == f"v1 {ONE}"
+    assert client.answers.keys() <= {f"v1 {ONE}", f"v2 {TWO}"}
+    done = driver.run("deploy", releases(ONE), version="v1", revision=ONE)
+    assert done.code == 0, done.log
+    assert not list(driver.folder.glob("compose.*")), "what the killed one left is gone"
+
+
+def test_what_was_not_looked_at_gets_no_traffic(
+    driver: Driver, server: Server, client: Client
+) -> None:
+    done = server.ask(f"switch {'0' * 32}")
+    assert done.returncode == 1
+    assert "Another deployment came between" in done.stderr
+    assert client.ask() == f"v1 {ONE}"
+    assert driver.settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"DEPLOY_HOST": ""},
+            "DEPLOY_HOST is not set::Run: gh variable set DEPLOY_HOST --env prod",
+        ),
+        ({"DEPLOY_KNOWN_HOSTS": ""}, "DEPLOY_KNOWN_HOSTS is not set::Run: gh variable set"),
+        ({"DEPLOY_SSH_KEY": ""}, "DEPLOY_SSH_KEY is not set::Run: gh secret set DEPLOY_SSH_KEY"),
+        ({"DEPLOY_SSH_KEY": "x"}, "DEPLOY_SSH_KEY is no private key without passphrase"),
+        ({"DEPLOY_HOST": "-oProxyCommand=id"}, "DEPLOY_HOST has a wrong value"),
+        ({"DEPLOY_USER": "a b"}, "DEPLOY_USER has a wrong value"),
+        ({"DEPLOY_PORT": "1;id"}, "DEPLOY_PORT has a wrong value"),
+        ({"DEPLOY_PORT": "1"}, "127.0.0.1 cannot be reached"),
+        ({"DEPLOY_HOST": "no-such-host.invalid"}, "no-such-host.invalid cannot be reached"),
+    ],
+)
+def test_setting_that_is_missing_or_wrong(
+    driver: Driver, releases: Releases, changes: dict[str, str], message: str
+) -> None:
+    settings = changes | {"DEPLOY_ENVIRONMENT": "production"}
+    done = driver.run("deploy", releases(TWO), version="v2", revision=TWO, **settings)
+    assert (done.code, done.outputs["outcome"]) == (1, "failed")
+    assert f"::error title={message}" in done.log
+    assert Client(driver.settings["DEPLOY_URL"]).ask().endswith((ONE, TWO))
+
+
+def test_host_key_is_always_verified(driver: Driver, server: Server, releases: Releases) -> None:
+    for line in (server.find_host_key("other_key"), "other.example ssh-ed25519 AAAA"):
+        done = driver.run("deploy", releases(TWO), revision=TWO, DEPLOY_KNOWN_HOSTS=line)
+        assert done.code == 1
+        title = "::error title=The host key of 127.0.0.1 is not in DEPLOY_KNOWN_HOSTS::"
+        assert title in done.log
+
+
+def test_key_that_the_server_does_not_know(
+    driver: Driver, server: Server, releases: Releases
+) -> None:
+    key = (server.folder / "other_key").read_text().replace("\n", "\r\n")
+    done = driver.run("deploy", releases(TWO), revision=TWO, DEPLOY_SSH_KEY=key)
+    assert done.code == 1
+    assert "::error title=127.0.0.1 does not accept DEPLOY_SSH_KEY for" in done.log
+
+
+def test_image_of_another_repository_is_refused(
+    driver: Driver, client: Client, releases: Releases
+) -> None:
+    image = releases(ONE).replace("widget", "gadget")
+    done = driver.run("deploy", image, version="v2", revision=TWO)
+    assert done.outputs["outcome"] == "rolled-back"
+    assert done.outputs["reason"] == "The server refuses the command"
+    assert client.ask() == f"v1 {ONE}"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", "bash", "deploy x; rm -rf /", "current; id", "current\nid", "$(id)", "logs $(id)",
+     "logs --follow", "remove", "rollback ../../etc", "switch", f"switch ../{'0' * 32}",
+     "scp -t /tmp", "env", "stage IMAGE v1 1234", f"stage IMAGE $(id) {ONE}",
+     f"stage IMAGE v1 {ONE} more", f"stage IMAGE v1;id {ONE}", f" stage IMAGE v1 {ONE}"],
+)  # fmt: skip
+def test_gate_runs_nothing_else(
+    tree: Path, releases: Releases, tmp_path: Path, command: str
+) -> None:
+    """The gate itself, with a system log and a host.sh that note what they get."""
+    for name in ("host.sh", "logger"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/{name}.log\n')
+        program.chmod(0o755)
+    gate = tmp_path / "gate.sh"
+    gate.write_bytes((tree / "deploy/compose/gate.sh").read_bytes())
+    gate.chmod(0o755)
+    image = releases(ONE)
+
+    def ask(text: str) -> int:
+        environment = os.environ | {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "SSH_ORIGINAL_COMMAND": text.replace("IMAGE", image),
+        }
+        return subprocess.run(
+            [gate, tmp_path / "state", image.partition("@")[0]],
+            env=environment,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+
+    assert ask(command) == 77
+    assert not (tmp_path / "host.sh.log").exists()
+    assert "refused from" in (tmp_path / "logger.log").read_text()
+    assert ask(f"stage IMAGE v1.2.3 {ONE}") == 0
+    assert (tmp_path / "host.sh.log").read_text() == f"stage {image} v1.2.3 {ONE}\n"
+
+
+def test_key_opens_no_shell_no_copy_and_no_tunnel(server: Server, tmp_path: Path) -> None:
+    port = ssh_server.find_free_port()
+    assert server.ask().returncode == 77
+    assert server.ask("-tt", "bash -i").returncode in {77, 255}
+    assert server.ask("-s", "sftp").returncode == 77
+    assert server.ask(f"-R{port}:127.0.0.1:22", "current").returncode == 255, "no tunnel"
+    copy = server.ask(f"{__file__}", f"127.0.0.1:{tmp_path}/copy", client="scp")
+    assert copy.returncode != 0
+    assert not (tmp_path / "copy").exists()
+
+
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHdoYXRldmVyIHRoaXMgaXMsIGl0IGlzIG5vIGtl me@home"
+SETUP = "/source/setup_server.sh --domain app.example.com --port 2222 ghcr.io/octo-org/widget"
+USABLE = """
+set -e
+groupadd docker
+printf '#!/bin/sh\\n' >/usr/local/bin/docker
+mkdir -p /etc/ssh
+echo 'ssh-ed25519 AAAAhost root@server' >/etc/ssh/ssh_host_ed25519_key.pub
+chmod +x /usr/local/bin/docker
+"""
+"""Makes a container look like a server with Docker and SSH."""
+
+
+def set_up(image: str, script: str) -> str:
+    """Run a script as root of a throw-away machine, with the files of a server in `/source`."""
+    source = f"--volume={ROOT}/deploy/compose:/source:ro"
+    options = ("--rm", "--user=0", "--entrypoint=bash", source)
+    return docker("run", *options, image, "-c", f"key='{PUBLIC_KEY}'\n{script}")
+
+
+def test_server_is_set_up_by_one_command(image: str) -> None:
+    log = set_up(
+        image,
+        f"""{USABLE}
+        {SETUP} "$key" server.example.com >/tmp/first
+        {SETUP} "$key" server.example.com
+        cmp /tmp/first <({SETUP} "$key" server.example.com)
+        echo "=== files"
+        cd / && find opt/deploy var/lib/deploy -printf '%p %U:%u %m\\n' | sort
+        cat /var/lib/deploy/.ssh/authorized_keys /var/lib/deploy/app/proxy.env
+        id -nG deploy
+        su deploy -c '/opt/deploy/gate.sh --help' | head -n 1
+        su deploy -c 'SSH_ORIGINAL_COMMAND=current /opt/deploy/gate.sh /var/lib/deploy/app a/b'
+        su deploy -c 'touch /opt/deploy/x /var/lib/deploy/x /var/lib/deploy/.ssh/x' 2>&1 | wc -l
+        """,
+    )
+    commands, _, files = log.partition("=== files\n")
+    assert (
+        "gh variable set DEPLOY_URL --env production --body 'https://app.example.com'" in commands
+    )
+    known = "[server.example.com]:2222 ssh-ed25519 AAAAhost"
+    assert f"gh variable set DEPLOY_KNOWN_HOSTS --env production --body '{known}'" in commands
+    assert "gh secret set DEPLOY_SSH_KEY --env production <" in commands
+    modes = dict(
+        line.split(" ", 1) for line in files.splitlines() if line.startswith(("opt", "var"))
+    )
+    for name, mode in (("app", "700"), ("app/proxy.env", "644")):
+        assert modes.pop(f"var/lib/deploy/{name}").endswith(f":deploy {mode}")
+    assert modes.pop("opt/deploy/gate.sh") == modes.pop("opt/deploy/host.sh") == "0:root 755"
+    assert set(modes.values()) == {"0:root 755", "0:root 644"}
+    key = " ".join(PUBLIC_KEY.split()[:2])
+    gate = "/opt/deploy/gate.sh /var/lib/deploy/app ghcr.io/octo-org/widget"
+    assert files.splitlines()[-7:] == [
+        f'restrict,command="{gate}" {key}',
+        "SITE_ADDRESS=app.example.com",
+        "HTTP_BIND=80",
+        "HTTPS_BIND=443",
+        "deploy docker",
+        "usage: gate.sh FOLDER REPOSITORY",
+        "3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (f'{SETUP} "$key" host', "Docker is missing"),
+        (f'{USABLE} rm /etc/ssh/*; {SETUP} "$key" host', "ssh-keygen -A"),
+        (f'{SETUP} "$key" "host;id"', "HOST cannot be host;id"),
+        (f'{SETUP} "$key"', "usage: setup_server.sh"),
+        (f'{SETUP} "x\\",command=\\"sh" host', "PUBLIC_KEY cannot be"),
+        ('/source/setup_server.sh \'ghcr.io/a/b" sh "\' "$key" host', "REPOSITORY cannot be"),
+        ("/source/setup_server.sh --user '../root' a/b \"$key\" host", "--user cannot be"),
+        ("/source/setup_server.sh --domain", "--domain has no value"),
+    ],
+)
+def test_setup_refuses(image: str, script: str, message: str) -> None:
+    with pytest.raises(ContainersError, match=re.escape(message)):
+        set_up(image, script)
+
+
+def test_dry_run_changes_nothing(image: str) -> None:
+    log = set_up(image, f'{USABLE} {SETUP.replace(" ", " --dry-run ", 1)} "$key" host\nls /opt')
+    assert "would run: useradd" in log
+    assert "would write /var/lib/deploy/.ssh/authorized_keys: restrict,command=" in log
+    assert log.splitlines()[-1].startswith("venv")

@@ -1,0 +1,276 @@
+"""The driver, with a target that a test adds: one file with five functions."""
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from deployments import DRIVER, ROOT, Driver
+
+IMAGE = f"registry.example/octo-org/widget@sha256:{'a' * 64}"
+OLD, NEW = "1" * 40, "2" * 40
+TARGET = """
+target_current() { cat "$SERVING"; }
+target_deploy() { [[ ! -f $FOLDER/refuse-deploy ]] && echo "$APP_REVISION" >"$SERVING"; }
+target_rollback() {
+  [[ ! -f $FOLDER/refuse-rollback ]]
+  echo "${1:-}" >"$SERVING"
+}
+target_url() { echo "$FAKE_URL"; }
+target_logs() { echo "the log of the new version"; }
+"""
+COMMAND = "::error title=Planted::by the version"
+DEPLOY = 'echo "$APP_REVISION" >"$SERVING"'
+END_SECONDS = 5
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[Driver]:
+    """The driver, with a target that serves the revision in a file."""
+    serving = tmp_path / "serving"
+    serving.write_text(f"{OLD}\n")
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets/file.sh").write_text(TARGET)
+    (tmp_path / "targets/broken.sh").write_text(TARGET.replace('cat "$SERVING"', "false"))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if serving.read_text().strip() else 503)
+            self.end_headers()
+            self.wfile.write(f'{{"revision": "{serving.read_text().strip()}"}}'.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield Driver(
+            tmp_path / "driver",
+            {
+                "DEPLOY_TARGET": "file",
+                "DEPLOY_TARGETS": str(tmp_path / "targets"),
+                "DEPLOY_TIMEOUT": "2",
+                "FAKE_URL": f"http://127.0.0.1:{server.server_port}",
+                "FOLDER": str(tmp_path),
+                "SERVING": str(serving),
+                "SMOKE_TESTS": "true",
+            },
+        )
+        server.shutdown()
+
+
+def test_good(driver: Driver) -> None:
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW)
+    assert done.code == 0, done.log
+    assert done.outputs == {
+        "url": driver.settings["FAKE_URL"],
+        "outcome": "deployed",
+        "reason": "",
+        "previous": OLD,
+    }
+    assert "### ✅ Deployed" in done.summary
+    assert driver.run("rollback").outputs == {}, "there is nothing to put back"
+
+
+def test_smoke_tests_that_fail_put_the_old_version_back(driver: Driver) -> None:
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, SMOKE_TESTS="false")
+    assert done.code == 1
+    assert (done.outputs["outcome"], done.outputs["reason"]) == (
+        "rolled-back",
+        "the smoke tests failed",
+    )
+    assert "the log of the new version" in done.log
+    assert Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"
+
+
+def test_old_revision_that_goes_on_answering_is_no_success(driver: Driver, tmp_path: Path) -> None:
+    stuck = TARGET.replace('echo "$APP_REVISION" >"$SERVING"', "true")
+    (tmp_path / "targets/file.sh").write_text(stuck)
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW)
+    assert done.outputs["reason"] == f"it is {OLD} that answers, not {NEW}"
+
+
+def test_target_that_refuses(driver: Driver, tmp_path: Path) -> None:
+    (tmp_path / "refuse-deploy").touch()
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW)
+    assert (done.code, done.outputs["outcome"]) == (1, "rolled-back")
+    assert done.outputs["reason"] == "the new version did not start"
+
+
+def test_rollback_that_fails_too_is_loud(driver: Driver, tmp_path: Path) -> None:
+    (tmp_path / "refuse-rollback").touch()
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, SMOKE_TESTS="false")
+    assert (done.code, done.outputs["outcome"]) == (3, "rollback-failed")
+    assert "### 🔥 The rollback failed too" in done.summary
+    assert "Actions → CD → Run workflow" in done.summary
+
+
+def test_first_deployment_has_nothing_to_go_back_to(driver: Driver) -> None:
+    Path(driver.settings["SERVING"]).write_text("")
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, SMOKE_TESTS="false")
+    assert (done.code, done.outputs["outcome"]) == (1, "failed")
+    assert "nothing serves now" in done.summary
+
+
+def test_target_that_does_not_answer_changes_nothing(driver: Driver) -> None:
+    done = driver.run("deploy", IMAGE, revision=NEW, DEPLOY_TARGET="broken")
+    assert (done.code, done.outputs["outcome"]) == (1, "failed")
+    assert Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"
+
+
+@pytest.mark.parametrize("name", ["nonsense", "../rehearsal", "a b", "$(id)"])
+def test_unknown_target_lists_the_valid_ones(driver: Driver, name: str) -> None:
+    done = driver.run("deploy", IMAGE, revision=NEW, DEPLOY_TARGET=name)
+    assert done.code == 1
+    assert "to one of: broken file." in done.log
+
+
+@pytest.mark.parametrize(
+    "image", ["name:tag", "name@sha256:abc", f"NAME@sha256:{'a' * 64}", "; id"]
+)
+def test_image_must_be_named_by_its_digest(driver: Driver, image: str) -> None:
+    done = driver.run("deploy", image, revision=NEW)
+    assert (done.code, done.outputs["outcome"]) == (1, "failed")
+    assert "NAME@sha256" in done.outputs["reason"]
+
+
+def test_settings_come_as_json_and_are_only_text(driver: Driver, tmp_path: Path) -> None:
+    hostile = f'x$(touch {tmp_path}/planted)"`id`'
+    (tmp_path / "targets/file.sh").write_text(
+        TARGET + f'printf "%s" "$KUBE_NAMESPACE" >{tmp_path}/seen\n'
+    )
+    settings = {"KUBE_NAMESPACE": hostile, "PATH": "/nowhere", "DEPLOY_TARGET": "other"}
+    done = driver.run("deploy", IMAGE, revision=NEW, SETTINGS=json.dumps(settings))
+    assert done.code == 0, done.log
+    assert (tmp_path / "seen").read_text() == hostile
+    assert not (tmp_path / "planted").exists()
+
+
+def test_every_target_has_the_five_functions() -> None:
+    for target in (ROOT / "deploy/targets").glob("*.sh"):
+        script = f"ROOT={ROOT} TARGET_FILE={target}; source {target}; declare -F"
+        text = subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True)
+        functions = {line.split()[-1] for line in text.stdout.splitlines()}
+        wanted = {f"target_{it}" for it in ("current", "deploy", "rollback", "url", "logs")}
+        assert wanted <= functions, target
+
+
+def test_help() -> None:
+    done = subprocess.run([DRIVER, "--help"], check=True, capture_output=True, text=True)
+    assert "rehearsal" in done.stdout
+
+
+def change_target(driver: Driver, old: str, new: str) -> None:
+    assert TARGET.count(old) == 1
+    (Path(driver.settings["DEPLOY_TARGETS"]) / "file.sh").write_text(TARGET.replace(old, new))
+
+
+def find_commands(log: str) -> list[str]:
+    """Return the commands that GitHub would obey: not those where it was told to stop."""
+    obeyed, token = [], ""
+    for line in map(str.strip, log.splitlines()):
+        if token:
+            token = "" if line == f"::{token}::" else token
+        elif line.startswith("::stop-commands::"):
+            token = line.removeprefix("::stop-commands::")
+        elif line.startswith("::"):
+            obeyed.append(line)
+    assert not token, "GitHub was never told to go on"
+    return obeyed
+
+
+def test_log_of_a_version_gives_no_commands(driver: Driver) -> None:
+    change_target(driver, "the log of the new version", COMMAND)
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, SMOKE_TESTS="false")
+    assert COMMAND in done.log
+    assert COMMAND not in find_commands(done.log)
+    assert any(it.startswith("::error title=Not deployed") for it in find_commands(done.log))
+
+
+def test_answer_of_a_version_gives_no_commands(driver: Driver) -> None:
+    change_target(driver, DEPLOY, rf"echo 'x\n{COMMAND}' >\"$SERVING\"".replace('\\"', '"'))
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW)
+    assert done.outputs["outcome"] == "rolled-back"
+    assert "Planted" not in done.log
+
+
+def test_target_without_address_is_the_reason(driver: Driver) -> None:
+    change_target(driver, 'echo "$FAKE_URL"', "return 1")
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW)
+    assert done.outputs["reason"] == "the target does not say where it answers"
+
+
+def test_service_that_was_down_is_not_said_to_serve_again(driver: Driver) -> None:
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, FAKE_URL="http://127.0.0.1:1")
+    assert done.outputs["outcome"] == "rolled-back"
+    assert "It did not answer before either" in done.summary
+    assert "serves again" not in done.summary
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_cancelled_deployment_is_put_back_at_once(driver: Driver, number: signal.Signals) -> None:
+    change_target(driver, DEPLOY, f"{DEPLOY} && sleep 30")
+    serving = Path(driver.settings["SERVING"])
+    with subprocess.Popen(
+        [DRIVER, "deploy", IMAGE],
+        env=driver.environment("v2", NEW),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        while serving.read_text() != f"{NEW}\n":
+            assert running.poll() is None
+            time.sleep(0.05)
+        begin = time.monotonic()
+        running.send_signal(number)
+        code = running.wait(60)
+    assert time.monotonic() - begin < END_SECONDS
+    assert code == 1
+    assert serving.read_text() == f"{OLD}\n"
+    output = (driver.folder / "output").read_text()
+    assert "outcome=rolled-back\nreason=the deployment was cancelled\n" in output
+
+
+@pytest.mark.parametrize("revision", ["", "main", "x" * 40])
+def test_revision_must_be_a_commit(driver: Driver, revision: str) -> None:
+    """Without one, a service that does not answer would be what was waited for."""
+    url = "http://127.0.0.1:1"
+    done = driver.run("deploy", IMAGE, version="v2", revision=revision, FAKE_URL=url)
+    assert (done.code, done.outputs["outcome"]) == (1, "failed")
+    assert "APP_REVISION" in done.outputs["reason"]
+    assert Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"
+
+
+def test_version_without_a_name_is_put_back_too(driver: Driver) -> None:
+    done = driver.run("deploy", IMAGE, version="", revision=NEW, SMOKE_TESTS="false")
+    assert (done.code, done.outputs["outcome"]) == (1, "rolled-back")
+    environment = driver.environment("", NEW, SMOKE_TESTS="false")
+    del environment["APP_VERSION"]
+    code = subprocess.run([DRIVER, "deploy", IMAGE], env=environment, check=False).returncode
+    assert code == 1
+    assert "outcome=rolled-back\n" in (driver.folder / "output").read_text()
+
+
+def test_rollback_ends_what_a_killed_deployment_left_running(driver: Driver) -> None:
+    """Nobody kills the children of a step that is killed: they would change the target later."""
+    change_target(driver, DEPLOY, f"touch $FOLDER/begun; sleep 3; {DEPLOY}; touch $FOLDER/late")
+    folder = Path(driver.settings["FOLDER"])
+    with subprocess.Popen(
+        [DRIVER, "deploy", IMAGE],
+        env=driver.environment("v2", NEW),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        while not (folder / "begun").exists():
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.kill()
+    done = driver.run("rollback", version="v2", revision=NEW)
+    assert (done.code, done.outputs["outcome"]) == (0, "rolled-back")
+    time.sleep(4)
+    assert not (folder / "late").exists()
+    assert Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"

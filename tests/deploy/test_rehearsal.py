@@ -1,0 +1,155 @@
+"""The rehearsal, with real containers: whatever is wrong with a version, nobody gets to see it."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from deployments import DRIVER, FAULTS, REVISIONS, Client, Driver, deploy_broken
+
+type Releases = Callable[..., str]
+
+ONE, TWO, BROKEN = REVISIONS.values()
+
+
+@pytest.fixture(scope="module")
+def driver(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    """The driver, for the target of a copy of this repository that suits the engine here."""
+    folder = tmp_path_factory.mktemp("rehearsal")
+    settings = {
+        "DEPLOY_TARGETS": str(tree / "deploy/targets"),
+        "HOST_FOLDER": str(folder / "state"),
+        "SMOKE_TESTS": "true",
+    }
+    yield Driver(folder, settings)
+    host(tree, folder / "state", "remove")
+
+
+def host(tree: Path, folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        [tree / "deploy/compose/host.sh", *arguments],
+        env=os.environ | {"HOST_FOLDER": str(folder)},
+        check=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ).stdout.strip()
+
+
+@pytest.fixture
+def client(driver: Driver, tree: Path, releases: Releases) -> Client:
+    """A client of version v1, which serves."""
+    serving = Client(host(tree, Path(driver.settings["HOST_FOLDER"]), "url"))
+    if serving.ask() != f"v1 {ONE}":
+        done = driver.run("deploy", releases(ONE), version="v1", revision=ONE)
+        assert done.code == 0, done.log
+        serving = Client(done.outputs["url"])
+    assert serving.ask() == f"v1 {ONE}"
+    return serving
+
+
+def test_first_deployment_that_fails_leaves_nothing(driver: Driver, releases: Releases) -> None:
+    image = releases(BROKEN, FAULTS["ends at once"])
+    done = driver.run("deploy", image, version="v0", revision=BROKEN)
+    assert done.code == 1
+    assert done.outputs == {
+        "outcome": "failed",
+        "reason": "v0 does not get healthy",
+        "previous": "",
+    }
+    assert "Nothing served before, and nothing serves now" in done.summary
+
+
+def test_new_version_takes_over_without_a_gap(
+    driver: Driver, client: Client, releases: Releases
+) -> None:
+    with client.asking():
+        done = driver.run("deploy", releases(TWO), version="v2", revision=TWO, SMOKE_TESTS="")
+    assert done.code == 0, done.log
+    assert done.log.count("5 passed") == 2, "before it gets traffic, and after"
+    assert done.outputs["outcome"] == "deployed"
+    assert done.outputs["previous"] == f"{releases(ONE)} v1"
+    assert client.answers.keys() == {f"v1 {ONE}", f"v2 {TWO}"}
+    with client.asking():
+        again = driver.run("deploy", releases(TWO), version="v2", revision=TWO)
+    assert again.code == 0, again.log
+    assert client.answers.keys() == {f"v2 {TWO}"}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_broken_version_is_never_seen(
+    driver: Driver, client: Client, releases: Releases, fault: str
+) -> None:
+    done = deploy_broken(driver, client, releases(BROKEN, FAULTS[fault]), fault)
+    assert done.outputs["previous"] == f"{releases(ONE)} v1"
+
+
+def test_missing_image_changes_nothing(driver: Driver, client: Client, releases: Releases) -> None:
+    image = f"{releases(ONE).partition('@')[0]}@sha256:{'0' * 64}"
+    with client.asking():
+        done = driver.run("deploy", image, version="v3", revision=BROKEN)
+    assert done.code == 1
+    assert "cannot be pulled" in done.outputs["reason"]
+    assert client.answers.keys() == {f"v1 {ONE}"}
+
+
+def test_deployment_that_was_killed_is_put_back_and_can_be_run_again(
+    driver: Driver, client: Client, releases: Releases
+) -> None:
+    with client.asking():
+        for seconds in (0.5, 1.5, 3):
+            driver.kill(releases(TWO), "v2", TWO, after=seconds)
+            done = driver.run("rollback", version="v2", revision=TWO)
+            assert done.code == 0, done.log
+            assert done.outputs.get("outcome", "rolled-back") == "rolled-back"
+            assert client.ask() == f"v1 {ONE}"
+    assert client.answers.keys() <= {f"v1 {ONE}", f"v2 {TWO}"}
+    assert driver.run("deploy", releases(ONE), version="v1", revision=ONE).code == 0
+
+
+def test_two_at_once_wait_for_each_other(
+    driver: Driver, client: Client, releases: Releases, tmp_path: Path
+) -> None:
+    other = Driver(tmp_path / "other", driver.settings)
+    with (
+        client.asking(),
+        subprocess.Popen(
+            [DRIVER, "deploy", releases(ONE)],
+            env=other.environment("v1", ONE),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as first,
+    ):
+        second = driver.run("deploy", releases(ONE), version="v1", revision=ONE)
+        assert first.wait(120) in {0, 1}
+    assert second.code in {0, 1}
+    assert client.answers.keys() == {f"v1 {ONE}"}
+    assert client.ask() == f"v1 {ONE}"
+
+
+def test_traffic_goes_to_nothing_that_another_deployment_staged(
+    driver: Driver, client: Client, tree: Path, releases: Releases
+) -> None:
+    folder = Path(driver.settings["HOST_FOLDER"])
+    mine = host(tree, folder, "stage", releases(TWO), "v2", TWO)
+    unproven = releases(BROKEN, FAULTS["fails the smoke tests"])
+    host(tree, folder, "stage", unproven, "v3", BROKEN)
+    with client.asking(), pytest.raises(subprocess.CalledProcessError):
+        host(tree, folder, "switch", mine)
+    assert client.answers.keys() == {f"v1 {ONE}"}
+
+
+def test_previous_image_serves_first_where_nothing_serves(
+    driver: Driver, tree: Path, releases: Releases, tmp_path: Path
+) -> None:
+    state = tmp_path / "another"
+    settings = driver.settings | {"HOST_FOLDER": str(state)}
+    fresh = Driver(tmp_path / "driver", settings | {"REHEARSAL_PREVIOUS": releases(ONE)})
+    image = releases(BROKEN, FAULTS["not ready"])
+    try:
+        done = fresh.run("deploy", image, version="v3", revision=BROKEN)
+        assert done.outputs["outcome"] == "rolled-back", done.log
+        assert Client(host(tree, state, "url")).ask() == f"previous {ONE}"
+    finally:
+        host(tree, state, "remove")
