@@ -85,6 +85,17 @@ is_ready() {
   curl --silent --fail --max-time 5 --output /dev/null "$1/ready"
 }
 
+# Notes the revision that serves; a proxy that has just started gets a moment.
+note_revision() {
+  local url
+  url=$(ask_target target_url) || return 0
+  for _ in {1..10}; do
+    ask_revision "$url" >"$STATE/revision" 2>/dev/null || true
+    [[ ! -s $STATE/revision ]] || return 0
+    sleep 0.5
+  done
+}
+
 # wait_for_revision URL REVISION
 wait_for_revision() {
   local answer='' deadline=$((SECONDS + ${DEPLOY_TIMEOUT:-300}))
@@ -109,7 +120,7 @@ run_smoke_tests() {
 }
 
 deploy() {
-  local image=$1 previous url
+  local image=$1 previous
   mkdir -p "$STATE"
   choose_target
   [[ $image =~ ^[a-z0-9][a-z0-9._/:-]*@sha256:[0-9a-f]{64}$ ]] || give_up "Not an image by its digest" "It must look like NAME@sha256:…"
@@ -120,7 +131,7 @@ deploy() {
     give_up "$(find_error 'the target does not say what serves' <"$STATE/log")" "Nothing was changed: the log above says what to do."
   fi
   echo "$previous" >"$STATE/previous"
-  [[ ! $previous ]] || { url=$(ask_target target_url) && ask_revision "$url" >"$STATE/revision"; } || true
+  [[ ! $previous ]] || note_revision
   echo "Serving now: ${previous:-nothing}"
   echo changing >"$STATE/outcome"
   trap cancel INT TERM
