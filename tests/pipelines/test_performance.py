@@ -89,7 +89,7 @@ def test_slow_app_with_errors_is_red_and_says_why(measure: Measure) -> None:
     load, api, report = (run.find_job(it).summary for it in ("load", "api", "report"))
     assert "of the requests failed, limit 1.0%; most often" in load, load
     assert "the 95th percentile is " in load
-    assert "http_req_failed must be rate<=0.01, and is 0.0" in api
+    assert "http_req_failed must be rate<=0.01, and is 0." in api
     assert "http_req_duration must be p(95)<=500, and is " in api
     assert "checks must be rate>=0.99" in api
     assert "the last lines of the app" in load
