@@ -129,8 +129,9 @@ def _make_row(part: Part) -> list[str]:
     against = NONE
     if comparison := part.comparison:
         against = VERDICTS.get(comparison.verdict, plain(comparison.verdict))
-        if comparison.parts and comparison.parts[0].ratio is not None:
-            against += f", at most {format_ratio(comparison.parts[0].ratio)}"
+        worst = format_ratio(comparison.parts[0].ratio) if comparison.parts else NONE
+        if worst.startswith("▲"):
+            against += f", at most {worst}"
         if comparison.sites:
             cells[5] = format_size(max(it.change or 0 for it in comparison.parts))
     result = f"{MARKS.get(part.result, '❓')} {plain(part.result) or 'not known'}"
