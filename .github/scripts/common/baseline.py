@@ -221,7 +221,11 @@ def _install(folder: Path, groups: Sequence[str]) -> Path:
 
 def _clean_environment() -> dict[str, str]:
     """Return our environment without what leads into it, or makes each start compile again."""
-    return {name: value for name, value in os.environ.items() if name not in UNWANTED}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in UNWANTED and not name.startswith("PYTEST_XDIST_")
+    }
 
 
 def _end(process: subprocess.Popen[str]) -> None:
