@@ -1,7 +1,9 @@
 """A commit is really built, pushed and deployed, and a broken one is rolled back."""
 
 import json
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,6 +11,8 @@ from threading import Thread
 from typing import Any
 
 import pytest
+import ssh_server
+from deployments import Client
 from engine import Run
 from github_api import FakeGitHub
 from harness import RunPipeline, append, explain, make_source, said
@@ -120,6 +124,44 @@ def test_broken_version_is_rolled_back_and_told(deploy: Deploy, source: Git, hos
     assert "because the smoke tests failed" in story
     assert find_digest(host, "staging") == serving, "what the environment runs"
     assert "rolled back" in json.dumps(messages).lower()
+
+
+def test_server_gets_what_works_and_never_what_does_not(
+    deploy: Deploy, source: Git, host: str, tmp_path: Path
+) -> None:
+    compose = source.directory / "deploy/compose"
+    (tmp_path / "server").mkdir()
+    port = ssh_server.find_free_port()
+    client = Client(f"http://127.0.0.1:{port}")
+    repository = f"{host}/octo-org/widget"
+    with ssh_server.serve(tmp_path / "server", compose / "gate.sh", repository) as server:
+        server.state.mkdir()
+        (server.state / "proxy.env").write_text(f"HTTP_BIND=127.0.0.1:{port}\n")
+        settings = server.settings | {"DEPLOY_TARGET": "compose", "DEPLOY_URL": client.url}
+        secrets = {"DEPLOY_SSH_KEY": settings.pop("DEPLOY_SSH_KEY")}
+        options: dict[str, Any] = {"variables": settings, "secrets": secrets}
+        try:
+            first = deploy("push:main", **options)
+            assert first.conclusion == "success", explain(first)
+            assert "rehearsal" not in first.find_job("summary").summary
+            serving = client.ask()
+            assert serving.endswith(source.find("HEAD"))
+
+            commit(source, append("Dockerfile", BROKEN), "feat: break it")
+            with client.asking():
+                run = deploy("push:main", environment={"SMOKE_TESTS": ""}, **options)
+            assert outcome(run)["outcome"] == "rolled-back", explain(run)
+            assert client.answers.keys() == {serving}
+
+            other = {"DEPLOY_KNOWN_HOSTS": server.find_host_key("other_key")}
+            stranger = deploy("push:main", variables=settings | other, secrets=secrets)
+            assert "is not in DEPLOY_KNOWN_HOSTS" in outcome(stranger)["reason"]
+        finally:
+            subprocess.run(
+                [compose / "host.sh", "remove"],
+                check=True,
+                env=os.environ | {"HOST_FOLDER": str(server.state)},
+            )
 
 
 def test_earlier_version_by_hand_is_the_manual_rollback(
