@@ -50,8 +50,7 @@ def test_planted_allocation_is_found(
     first = report["sites"][0]
     assert first["place"] == "hold tests/memory/test_grown.py:5"
     assert first["caller"] == "test_grown tests/memory/test_grown.py:9"
-    assert first["size"] // 1_000_000 == 5
-    assert first["count"] in {2, 3}, "where coverage is measured, it may allocate there too"
+    assert (first["size"] // 1_000_000, first["count"]) == (5, 2)
     sizes = [it["size"] for it in report["sites"]]
     assert sizes == sorted(sizes, reverse=True)
     assert len(sizes) <= 10

@@ -224,7 +224,7 @@ def _clean_environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if name not in UNWANTED and not name.startswith("PYTEST_XDIST_")
+        if name not in UNWANTED and not name.startswith(("COVERAGE_", "COV_CORE_", "PYTEST_XDIST_"))
     }
 
 
