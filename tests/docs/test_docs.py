@@ -11,6 +11,7 @@ import pytest
 import rename_project
 import run
 import setup_github
+from first_runs import CASES, describe
 from setup_github import find_settings
 from workflows import find_workflows, load, triggers
 
@@ -71,6 +72,10 @@ def test_languages_have_one_structure() -> None:
         return [match.groups("") for match in pattern.finditer(page.read_text())]
 
     assert outline(REFERENCE) == outline(REFERENCE.with_suffix(".ru.md"))
+
+
+def test_setup_shows_the_first_runs() -> None:
+    assert describe(dict.fromkeys(CASES, True)) in (ROOT / "docs/setup.md").read_text()
 
 
 def test_setup_names_every_setting() -> None:

@@ -10,6 +10,7 @@ import pytest
 from containers import registry
 from engine import ROOT, Run, run
 from events import Event
+from first_runs import FIRST_RUN, describe
 from harness import RunPipeline, make_small
 
 
@@ -23,6 +24,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item, "fixturenames", ()
             ):
                 item.add_marker(skip)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show how the first runs ended."""
+    results = {
+        tuple(value): outcome == "passed"
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        for name, value in report.user_properties
+        if name == FIRST_RUN
+    }
+    if results:
+        terminalreporter.section("first runs of a fresh copy")
+        terminalreporter.write_line(describe(results))
 
 
 @pytest.fixture(scope="session")

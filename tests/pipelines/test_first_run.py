@@ -5,38 +5,33 @@ such as linters, tests and scans, is left out here: the tests of each pipeline r
 setting, the run is red, and says which.
 """
 
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import refusal
 from engine import ROOT
-from events import Repository
 from fake_advisories import FakeAdvisories
+from first_runs import (
+    CASES,
+    DEFAULT_SETUP,
+    FIRST_EVENTS,
+    FIRST_RUN,
+    KINDS,
+    NO_ATTESTATIONS,
+    NO_REVIEW,
+    NO_SCANNING,
+    READ_ONLY,
+    WORKFLOWS,
+    choose_event,
+)
 from github_api import FakeGitHub
-from github_security import Security
 from github_settings import Settings
 from harness import REPORT_STUB, RunPipeline, explain, make_quick, said
 from projects import make_template
 from setup_github import find_settings
-from workflows import find_workflows, needs_containers, replace_step
-
-WORKFLOWS = find_workflows(ROOT)
-
-FORK = {"pull_request.head.repo.full_name": "somebody/widget"}
-DEPENDABOT = {
-    "pull_request.user.login": "dependabot[bot]",
-    "pull_request.title": "build(deps): bump anyio from 4.0 to 4.1",
-}
-NO_REVIEW = "GitHub's dependency review is off"
-NO_SCANNING = "Code scanning is off"
-READ_ONLY = "This run's token may only read"
-NO_PYPI = "PYPI_API_TOKEN"
-NO_ATTESTATIONS = "Attestations are off"
-
+from workflows import needs_containers, replace_step
 
 SHELL_STUB = """#!/usr/bin/env bash
 touch coverage.xml
@@ -78,71 +73,6 @@ def leave_work_out(tree: Path) -> None:
         replace_step(tree, path, "test/Summarize the coverage", {"run": "true"})
 
 
-@dataclass
-class Kind:
-    """A kind of repository, and what its first runs say that is off.
-
-    Attributes:
-        repository: As an event describes it.
-        security: What GitHub has switched on in it.
-        overrides: Values of the payload of a pull request.
-        says: What a pipeline says in a notice or summary.
-    """
-
-    repository: Repository = field(default_factory=Repository)
-    security: Callable[[], Security] = lambda: Security(code_scanning=True)
-    overrides: dict[str, str] = field(default_factory=dict)
-    says: dict[str, list[str]] = field(default_factory=dict)
-
-
-NO_TARGET = "The environment staging has no target"
-NEW = {"cd": [NO_TARGET], "dependency-review": [NO_REVIEW], "release": [NO_PYPI]}
-PRIVATE = {
-    "cd": [NO_TARGET, NO_ATTESTATIONS],
-    "codeql": [NO_SCANNING],
-    "dependency-review": [NO_REVIEW],
-    "docker": [NO_SCANNING, NO_ATTESTATIONS],
-    "release": [NO_PYPI, NO_ATTESTATIONS],
-}
-UNTRUSTED = {
-    "codeql": [READ_ONLY],
-    "dependency-review": [NO_REVIEW, READ_ONLY],
-    "docker": [READ_ONLY],
-    "performance": [READ_ONLY],
-}
-DEFAULT_SETUP = "GitHub's default setup analyses this repository"
-KINDS = {
-    "public": Kind(says=NEW),
-    "private": Kind(Repository(private=True), Security, says=PRIVATE),
-    "pull request of a fork": Kind(overrides=FORK, says=UNTRUSTED),
-    "pull request of Dependabot": Kind(overrides=DEPENDABOT, says=UNTRUSTED),
-    "default setup of CodeQL": Kind(
-        security=lambda: Security(code_scanning=True, default_setup=True),
-        says={**NEW, "codeql": [DEFAULT_SETUP], "docker": [DEFAULT_SETUP]},
-    ),
-    "upper case": Kind(Repository("Octo-Org", "Widget"), says=NEW),
-    "the template's own": Kind(Repository(template=True), says=NEW),
-}
-FIRST_EVENTS = {"dependency-review": "pull_request", "pr": "pull_request", "release": "push:v0.1.0"}
-"""What starts a pipeline first where it is not the push of the copy itself."""
-
-
-def choose_event(pipeline: str, kind: Kind) -> str:
-    """Return the first event of a pipeline in a kind of repository; none if there is no such."""
-    if not kind.overrides:
-        return FIRST_EVENTS.get(pipeline, "push")
-    on = WORKFLOWS[pipeline].read_text()
-    return "pull_request" if "\n  pull_request:\n" in on else ""
-
-
-CASES = [
-    (name, pipeline)
-    for name, kind in KINDS.items()
-    for pipeline in WORKFLOWS
-    if choose_event(pipeline, kind)
-]
-
-
 @pytest.mark.parametrize(("name", "pipeline"), CASES)
 def test_green(
     run_pipeline: RunPipeline,
@@ -151,6 +81,7 @@ def test_green(
     name: str,
     pipeline: str,
 ) -> None:
+    request.node.user_properties.append((FIRST_RUN, [name, pipeline]))
     kind = KINDS[name]
     github = FakeGitHub()
     github.security = kind.security()
