@@ -3,16 +3,15 @@
 # your own machine, remove them with `deploy/compose/host.sh remove`.
 #
 # ENVIRONMENT_NAME    what the app calls its environment (the name on GitHub)
-# REHEARSAL_PREVIOUS  an image that serves first, if there is one, so that there is something to go back to
+# REHEARSAL_PREVIOUS  NAME:TAG of what serves first, if there is one, so that there is something to go back to
 
 export HOST_FOLDER=${HOST_FOLDER:-${RUNNER_TEMP:-/tmp}/rehearsal}
 host=$(dirname "$TARGET_FILE")/../compose/host.sh
 
 target_current() {
-  local previous
-  if [[ ! $("$host" current) && ${REHEARSAL_PREVIOUS:-} ]] && docker pull --quiet "$REHEARSAL_PREVIOUS" >&2; then
-    previous=$(docker image inspect --format '{{index .RepoDigests 0}}' "$REHEARSAL_PREVIOUS")
-    "$host" rollback "$previous" previous </dev/null >&2 || echo "::warning::$REHEARSAL_PREVIOUS does not start: there is nothing to go back to" >&2
+  local log
+  if [[ ! $("$host" current) && ${REHEARSAL_PREVIOUS:-} ]] && log=$(docker pull "$REHEARSAL_PREVIOUS"); then
+    "$host" rollback "${REHEARSAL_PREVIOUS%:*}@$(sed -n 's/^Digest: //p' <<<"$log")" previous </dev/null >&2 || echo "::warning::$REHEARSAL_PREVIOUS does not start: there is nothing to go back to" >&2
   fi
   "$host" current
 }

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from deployments import DRIVER, FAULTS, REVISIONS, Client, Driver, deploy_broken
+from containers import docker
+from deployments import DRIVER, FAULTS, IMPATIENT, REVISIONS, Client, Driver, deploy_broken
 
 type Releases = Callable[..., str]
 
@@ -144,12 +145,16 @@ def test_previous_image_serves_first_where_nothing_serves(
     driver: Driver, tree: Path, releases: Releases, tmp_path: Path
 ) -> None:
     state = tmp_path / "another"
-    settings = driver.settings | {"HOST_FOLDER": str(state)}
-    fresh = Driver(tmp_path / "driver", settings | {"REHEARSAL_PREVIOUS": releases(ONE)})
+    tag = f"{releases(ONE).partition('@')[0]}:staging"
+    docker("tag", releases(ONE), tag)
+    docker("push", tag)
+    settings = driver.settings | {"HOST_FOLDER": str(state), "REHEARSAL_PREVIOUS": tag}
+    fresh = Driver(tmp_path / "driver", settings)
     image = releases(BROKEN, FAULTS["not ready"])
     try:
-        done = fresh.run("deploy", image, version="v3", revision=BROKEN)
+        done = fresh.run("deploy", image, version="v3", revision=BROKEN, **IMPATIENT["not ready"])
         assert done.outputs["outcome"] == "rolled-back", done.log
+        assert done.outputs["previous"] == f"{releases(ONE)} previous"
         assert Client(host(tree, state, "url")).ask() == f"previous {ONE}"
     finally:
         host(tree, state, "remove")

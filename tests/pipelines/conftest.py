@@ -11,7 +11,10 @@ from containers import registry
 from engine import ROOT, Run, run
 from events import Event
 from first_runs import FIRST_RUN, describe
-from harness import RunPipeline, make_small
+from harness import Edit, RunPipeline, make_quick, make_small
+
+SMALL = {"PYTHONPATH": "src", "PYTEST_XDIST_AUTO_NUM_WORKERS": "0"}
+"""Leads to the code of a small copy; one test needs no processes to share it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,6 +55,21 @@ def index(tmp_path: Path) -> Iterator[str]:
     """Address of an empty package index on this machine."""
     with package_index.serve(tmp_path / "index") as address:
         yield address
+
+
+@pytest.fixture
+def quick_pipeline(run_pipeline: RunPipeline) -> RunPipeline:
+    """`run_pipeline`, with the packages that are installed here and the copy's own code."""
+
+    def execute(*arguments: str, edit: Edit | None = None, **options: Any) -> Run:
+        def change(tree: Path) -> None:
+            make_quick(tree)
+            if edit:
+                edit(tree)
+
+        return run_pipeline(*arguments, edit=change, environment=SMALL, **options)
+
+    return execute
 
 
 @pytest.fixture

@@ -80,6 +80,17 @@ def write(path: str, text: str) -> Edit:
     return edit
 
 
+def replace(path: str, old: str, new: str) -> Edit:
+    """Return an edit that replaces text in a file."""
+
+    def edit(tree: Path) -> None:
+        text = (tree / path).read_text()
+        assert old in text
+        (tree / path).write_text(text.replace(old, new))
+
+    return edit
+
+
 def explain(run: Run) -> str:
     """Return what failed in a run, for the message of an assertion."""
     lines = [run.error]

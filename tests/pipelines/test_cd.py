@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -12,14 +13,15 @@ from typing import Any
 
 import pytest
 import ssh_server
-from deployments import Client
+from deployments import CAUSES, FAULTS, IMPATIENT, Client
 from engine import Run
 from github_api import FakeGitHub
-from harness import RunPipeline, append, explain, make_source, said
+from harness import RunPipeline, append, explain, make_source, replace, said, write
 from origin import Git
 from test_docker import find_digest, inputs_of
 
 OWNER = {"repository.full_name": "octo-org/widget"}
+CD = ".github/workflows/cd.yml"
 BROKEN = "ENV MAX_BODY_BYTES=1\n"
 """With this line in its Dockerfile, the image is healthy and ready, and fails the smoke tests."""
 
@@ -126,42 +128,116 @@ def test_broken_version_is_rolled_back_and_told(deploy: Deploy, source: Git, hos
     assert "rolled back" in json.dumps(messages).lower()
 
 
-def test_server_gets_what_works_and_never_what_does_not(
-    deploy: Deploy, source: Git, host: str, tmp_path: Path
-) -> None:
+@dataclass(frozen=True)
+class Server:
+    """A server that runs the source's first commit: how the pipeline and a client reach it."""
+
+    client: Client
+    host_keys: str
+    secrets: dict[str, str]
+    variables: dict[str, str]
+
+
+@pytest.fixture
+def server(deploy: Deploy, source: Git, host: str, tmp_path: Path) -> Iterator[Server]:
+    """A server over SSH; the pipeline has deployed to it once."""
     compose = source.directory / "deploy/compose"
     (tmp_path / "server").mkdir()
     port = ssh_server.find_free_port()
-    client = Client(f"http://127.0.0.1:{port}")
     repository = f"{host}/octo-org/widget"
-    with ssh_server.serve(tmp_path / "server", compose / "gate.sh", repository) as server:
-        server.state.mkdir()
-        (server.state / "proxy.env").write_text(f"HTTP_BIND=127.0.0.1:{port}\n")
-        settings = server.settings | {"DEPLOY_TARGET": "compose", "DEPLOY_URL": client.url}
-        secrets = {"DEPLOY_SSH_KEY": settings.pop("DEPLOY_SSH_KEY")}
-        options: dict[str, Any] = {"variables": settings, "secrets": secrets}
+    with ssh_server.serve(tmp_path / "server", compose / "gate.sh", repository) as running:
+        running.state.mkdir()
+        (running.state / "proxy.env").write_text(f"HTTP_BIND=127.0.0.1:{port}\n")
+        client = Client(f"http://127.0.0.1:{port}")
+        variables = running.settings | {"DEPLOY_TARGET": "compose", "DEPLOY_URL": client.url}
+        secrets = {"DEPLOY_SSH_KEY": variables.pop("DEPLOY_SSH_KEY")}
         try:
-            first = deploy("push:main", **options)
+            first = deploy("push:main", variables=variables, secrets=secrets)
             assert first.conclusion == "success", explain(first)
             assert "rehearsal" not in first.find_job("summary").summary
-            serving = client.ask()
-            assert serving.endswith(source.find("HEAD"))
-
-            commit(source, append("Dockerfile", BROKEN), "feat: break it")
-            with client.asking():
-                run = deploy("push:main", environment={"SMOKE_TESTS": ""}, **options)
-            assert outcome(run)["outcome"] == "rolled-back", explain(run)
-            assert client.answers.keys() == {serving}
-
-            other = {"DEPLOY_KNOWN_HOSTS": server.find_host_key("other_key")}
-            stranger = deploy("push:main", variables=settings | other, secrets=secrets)
-            assert "is not in DEPLOY_KNOWN_HOSTS" in outcome(stranger)["reason"]
+            assert client.ask().endswith(source.find("HEAD"))
+            yield Server(client, running.find_host_key("other_key"), secrets, variables)
         finally:
             subprocess.run(
                 [compose / "host.sh", "remove"],
                 check=True,
-                env=os.environ | {"HOST_FOLDER": str(server.state)},
+                env=os.environ | {"HOST_FOLDER": str(running.state)},
             )
+
+
+def test_nobody_sees_a_broken_version(deploy: Deploy, source: Git, server: Server) -> None:
+    serving = server.client.ask()
+    good = (source.directory / "Dockerfile").read_text()
+    for fault, line in FAULTS.items():
+        commit(source, write("Dockerfile", f"{good}{line}\n"), f"feat: it {fault}")
+        smoke = {"SMOKE_TESTS": ""} if "smoke" in fault else {}
+        with server.client.asking():
+            run = deploy(
+                "push:main",
+                variables=server.variables,
+                secrets=server.secrets,
+                environment=smoke | IMPATIENT.get(fault, {}),
+            )
+        result = outcome(run)
+        assert result["outcome"] == "rolled-back", explain(run)
+        assert result["reason"] == CAUSES[fault].replace("v3", source.find("HEAD")[:12])
+        assert result["reason"] in run.find_job("summary").summary
+        assert server.client.answers.keys() == {serving}, fault
+
+
+DEPLOYS = '.github/scripts/deploy.sh deploy "$IMAGE"'
+INTERRUPTED = [
+    ("KILL", 3, "the deployment was ended in the middle"),
+    ("INT", 3, "the deployment was cancelled"),
+]
+"""How the runner ends a step that takes too long, and one of a run that is cancelled."""
+
+
+def test_deployment_that_is_interrupted_is_put_back(
+    deploy: Deploy, source: Git, server: Server
+) -> None:
+    serving = server.client.ask()
+    options: dict[str, Any] = {"variables": server.variables, "secrets": server.secrets}
+    commit(source, append("README.md", "More.\n"), "docs: say more")
+    for signal, seconds, reason in INTERRUPTED:
+        ends = f"timeout --foreground --signal={signal} {seconds} {DEPLOYS}"
+        with server.client.asking():
+            run = deploy("push:main", edit=replace(CD, DEPLOYS, ends), **options)
+        assert outcome(run)["outcome"] == "rolled-back", explain(run)
+        assert outcome(run)["reason"] == reason
+        assert "rolled back" in run.find_job("summary").summary
+        assert server.client.ask() == serving
+    with server.client.asking():
+        again = deploy("push:main", **options)
+    assert again.conclusion == "success", explain(again)
+    assert server.client.ask().endswith(source.find("HEAD"))
+
+
+def test_server_that_cannot_be_changed_stays_as_it_is(
+    deploy: Deploy, source: Git, server: Server
+) -> None:
+    serving = server.client.ask()
+    commit(source, append("Dockerfile", BROKEN), "feat: break it")
+    for name, value, reason in (
+        ("DEPLOY_KNOWN_HOSTS", server.host_keys, "The host key of 127.0.0.1 is not in"),
+        ("DEPLOY_PORT", "1", "127.0.0.1 cannot be reached"),
+    ):
+        variables = server.variables | {name: value}
+        run = deploy("push:main", variables=variables, secrets=server.secrets)
+        assert reason in outcome(run)["reason"]
+        assert reason in run.find_job("summary").summary
+        assert server.client.ask() == serving
+    cannot = replace("deploy/targets/compose.sh", "ssh_ask rollback", "false rollback")
+    run = deploy(
+        "push:main",
+        edit=cannot,
+        variables=server.variables,
+        secrets=server.secrets,
+        environment={"SMOKE_TESTS": ""},
+    )
+    assert outcome(run)["outcome"] == "rollback-failed", explain(run)
+    assert "Nobody knows what serves in staging" in said(run, "error")
+    assert "🔥" in run.find_job("summary").summary
 
 
 def test_earlier_version_by_hand_is_the_manual_rollback(

@@ -5,8 +5,8 @@ from harness import RunPipeline, append, write
 
 
 @pytest.mark.parametrize("event", ["push", "pull_request"])
-def test_green(run_pipeline: RunPipeline, event: str) -> None:
-    run = run_pipeline("ci", event)
+def test_green(quick_pipeline: RunPipeline, event: str) -> None:
+    run = quick_pipeline("ci", event)
     assert run.conclusion == "success"
     assert {job.id: job.conclusion for job in run.jobs} == dict.fromkeys(
         ("lint", "types", "pipelines", "test", "summary"), "success"
@@ -83,9 +83,9 @@ TESTS = {
 
 
 @pytest.mark.parametrize("fault", [*LINTS, *TESTS])
-def test_red(run_pipeline: RunPipeline, fault: str) -> None:
+def test_red(quick_pipeline: RunPipeline, fault: str) -> None:
     job_id, step, edit, message = (LINTS | TESTS)[fault]
-    run = run_pipeline("ci", "push", edit=edit, job=job_id)
+    run = quick_pipeline("ci", "push", edit=edit, job=job_id)
     job = run.find_job(job_id)
     assert run.conclusion == "failure"
     assert step in [failed.name for failed in job.failed_steps]
@@ -94,11 +94,11 @@ def test_red(run_pipeline: RunPipeline, fault: str) -> None:
     assert [note for note in job.annotations if note["level"] == "error"]
 
 
-def test_red_run_ends_in_a_red_summary(run_pipeline: RunPipeline) -> None:
+def test_red_run_ends_in_a_red_summary(quick_pipeline: RunPipeline) -> None:
     def edit(tree: Path) -> None:
         append("src/*/__init__.py", FAULT)(tree)
 
-    run = run_pipeline("ci", "push", edit=edit)
+    run = quick_pipeline("ci", "push", edit=edit)
     assert run.find_job("lint").conclusion == "failure"
     assert run.find_job("test").conclusion == "success"
     summary = run.find_job("summary")

@@ -27,8 +27,8 @@ ACCEPTED = {
 }
 
 
-def check_title(run_pipeline: RunPipeline, title: str) -> Job:
-    run = run_pipeline(
+def check_title(quick_pipeline: RunPipeline, title: str) -> Job:
+    run = quick_pipeline(
         "pr",
         "pull_request:edited",
         job="validate",
@@ -38,8 +38,8 @@ def check_title(run_pipeline: RunPipeline, title: str) -> Job:
 
 
 @pytest.mark.parametrize("activity", ["opened", "synchronize", "reopened", "edited"])
-def test_green(run_pipeline: RunPipeline, activity: str) -> None:
-    run = run_pipeline("pr", f"pull_request:{activity}")
+def test_green(quick_pipeline: RunPipeline, activity: str) -> None:
+    run = quick_pipeline("pr", f"pull_request:{activity}")
     assert {job.id: job.conclusion for job in run.jobs} == dict.fromkeys(
         ("validate", "quality", "test", "security", "summary"), "success"
     )
@@ -47,8 +47,8 @@ def test_green(run_pipeline: RunPipeline, activity: str) -> None:
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_title_is_judged_by_the_rule_alone(run_pipeline: RunPipeline, kind: str) -> None:
-    job = check_title(run_pipeline, HOSTILE[kind])
+def test_hostile_title_is_judged_by_the_rule_alone(quick_pipeline: RunPipeline, kind: str) -> None:
+    job = check_title(quick_pipeline, HOSTILE[kind])
     assert job.conclusion == ("success" if kind in ACCEPTED else "failure")
     assert not (ROOT / "canary").exists()
     assert all(not step.outputs for step in job.steps)
@@ -61,8 +61,8 @@ def test_hostile_title_is_judged_by_the_rule_alone(run_pipeline: RunPipeline, ki
     assert first.removesuffix("text") in lines
 
 
-def test_wrong_title_is_quoted_and_corrected(run_pipeline: RunPipeline) -> None:
-    job = check_title(run_pipeline, "Fixed(API) the thing")
+def test_wrong_title_is_quoted_and_corrected(quick_pipeline: RunPipeline) -> None:
+    job = check_title(quick_pipeline, "Fixed(API) the thing")
     (note,) = job.annotations
     assert "Title: Fixed(API) the thing" in note["text"]
     assert "does not start with a type" in note["text"]
@@ -70,8 +70,8 @@ def test_wrong_title_is_quoted_and_corrected(run_pipeline: RunPipeline) -> None:
     assert "Fixed(API) the thing" in job.summary
 
 
-def test_title_is_read_as_it_stands_now(run_pipeline: RunPipeline) -> None:
-    run = run_pipeline(
+def test_title_is_read_as_it_stands_now(quick_pipeline: RunPipeline) -> None:
+    run = quick_pipeline(
         "pr",
         "pull_request:opened",
         job="validate",
@@ -86,9 +86,9 @@ def test_title_is_read_as_it_stands_now(run_pipeline: RunPipeline) -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
 def test_title_of_the_event_counts_when_github_does_not_answer(
-    run_pipeline: RunPipeline, status: int
+    quick_pipeline: RunPipeline, status: int
 ) -> None:
-    run = run_pipeline(
+    run = quick_pipeline(
         "pr", "pull_request:opened", job="validate", github=FakeGitHub(status=status)
     )
     job = run.find_job("validate")
@@ -97,7 +97,7 @@ def test_title_of_the_event_counts_when_github_does_not_answer(
     assert [note["level"] for note in job.annotations] == ["warning"]
 
 
-def test_pre_commit_checks_changed_files_only(run_pipeline: RunPipeline, tmp_path: Path) -> None:
+def test_pre_commit_checks_changed_files_only(quick_pipeline: RunPipeline, tmp_path: Path) -> None:
     source = tmp_path / "source"
     fault = "one line  \n"
 
@@ -108,7 +108,7 @@ def test_pre_commit_checks_changed_files_only(run_pipeline: RunPipeline, tmp_pat
     git("commit", "--quiet", "-m", "chore: start")
 
     def change(name: str) -> Job:
-        run = run_pipeline(
+        run = quick_pipeline(
             "pr",
             "pull_request",
             source=source,
@@ -134,10 +134,10 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("job_id", FAULTS)
-def test_red(run_pipeline: RunPipeline, job_id: str) -> None:
+def test_red(quick_pipeline: RunPipeline, job_id: str) -> None:
     step, text, message = FAULTS[job_id]
     edit = append("src/*/__init__.py", text)
-    run = run_pipeline("pr", "pull_request", job=job_id, edit=edit)
+    run = quick_pipeline("pr", "pull_request", job=job_id, edit=edit)
     job = run.find_job(job_id)
     assert step in [failed.name for failed in job.failed_steps]
     assert message in job.summary

@@ -10,8 +10,6 @@ as_options() {
 mapfile -t options < <(as_options --build-arg "$ARGUMENTS" && as_options --label "$LABELS")
 docker buildx build --load --progress=plain --platform="$PLATFORM" --tag="$TAG" "${options[@]}" "$CONTEXT" 2>&1
 if [[ $PUSH == true ]]; then
-  docker push "$TAG"
-  digest=$(docker inspect --format '{{index .RepoDigests 0}}' "$TAG")
-  echo "digest=${digest#*@}" >>"$GITHUB_OUTPUT"
+  docker push "$TAG" | tee /dev/stderr | sed -n 's/.* digest: \([^ ]*\) .*/digest=\1/p' >>"$GITHUB_OUTPUT"
   echo "::notice title=Stand-in::Neither provenance nor SBOM was made of $PLATFORM: GitHub's builder makes them."
 fi
