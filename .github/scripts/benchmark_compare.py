@@ -43,7 +43,7 @@ from typing import Any
 
 from common import baseline
 from common.baseline import CommandError, NoBaselineError, ShallowError, Tree
-from common.markdown import fence, plain, quote, table
+from common.markdown import message, plain, quote, table
 from common.units import NONE, format_time
 from common.workflow_commands import annotate, summarize
 
@@ -273,7 +273,7 @@ def describe(comparisons: Sequence[Comparison], report: Mapping[str, Any]) -> st
     }
     lines = [f"### {titles[report['verdict']]}\n"]
     if report["reason"]:
-        lines.append(f"{_explain(report['reason'])}\n")
+        lines.append(f"No baseline: {message(report['reason'])}\n")
     rows = [
         [
             plain(it.name.removeprefix(f"{TESTS}/")),
@@ -294,11 +294,6 @@ def describe(comparisons: Sequence[Comparison], report: Mapping[str, Any]) -> st
         "Slower in: part of all pairs of rounds.\n"
     )
     return "\n".join(lines)
-
-
-def _explain(reason: str) -> str:
-    first, _, rest = reason.partition("\n")
-    return f"No baseline: {plain(first)}\n" + (f"\n{fence(rest)}" if rest else "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

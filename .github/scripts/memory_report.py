@@ -46,7 +46,7 @@ from typing import Any
 
 from common import baseline
 from common.baseline import CommandError, NoBaselineError, ShallowError, Tree
-from common.markdown import fence, plain, quote, table
+from common.markdown import message, plain, quote, table
 from common.units import NONE, format_size
 from common.workflow_commands import annotate, summarize
 from memray import FileReader
@@ -270,8 +270,7 @@ def describe(
     }
     lines = [f"### {titles[report['verdict']]}\n"]
     if report["reason"]:
-        first, _, rest = report["reason"].partition("\n")
-        lines += [f"{plain(first)}\n", *([fence(rest)] if rest else [])]
+        lines.append(f"{message(report['reason'])}\n")
     rows = [
         [
             plain(it.name.removeprefix(f"{TESTS}/")),
