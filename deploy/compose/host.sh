@@ -159,7 +159,7 @@ stage() {
   direct_traffic # an earlier deployment may have been killed between the state and the proxy
   set_image "$IDLE" "$image" "$version"
   compose rm --force --stop "$IDLE" >/dev/null 2>&1
-  compose run --rm --no-deps -T "$IDLE" migrate </dev/null >&2 || explain "The migrations of $version failed"
+  compose run --rm --no-deps -T "$IDLE" migrate </dev/null 2>&1 | quote_log >&2 || explain "The migrations of $version failed"
   start "$image" "$version"
   wait_for /health "$revision" || explain "$version answers with another revision"
   wait_for /ready ready || explain "$version is not ready"
@@ -205,7 +205,12 @@ rollback() {
 }
 
 show_logs() {
-  compose logs --no-color --tail 30 "$@" 2>&1 | sed 's/\x1b\[[0-9;]*[A-Za-z]//g' || true
+  compose logs --no-color --tail 30 "$@" 2>&1 | quote_log || true
+}
+
+# What a version prints is not for GitHub to obey, wherever it ends up.
+quote_log() {
+  sed 's/\x1b\[[0-9;]*[A-Za-z]//g; s/##\[/## [/g; s/^/| /'
 }
 
 main() {

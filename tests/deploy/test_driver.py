@@ -216,12 +216,7 @@ def test_service_that_was_down_is_not_said_to_serve_again(driver: Driver) -> Non
 def test_cancelled_deployment_is_put_back_at_once(driver: Driver, number: signal.Signals) -> None:
     change_target(driver, DEPLOY, f"{DEPLOY} && sleep 30")
     serving = Path(driver.settings["SERVING"])
-    with subprocess.Popen(
-        [DRIVER, "deploy", IMAGE],
-        env=driver.environment("v2", NEW),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as running:
+    with driver.begin(IMAGE, "v2", NEW) as running:
         while serving.read_text() != f"{NEW}\n":
             assert running.poll() is None
             time.sleep(0.05)
@@ -259,12 +254,7 @@ def test_rollback_ends_what_a_killed_deployment_left_running(driver: Driver) -> 
     """Nobody kills the children of a step that is killed: they would change the target later."""
     change_target(driver, DEPLOY, f"touch $FOLDER/begun; sleep 3; {DEPLOY}; touch $FOLDER/late")
     folder = Path(driver.settings["FOLDER"])
-    with subprocess.Popen(
-        [DRIVER, "deploy", IMAGE],
-        env=driver.environment("v2", NEW),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as running:
+    with driver.begin(IMAGE, "v2", NEW) as running:
         while not (folder / "begun").exists():
             assert running.poll() is None
             time.sleep(0.05)

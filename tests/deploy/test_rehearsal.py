@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from containers import docker
-from deployments import DRIVER, FAULTS, IMPATIENT, REVISIONS, Client, Driver, deploy_broken
+from deployments import FAULTS, IMPATIENT, REVISIONS, Client, Driver, deploy_broken
 
 type Releases = Callable[..., str]
 
@@ -86,6 +86,17 @@ def test_broken_version_is_never_seen(
     assert done.outputs["previous"] == f"{releases(ONE)} v1"
 
 
+def test_nothing_that_a_version_prints_is_obeyed(
+    driver: Driver, client: Client, releases: Releases
+) -> None:
+    text = "::error title=Made up::x\\na ##[error]x\\n"
+    image = releases(BROKEN, f"""ENTRYPOINT ["sh", "-c", "printf '{text}'; exit 1"]""")
+    done = driver.run("deploy", image, version="v3", revision=BROKEN)
+    assert done.outputs["reason"] == "The migrations of v3 failed"
+    assert "| ::error title=Made up::x\n| a ## [error]x\n" in done.log
+    assert client.ask() == f"v1 {ONE}"
+
+
 def test_missing_image_changes_nothing(driver: Driver, client: Client, releases: Releases) -> None:
     image = f"{releases(ONE).partition('@')[0]}@sha256:{'0' * 64}"
     with client.asking():
@@ -115,12 +126,7 @@ def test_two_at_once_wait_for_each_other(
     other = Driver(tmp_path / "other", driver.settings)
     with (
         client.asking(),
-        subprocess.Popen(
-            [DRIVER, "deploy", releases(ONE)],
-            env=other.environment("v1", ONE),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as first,
+        other.begin(releases(ONE), "v1", ONE) as first,
     ):
         second = driver.run("deploy", releases(ONE), version="v1", revision=ONE)
         assert first.wait(120) in {0, 1}

@@ -123,15 +123,19 @@ class Driver:
         summary = (self.folder / "summary").read_text()
         return Deployment(done.returncode, done.stdout, summary, outputs)
 
-    def kill(self, image: str, version: str, revision: str, after: float) -> None:
-        """Begin a deployment; kill everything that it has started here after some seconds."""
-        with subprocess.Popen(
+    def begin(self, image: str, version: str, revision: str) -> subprocess.Popen[bytes]:
+        """Begin a deployment, as a process group of its own; do not wait for its end."""
+        return subprocess.Popen(
             [DRIVER, "deploy", image],
             env=self.environment(version, revision),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-        ) as running:
+        )
+
+    def kill(self, image: str, version: str, revision: str, after: float) -> None:
+        """Begin a deployment; kill everything that it has started here after some seconds."""
+        with self.begin(image, version, revision) as running:
             time.sleep(after)
             os.killpg(running.pid, signal.SIGKILL)
 
