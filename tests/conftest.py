@@ -44,11 +44,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{what}: {fix}", yellow=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs pipelines or containers; inside a pipeline, leave it out: no recursion."""
+    for item in items:
+        if {"engine", "run_pipeline"}.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+            if os.environ.get("ACT") == "true":
+                item.add_marker(pytest.mark.skip(reason="left out inside a pipeline"))
+
+
 @pytest.fixture(scope="session")
 def engine() -> None:
     """A Docker Engine is here; otherwise the tests that need it are left out, aloud."""
-    if os.environ.get("ACT") == "true":
-        pytest.skip(f"{NO_DOCKER}: left out inside a pipeline on this machine")
     try:
         find_engine_version()
     except ContainersError as error:

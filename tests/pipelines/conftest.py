@@ -1,6 +1,5 @@
 """Pipelines, executed on copies of this repository."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,8 @@ SMALL = {"PYTHONPATH": "src", "PYTEST_XDIST_AUTO_NUM_WORKERS": "0"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the longest; inside a pipeline, leave out those that run one: no recursion."""
+    """Start with the longest."""
     items.sort(key=lambda item: item.path.name != "test_repository.py")
-    if os.environ.get("ACT") == "true":
-        skip = pytest.mark.skip(reason="a pipeline runs this already")
-        for item in items:
-            if Path(__file__).parent in item.path.parents and "run_pipeline" in getattr(
-                item, "fixturenames", ()
-            ):
-                item.add_marker(skip)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
