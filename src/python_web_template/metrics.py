@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
@@ -33,13 +34,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Histogram(
+        requests = Histogram(
             "http_request_duration_seconds",
             "Time to answer a request",
             ["method", "route", "status"],
             registry=self._registry,
         )
-        self._known: dict[tuple[str, str, int], Histogram] = {}
+        self._requests = cache(requests.labels)  # looking it up takes longer than the rest
         self._errors = Counter(
             "http_errors_total",
             "Answers with a status of 500 or more",
@@ -52,29 +53,26 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=self._registry,
         )
-        self._queries = Histogram(
+        queries = Histogram(
             "database_query_duration_seconds",
             "Time the database takes to run a statement",
             ["operation"],
             registry=self._registry,
         )
+        self._queries = cache(queries.labels)
         ProcessCollector(registry=self._registry)
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
         if method not in _METHODS:
             method = "other"
-        key = (method, route, status)
-        histogram = self._known.get(key)
-        if histogram is None:
-            histogram = self._known[key] = self._requests.labels(method, route, str(status))
-        histogram.observe(seconds)
+        self._requests(method, route, status).observe(seconds)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self._errors.labels(method, route).inc()
 
     def observe_query(self, operation: str, seconds: float) -> None:
         """Count one database statement, such as a `select`."""
-        self._queries.labels(operation).observe(seconds)
+        self._queries(operation).observe(seconds)
 
     def render(self) -> bytes:
         """Return the measurements of this process, or of all workers if there are several."""
