@@ -30,7 +30,7 @@ class Database:
     """
 
     def __init__(self, url: URL, metrics: Metrics) -> None:
-        self.engine = _create_engine(url)
+        self.engine = make_engine(url)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         _measure(self.engine, metrics)
 
@@ -46,7 +46,8 @@ def connect_arguments(url: URL) -> dict[str, str | int]:
     return {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
 
 
-def _create_engine(url: URL) -> AsyncEngine:
+def make_engine(url: URL) -> AsyncEngine:
+    """Return a pool that gives away no dead connection and waits for none without end."""
     sqlite = url.get_backend_name() == "sqlite"
     engine = create_async_engine(
         url,

@@ -1,9 +1,10 @@
 """Measure what metrics, JSON logs, request ids, the body limit and error handling cost.
 
 The same routes are served twice with the same server settings, each time by processes of their own
-on a database of their own: once by the app, and once by bare FastAPI with the same queries. Short
-rounds alternate between the two, and the best round of each counts, because other work on the
-machine can only make a round slower. PostgreSQL is measured if TEST_DATABASE_URL names a server.
+on a database of their own: once by the app, and once by bare FastAPI with the same queries through
+the same kind of connection pool. Short rounds alternate between the two, and the best round of each
+counts, because other work on the machine can only make a round slower. PostgreSQL is measured if
+TEST_DATABASE_URL names a server.
 """
 
 import argparse
@@ -29,8 +30,9 @@ import psycopg
 import uvloop
 from fastapi import Depends, FastAPI
 from sqlalchemy import make_url, select
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from python_web_template.database import make_engine
 from python_web_template.items import ItemContent, ItemPage, StoredItem
 from python_web_template.migrate import migrate
 from python_web_template.models import Item
@@ -39,6 +41,7 @@ from python_web_template.server import APP, serve
 from python_web_template.settings import Settings, parse_database_url
 
 START_SECONDS = 60
+STARTED, LISTENS = "Application startup complete", "Uvicorn running on "
 APPS = {"bare": "overhead:bare_app", "app": APP}
 ITEM = b'{"name": "Tea", "price_cents": 350}'
 ROUTES = {
@@ -58,7 +61,7 @@ SUCCESS = (b"HTTP/1.1 200 ", b"HTTP/1.1 201 ")
 def bare_app() -> FastAPI:
     """Make an app that does nothing but query and answer."""
     app = FastAPI()
-    sessions = async_sessionmaker(create_async_engine(Settings().database), expire_on_commit=False)
+    sessions = async_sessionmaker(make_engine(Settings().database), expire_on_commit=False)
 
     async def open_session() -> AsyncIterator[AsyncSession]:
         async with sessions() as session:
@@ -220,11 +223,11 @@ def serving(name: str, workers: int, database: str, directory: Path) -> Iterator
         )
     try:
         deadline = time.monotonic() + START_SECONDS
-        while (text := output.read_text()).count("Application startup complete") < workers:
+        while (text := output.read_text()).count(STARTED) < workers or LISTENS not in text:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"the server did not start:\n{text}")
             time.sleep(0.1)
-        url = text.partition("Uvicorn running on ")[2].partition(" ")[0]
+        url = text.partition(LISTENS)[2].partition(" ")[0]
         for _ in range(30):
             headers = {"Content-Type": "application/json"}
             urlopen(Request(f"{url}/items", ITEM, headers), timeout=START_SECONDS).close()  # noqa: S310
