@@ -34,6 +34,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--expect-version", help="version that has to answer")
 
 
+def pytest_configure() -> None:
+    """Keep what scripts write in tests out of the summary and outputs of the job that runs them."""
+    for name in ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"):
+        os.environ.pop(name, None)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reasons = "".join(str(it.longrepr) for it in terminalreporter.stats.get("skipped", []))
     for what, fix in (

@@ -85,4 +85,5 @@ def test_green(run_pipeline: RunPipeline, request: pytest.FixtureRequest, pipeli
         )
     assert run.conclusion == "success", explain(run)
     for job in run.jobs:
+        assert "❌" not in job.summary
         assert job.summary or job.calls or "/" in job.id or job.conclusion == "skipped"
