@@ -252,6 +252,7 @@ def _command(
         "PIPELINES_ARTIFACTS": directory / "artifacts",
         "PIPELINES_ORIGIN": tree,
         "PIPELINES_PYTHON": Path(sys.executable).resolve(),
+        "PIPELINES_PYTHON_VERSION": "{}.{}".format(*sys.version_info),
         "PIPELINES_RECORDS": directory / "records.jsonl",
         "PIPELINES_STAND_INS": STAND_INS,
     }.items():

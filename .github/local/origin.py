@@ -55,13 +55,18 @@ class Git:
 def create(source: Path, directory: Path) -> Git:
     """Copy a tree, with its history where it has one, into a new repository.
 
-    What Git ignores is left out. The branch that is checked out becomes the branch `head`.
+    The history is borrowed, not copied. What Git ignores is left out. The branch that is checked
+    out becomes the branch `head`.
     """
     directory.mkdir(parents=True)
     git, original = Git(directory), Git(source)
     git("init", "--quiet", "--initial-branch=head")
     is_repository = (source / ".git").exists()
     if is_repository:
+        find = ("rev-parse", "--path-format=absolute", "--git-path")
+        (directory / ".git/objects/info/alternates").write_text(f"{original(*find, 'objects')}\n")
+        if (shallow := Path(original(*find, "shallow"))).exists():
+            shutil.copy2(shallow, directory / ".git")
         refs = ("+refs/heads/*:refs/source/*", "+refs/tags/*:refs/tags/*")
         fetch = ("fetch", "--quiet", "--no-write-fetch-head", "--update-shallow", str(source))
         git(*fetch, *refs)

@@ -96,7 +96,7 @@ def run_pipeline(tmp_path: Path) -> RunPipeline:
         return run(
             pipeline,
             happens,
-            tmp_path / str(count),
+            options.pop("directory", tmp_path / str(count)),
             source=options.pop("source", ROOT),
             edit=change,
             attestations=tmp_path / "attestations",

@@ -3,8 +3,7 @@
 set -euo pipefail
 
 uv --version
-here=$("$PIPELINES_PYTHON" -c 'import sys; print("{}.{}".format(*sys.version_info))')
-if [[ ${PYTHON_VERSION:-$(cat .python-version)} == "$here" ]]; then
+if [[ ${PYTHON_VERSION:-$(cat .python-version)} == "$PIPELINES_PYTHON_VERSION" ]]; then
   echo "UV_PYTHON=$PIPELINES_PYTHON" >>"$GITHUB_ENV"
 elif [[ $PYTHON_VERSION ]]; then
   echo "UV_PYTHON=$PYTHON_VERSION" >>"$GITHUB_ENV"
