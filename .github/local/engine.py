@@ -239,7 +239,7 @@ def _command(
     yield from ("--action-cache-path", str(directory / "act"), "--container-daemon-socket", "-")
     yield from ("--artifact-server-addr", "127.0.0.1", "--cache-server-addr", "127.0.0.1")
     yield from ("--env-file", os.devnull, "--input-file", os.devnull)
-    yield from ("--secret", "GITHUB_TOKEN=local", "--actor", payload["sender"]["login"])
+    yield from ("--secret", "GITHUB_TOKEN=no-token", "--actor", payload["sender"]["login"])
     yield from (f"--platform={runner}=-self-hosted" for runner in RUNNERS)
     plugins = Path.home() / ".docker/cli-plugins"
     if plugins.is_dir():

@@ -27,7 +27,7 @@ def workflow(jobs: str) -> str:
 
 def test_job_that_act_passes_over_is_not_a_pass(run_pipeline: RunPipeline) -> None:
     jobs = """
-  here: {runs-on: ubuntu-24.04, steps: [{run: echo here}]}
+  here: {runs-on: ubuntu-24.04, steps: [{run: "echo .github/local"}]}
   elsewhere: {runs-on: windows-2025, steps: [{run: echo elsewhere}]}
 """
     it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
@@ -36,6 +36,7 @@ def test_job_that_act_passes_over_is_not_a_pass(run_pipeline: RunPipeline) -> No
         "elsewhere": "not-run",
     }
     assert it.conclusion == "failure"
+    assert it.find_job("here").steps[-1].log == [".github/local\n"], "no path is taken for a secret"
 
 
 def test_legs_of_a_matrix_are_jobs(run_pipeline: RunPipeline) -> None:
