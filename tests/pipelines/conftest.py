@@ -12,8 +12,12 @@ from events import Event
 from first_runs import FIRST_RUN, describe
 from harness import Edit, RunPipeline, make_quick, make_small
 
-SMALL = {"PYTHONPATH": "src", "PYTEST_XDIST_AUTO_NUM_WORKERS": "0"}
-"""Leads to the code of a small copy; one test needs no processes to share it."""
+SMALL = {
+    "PYTHONPATH": "src",
+    "PYTEST_XDIST_AUTO_NUM_WORKERS": "0",
+    "TEST_DATABASE_URL": "postgresql://nobody",
+}
+"""Leads to the code of a small copy, whose one test needs no more processes and no database."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
