@@ -2,14 +2,13 @@
 
 The same routes are served twice with the same server settings, each time by processes of their own
 on a database of their own: once by the app, and once by bare FastAPI with the same queries through
-the same kind of connection pool. Short rounds alternate between the two, and the best round of each
-counts, because other work on the machine can only make a round slower. PostgreSQL is measured if
-TEST_DATABASE_URL names a server.
+the same kind of connection pool. Short rounds alternate between the two, and each ratio is that of
+two rounds, one right after the other; the median of all pairs counts, so that neither a lucky round
+nor a slow minute decides. PostgreSQL is measured if TEST_DATABASE_URL names a server.
 """
 
 import argparse
 import asyncio
-import math
 import os
 import sqlite3
 import subprocess
@@ -21,6 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Annotated, cast
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -102,7 +102,7 @@ def bare_app() -> FastAPI:
 
 @dataclass(frozen=True)
 class Speed:
-    """What one round, or the best of many, measured.
+    """What one round measured.
 
     Attributes:
         rate: Answers in a second.
@@ -110,13 +110,9 @@ class Speed:
         cpu: Seconds of CPU time that an answer took.
     """
 
-    rate: float = 0
-    p95: float = math.inf
-    cpu: float = math.inf
-
-    def better(self, other: "Speed") -> "Speed":
-        """Return the best of both."""
-        return Speed(max(self.rate, other.rate), min(self.p95, other.p95), min(self.cpu, other.cpu))
+    rate: float
+    p95: float
+    cpu: float
 
 
 class Client(asyncio.Protocol):
@@ -268,15 +264,15 @@ class Plan:
     connections: int
 
 
-def measure(server: str, workers: int, plan: Plan) -> dict[tuple[str, str], Speed]:
-    """Return the best speed of each route and app.
+def measure(server: str, workers: int, plan: Plan) -> dict[tuple[str, str], list[Speed]]:
+    """Return the speed of each route and app in each round.
 
     Args:
         server: URL of a PostgreSQL server; SQLite if it is empty.
         workers: Processes of each app.
         plan: How to measure.
     """
-    best = {(route, name): Speed() for route in ROUTES for name in APPS}
+    speeds: dict[tuple[str, str], list[Speed]] = {}
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = {}
@@ -290,8 +286,8 @@ def measure(server: str, workers: int, plan: Plan) -> dict[tuple[str, str], Spee
                         find_speed(servers[name], request, plan.connections, plan.seconds)
                     )
                     if number:  # the first round only warms up
-                        best[route, name] = best[route, name].better(speed)
-    return best
+                        speeds.setdefault((route, name), []).append(speed)
+    return speeds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -321,17 +317,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     slow = False
     for database, server in servers.items():
         for workers in options.workers:
-            best = measure(server, workers, plan)
+            speeds = measure(server, workers, plan)
             for route in ROUTES:
-                bare, app = best[route, "bare"], best[route, "app"]
-                ratio = app.rate / bare.rate
+                bare, app = speeds[route, "bare"], speeds[route, "app"]
+                ratio = median(it.rate / other.rate for it, other in zip(app, bare, strict=True))
                 slow |= ratio < (options.hello if route == "hello" else options.query)
+                spent = median(other.cpu / it.cpu for it, other in zip(app, bare, strict=True))
                 cells = [
                     *(database, str(workers), route),
-                    *(f"{bare.rate:.0f}", f"{app.rate:.0f}", f"{ratio:.2f}"),
-                    *(f"{bare.cpu * 1e6:.0f} µs", f"{app.cpu * 1e6:.0f} µs"),
-                    f"{bare.cpu / app.cpu:.2f}",
-                    *(f"{bare.p95 * 1e3:.1f} ms", f"{app.p95 * 1e3:.1f} ms"),
+                    *(f"{median(it.rate for it in them):.0f}" for them in (bare, app)),
+                    f"{ratio:.2f}",
+                    *(f"{median(it.cpu for it in them) * 1e6:.0f} µs" for them in (bare, app)),
+                    f"{spent:.2f}",
+                    *(f"{median(it.p95 for it in them) * 1e3:.1f} ms" for them in (bare, app)),
                 ]
                 print(f"| {' | '.join(cells)} |", flush=True)
     return 1 if slow else 0
