@@ -77,7 +77,7 @@ class Deployment:
             "APP_REVISION": Version(revision).commit,
             "DEPLOY_STATE": str(self.folder.with_name("state")),
             "DEPLOY_TARGET": "kubernetes",
-            "DEPLOY_TIMEOUT": "1",
+            "DEPLOY_TIMEOUT": "3",
             "GITHUB_OUTPUT": str(outputs),
             "SMOKE_TESTS": str(smoke_tests),
         }
