@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +29,13 @@ MEMORY = Path("/dev/shm")  # noqa: S108
 ENOUGH_BYTES = 3 << 30
 
 
+def _can_write_in_memory() -> bool:
+    if not MEMORY.is_dir():
+        return False
+    it = os.statvfs(MEMORY)
+    return it.f_bavail * it.f_frsize > ENOUGH_BYTES and not it.f_flag & os.ST_NOEXEC
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("smoke tests")
     group.addoption("--base-url", help="where the deployment to test is (default: start the app)")
@@ -40,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     """Write in memory, and keep out of the summary and outputs of the job that runs the tests."""
-    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+    if _can_write_in_memory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     for name in ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"):
         os.environ.pop(name, None)

@@ -10,7 +10,7 @@ from containers import adapt
 from engine import ROOT
 from events import USUAL, Event
 from fake_advisories import FakeAdvisories
-from harness import CI, RunPipeline, explain, replace, write
+from harness import CI, Edit, RunPipeline, explain, write
 from origin import Git
 from rename_project import read_name
 from run import choose_events
@@ -19,12 +19,22 @@ from workflows import find_workflows, needs_containers
 WORKFLOWS = find_workflows(ROOT)
 
 
+def run_tests(path: str, which: str) -> Edit:
+    """Return an edit that lets a workflow run these tests, where it runs all of them."""
+
+    def edit(tree: Path) -> None:
+        file = tree / path
+        file.write_text(file.read_text().replace("pytest tests/", f"pytest {which}"))
+
+    return edit
+
+
 LONG = (
     "benchmark_compare", "load_test", "release_github", "setup_github",
     "vulnerability_scan", "with_app", "with_postgres",
 )  # fmt: skip
 """Scripts that do not know the project's name, and whose tests take long."""
-MOST = " ".join(f"--ignore=tests/scripts/test_{name}.py" for name in LONG)
+MOST = " ".join(["--ignore=tests/deploy", *(f"--ignore=tests/scripts/test_{it}.py" for it in LONG)])
 
 
 def rename(tree: Path) -> None:
@@ -56,14 +66,10 @@ def measure_briefly(tree: Path) -> None:
 
 EDITS = {
     "cd": adapt,
-    "ci": replace(
-        ".github/workflows/ci.yml", "pytest tests/", f"pytest tests/ {MOST} --ignore=tests/deploy"
-    ),
+    "ci": run_tests(".github/workflows/ci.yml", f"tests/ {MOST}"),
     "docker": adapt,
     "performance": measure_briefly,
-    "pr": replace(
-        ".github/workflows/pr.yml", "pytest tests/", "pytest tests/unit --cov-fail-under=0"
-    ),
+    "pr": run_tests(".github/workflows/pr.yml", "tests/unit --cov-fail-under=0"),
     "release": write(".github/workflows/ci.yml", CI),
 }
 

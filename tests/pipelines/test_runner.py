@@ -141,6 +141,19 @@ def test_event_on_another_branch_leaves_main_where_it_is(tmp_path: Path) -> None
         assert copy.find("refs/heads/release/1.0") == fix
 
 
+def test_commit_that_was_not_fetched_is_not_there(run_pipeline: RunPipeline) -> None:
+    jobs = f"""
+  look:
+    runs-on: ubuntu-24.04
+    steps:
+      - {CHECKOUT}
+      - run: git cat-file -e "${{{{ github.event.after }}}}"
+      - run: "! git cat-file -e ${{{{ github.event.before }}}}"
+"""
+    it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
+    assert it.conclusion == "success", it.find_job("look").steps[-1].log
+
+
 def test_skipped_job_is_no_failure(run_pipeline: RunPipeline) -> None:
     jobs = "  never: {if: false, runs-on: ubuntu-24.04, steps: [{run: exit 1}]}\n"
     it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))

@@ -5,9 +5,6 @@ set -euo pipefail
 git init --quiet "$TARGET"
 cd "$TARGET"
 git remote add origin "file://$PIPELINES_ORIGIN"
-if [[ ! -e $PIPELINES_ORIGIN/.git/shallow ]]; then # from a complete clone Git can borrow the objects
-  echo "$PIPELINES_ORIGIN/.git/objects" >.git/objects/info/alternates
-fi
 if [[ $DEPTH == 0 ]]; then
   git fetch --quiet --tags origin "+refs/heads/*:refs/remotes/origin/*"
   git fetch --quiet origin "$REF"
