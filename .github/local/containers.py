@@ -5,6 +5,7 @@ of Debian's packages and kept in the engine; a copy of the tree is changed to us
 """
 
 import fcntl
+import getpass
 import json
 import os
 import re
@@ -115,7 +116,8 @@ def _stand_in(name: str) -> str:
     if name == "postgres":
         _stand_in("python")
     tag = f"stand-in/{name}:local"
-    with (Path(tempfile.gettempdir()) / "stand-in-images.lock").open("w") as lock:
+    lock_file = Path(tempfile.gettempdir()) / f"stand-in-images-{getpass.getuser()}.lock"
+    with lock_file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not docker("image", "ls", "--quiet", tag):
             MAKERS[name](tag)

@@ -193,6 +193,8 @@ def execute(
                 live.console.print(f"{name}: kept in {directory}")
             else:
                 shutil.rmtree(directory, ignore_errors=True)
+        if not live.console.is_terminal:  # where the table comes at the end only
+            live.console.print(f"{name}: {runs[-1].conclusion} in {runs[-1].seconds:.0f} s")
     live.update(make_table(runs, finished=True))
     return runs
 

@@ -310,6 +310,7 @@ def test_mistakes_are_answered_with_what_is_valid(
 def test_shows_a_table_the_summaries_and_the_failure() -> None:
     done = call("pr", "--job", "validate", "--set", "pull_request.title=Wrong")
     assert done.returncode == 1
+    assert "pr: failure in " in done.stdout
     assert "✘ failure" in done.stdout
     assert "Validate the title / summary" in done.stdout
     assert "feat: Wrong" in done.stdout
