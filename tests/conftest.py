@@ -26,7 +26,7 @@ NO_DOCKER = "Containers were not tested"
 START_SECONDS = 60
 MEMORY = Path("/dev/shm")  # noqa: S108
 """A file system without a disk, which is faster for thousands of small files."""
-ENOUGH_BYTES = 3 << 30
+ENOUGH_BYTES = 1 << 30
 
 
 def _can_write_in_memory() -> bool:
