@@ -3,7 +3,7 @@
 # They are kept for the stand-in for gh attestation verify.
 set -euo pipefail
 
-bundle=$(mktemp)
+bundle=$(mktemp --tmpdir="$RUNNER_TEMP")
 if [[ $DIGEST ]]; then
   [[ $DIGEST == sha256:* && $NAME && $NAME == "${NAME,,}" && $NAME != *@* ]]
   echo "${DIGEST#sha256:}  $NAME" | tee "$bundle"
