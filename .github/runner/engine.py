@@ -1,0 +1,412 @@
+"""Run one workflow file with act, without containers, and return what happened as a structure."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+import containers
+import origin
+import workflows
+from events import Event
+from fakes.github_api import FakeGitHub
+
+ROOT = Path(__file__).resolve().parents[2]
+STAND_INS = Path(__file__).parent / "stand-ins"
+RUNNERS = ("ubuntu-24.04", "ubuntu-24.04-arm")
+FOREIGN_RUNNERS = {"ubuntu-24.04-arm"} if platform.machine() == "x86_64" else set[str]()
+"""Whose legs of a matrix cannot be run here: an arm machine emulates amd64, not the other way."""
+
+PASSED_ON = (
+    "DOCKER_HOST", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "NO_PROXY", "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR", "SSL_CERT_FILE", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_OFFLINE",
+)  # fmt: skip
+"""What the steps see of the environment; the rest would make a run differ from GitHub's."""
+
+EXPECTED = ("gh", "jq")
+"""Programs that GitHub's runners have and another machine may lack."""
+EARLY = re.compile(r'time="[^"]*" level=(debug|info|warning) ')
+"""What act may log before it has turned to JSON."""
+FAILURE = {"shell": "bash", "run": "echo '::error::made to fail'; exit 1"}
+"""What takes the place of a step that is to fail."""
+MISSING = """#!/bin/sh
+echo "{name} is not on this machine. Install the package '{name}' and run this again." >&2
+sleep 0.5 # the last words of a step can be lost
+exit 127
+"""
+
+
+@dataclass
+class Step:
+    """One step: its name, its id (`["setup", "0"]` inside an action) and how it ended."""
+
+    name: str
+    id: list[str]
+    outcome: str = "running"
+    log: list[str] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Job:
+    """One job, or one leg of a matrix; `not-run` if act never said how it ended.
+
+    A job that calls a workflow has in `calls` what act puts before the names of the called jobs.
+    Their ids start with its own: `test/lint`.
+    """
+
+    id: str
+    name: str
+    conclusion: str = "not-run"
+    seconds: float = 0
+    started: float | None = None
+    failed: bool = False
+    steps: list[Step] = field(default_factory=list)
+    summary: str = ""
+    annotations: list[dict[str, str]] = field(default_factory=list)
+    calls: str = ""
+
+    @property
+    def failed_steps(self) -> list[Step]:
+        """The steps of the job itself that failed."""
+        return [step for step in self.steps if step.outcome == "failure" and len(step.id) == 1]
+
+    def find_step(self, name: str) -> Step:
+        """Return the step with this name.
+
+        Raises:
+            StopIteration: It did not start.
+        """
+        return next(step for step in self.steps if step.name == name)
+
+
+@dataclass
+class Run:
+    """One run of one pipeline."""
+
+    pipeline: str
+    event: str
+    jobs: list[Job] = field(default_factory=list)
+    seconds: float = 0
+    error: str = ""
+    records: list[dict[str, Any]] = field(default_factory=list)
+    artifacts: Path = Path()
+
+    @property
+    def conclusion(self) -> str:
+        """`success` if every job succeeded or was skipped by its condition, else `failure`."""
+        fine = self.jobs and not self.error
+        ended = all(job.conclusion in {"success", "skipped"} for job in self.jobs)
+        return "success" if fine and ended else "failure"
+
+    def find_job(self, job_id: str) -> Job:
+        """Return the (first) job with this id.
+
+        Raises:
+            StopIteration: There is none.
+        """
+        return next(job for job in self.jobs if job.id == job_id)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the run as plain data, for JSON."""
+        return asdict(self) | {"conclusion": self.conclusion, "artifacts": str(self.artifacts)}
+
+
+def run(  # noqa: PLR0913
+    pipeline: str,
+    event: Event,
+    directory: Path,
+    *,
+    source: Path = ROOT,
+    edit: Callable[[Path], None] | None = None,
+    job: str = "",
+    fail: str = "",
+    github: FakeGitHub | None = None,
+    secrets: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    attestations: Path | None = None,
+    real_actions: bool = False,
+    timeout: float = 1800,
+    on_update: Callable[[Run], None] | None = None,
+) -> Run:
+    """Execute a workflow file on a copy of the tree.
+
+    Args:
+        pipeline: The workflow's name, such as `ci`.
+        event: What starts it.
+        directory: An empty folder for everything that the run makes; it can be thrown away.
+        source: The tree to copy.
+        edit: Changes the copy before it is committed.
+        job: Run this job and those it needs only.
+        fail: Let this step fail instead of running it: `JOB/STEP`, by the step's name.
+        github: Plays GitHub's API; a new one that knows the event if not given.
+        secrets: Repository secrets.
+        variables: Repository variables.
+        environment: What the steps see besides, such as where a stand-in for a service listens.
+        attestations: A folder that keeps what was attested; one of the run's own if not given.
+        real_actions: Let act fetch the actions instead of using the stand-ins.
+        timeout: Seconds after which the run is cut off.
+        on_update: Called with the run whenever something changed.
+
+    Raises:
+        LookupError: A used action has no stand-in, or there is no step `fail`.
+    """
+    git = origin.create(source, directory / "origin")
+    if edit:
+        edit(git.directory)
+    base, head = origin.commit(git, event)
+    path = workflows.find_workflows(git.directory)[pipeline]
+    if fail:
+        workflows.replace_step(git.directory, path, fail, FAILURE)
+    payload = event.payload(base, head)
+    result = Run(pipeline, str(event), artifacts=directory / "artifacts")
+    left_out = workflows.leave_out_legs(path, FOREIGN_RUNNERS)
+    result.jobs = [*_expected_jobs(git.directory, pipeline, job)]
+    for job_id, name in left_out:
+        result.jobs.append(Job(job_id, f"{name} (not on this machine)", "skipped"))
+    with github or FakeGitHub() as api:
+        api.see(payload)
+        api.releases.origin = git
+        command = [*_command(git.directory, directory, pipeline, event, payload)]
+        api.lead_gh(directory / "home/.config/gh")
+        _place_programs(directory)
+        attested = attestations or directory / "attestations"
+        attested.mkdir(parents=True, exist_ok=True)
+        command += ["--env", f"GITHUB_API_URL={api.url}", *(["--job", job] if job else [])]
+        command += ["--env", f"PIPELINES_ATTESTATIONS={attested}"]
+        command += [f"--env={key}={text}" for key, text in (environment or {}).items()]
+        command += [] if real_actions else _map_stand_ins(git.directory)
+        for kind, values in (("secret", secrets or {}), ("var", variables or {})):
+            file = directory / f"{kind}s"
+            file.write_text("".join(f"{key}={json.dumps(text)}\n" for key, text in values.items()))
+            command += [f"--{kind}-file", str(file)]
+        started = time.monotonic()
+        for line in _lines(command, git.directory, _environment(directory), timeout):
+            result.seconds = time.monotonic() - started
+            _update(result, line)
+            if on_update:
+                on_update(result)
+        result.seconds = time.monotonic() - started
+        api.releases.save(directory / "releases")
+    if workflows.needs_containers(git.directory, path):
+        containers.remove_started(directory)
+    records = directory / "records.jsonl"
+    result.records = [json.loads(line) for line in records.read_text().splitlines()]
+    if result.seconds >= timeout:
+        result.error = f"cut off after {timeout:.0f} seconds"
+    return result
+
+
+def _expected_jobs(tree: Path, pipeline: str, only: str) -> Iterator[Job]:
+    """Yield the jobs of a workflow, those of a workflow that it calls behind the caller."""
+    workflow = workflows.load(workflows.find_workflows(tree)[pipeline])
+    for key, body in workflow["jobs"].items():
+        if only not in {"", key}:
+            continue
+        job = Job(key, body.get("name", key))
+        yield job
+        if body.get("uses", "").startswith("./"):
+            called = workflows.load(tree / body["uses"])
+            job.calls = f"{job.name}/{called.get('name', Path(body['uses']).name)}/"
+            for inner, its_body in called["jobs"].items():
+                yield Job(f"{key}/{inner}", f"{job.name} / {its_body.get('name', inner)}")
+
+
+def _command(
+    tree: Path, directory: Path, pipeline: str, event: Event, payload: dict[str, Any]
+) -> Iterator[str]:
+    (directory / "event.json").write_text(json.dumps(payload))
+    (directory / "records.jsonl").touch()
+    for name in ("artifacts", "bin", "home"):
+        (directory / name).mkdir()
+    (directory / "bin/uv").symlink_to(os.environ.get("UV") or shutil.which("uv") or "uv")
+    yield from (shutil.which("act", path=Path(sys.executable).parent) or "act", event.name)
+    yield from ("--workflows", str(tree / ".github/workflows" / f"{pipeline}.yml"))
+    yield from ("--eventpath", str(directory / "event.json"))
+    yield from ("--json", "--verbose", "--no-skip-checkout")
+    yield from ("--action-cache-path", str(directory / "act"), "--container-daemon-socket", "-")
+    yield from ("--artifact-server-addr", "127.0.0.1", "--cache-server-addr", "127.0.0.1")
+    yield from ("--env-file", os.devnull, "--input-file", os.devnull)
+    yield from ("--secret", "GITHUB_TOKEN=no-token", "--actor", payload["sender"]["login"])
+    yield from (f"--platform={runner}=-self-hosted" for runner in RUNNERS)
+    plugins = Path.home() / ".docker/cli-plugins"
+    if plugins.is_dir():
+        (directory / "home/.docker").mkdir()
+        (directory / "home/.docker/cli-plugins").symlink_to(plugins)
+    for key, value in {
+        "GITHUB_REPOSITORY": payload["repository"]["full_name"],
+        "GITHUB_REPOSITORY_OWNER": payload["repository"]["owner"]["login"],
+        "PIPELINES_GH": shutil.which("gh") or "",
+        "PIPELINES_ARTIFACTS": directory / "artifacts",
+        "PIPELINES_ORIGIN": tree,
+        "PIPELINES_PYTHON": Path(sys.executable).resolve(),
+        "PIPELINES_PYTHON_VERSION": "{}.{}".format(*sys.version_info),
+        "PIPELINES_RECORDS": directory / "records.jsonl",
+        "PIPELINES_STAND_INS": STAND_INS,
+    }.items():
+        yield from ("--env", f"{key}={value}")
+
+
+def _place_programs(directory: Path) -> None:
+    """Put a stand-in in the place of gh; where a program is missing, one that says so."""
+    if shutil.which("gh"):
+        (directory / "bin/gh").symlink_to(STAND_INS / "gh.sh")
+    for name in EXPECTED:
+        if not shutil.which(name):
+            (directory / "bin" / name).write_text(MISSING.format(name=name))
+            (directory / "bin" / name).chmod(0o755)
+
+
+def _map_stand_ins(tree: Path) -> list[str]:
+    mapping = {}
+    for path, match in workflows.find_uses(tree):
+        name = "/".join(match["action"].split("/")[:2])
+        if not (STAND_INS / name).is_dir():
+            raise LookupError(f"{path.name} uses {name}, which has no stand-in in {STAND_INS}")
+        mapping[f"{name}@{match['ref']}"] = STAND_INS / name
+    return [f"--local-repository={key}={folder}" for key, folder in mapping.items()]
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    """A runner's environment: nothing of this project's own, its virtual environment least."""
+    own = str(Path(sys.executable).parent)
+    path = [entry for entry in os.environ["PATH"].split(os.pathsep) if entry != own]
+    cache = subprocess.run(
+        [directory / "bin/uv", "cache", "dir"], check=True, text=True, capture_output=True
+    )
+    return {key: os.environ[key] for key in PASSED_ON if key in os.environ} | {
+        "GIT_PAGER": "cat",
+        "HOME": str(directory / "home"),
+        "PAGER": "cat",
+        "PATH": os.pathsep.join([str(directory / "bin"), *path]),
+        "TERM": "dumb",
+        "UV_CACHE_DIR": cache.stdout.strip(),
+    }
+
+
+def _lines(
+    command: list[str], tree: Path, environment: dict[str, str], timeout: float
+) -> Iterator[dict[str, Any]]:
+    """Run act in a process group of its own and yield what it says; leave nothing running."""
+    with subprocess.Popen(
+        command,
+        cwd=tree,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        timer = Timer(timeout, os.killpg, (process.pid, signal.SIGKILL))
+        timer.start()
+        try:
+            for line in process.stdout or ():
+                if line.startswith("{"):
+                    yield json.loads(line)
+                elif not EARLY.match(line):
+                    yield {"level": "error", "msg": line}
+        finally:
+            timer.cancel()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+
+
+def _update(run: Run, line: dict[str, Any]) -> None:
+    """Take in one line of act's JSON log."""
+    if "jobID" not in line:
+        if line["level"] in {"error", "fatal"}:
+            run.error += line["msg"]
+        return
+    job = _find_job(run, line)
+    job.started = run.seconds if job.started is None else job.started
+    job.seconds = run.seconds - job.started
+    if line.get("stepResult") == "failure":
+        job.failed = True
+    if "jobResult" in line:
+        # act gives every leg of a matrix the result of the worst one.
+        passed_itself = line["matrix"] and not job.failed and line["jobResult"] == "failure"
+        job.conclusion = "success" if passed_itself else line["jobResult"]
+        _conclude_calls(run)
+    if "stepID" in line and line.get("stage") != "Post":
+        _update_step(job, _find_step(job, line), line)
+
+
+def _update_step(job: Job, step: Step, line: dict[str, Any]) -> None:
+    match line:
+        case {"raw_output": True}:
+            step.log.append(line["msg"])
+        case {"command": "set-output"}:
+            step.outputs[line["name"]] = line["arg"]
+        case {"command": "summary"} if not _has_children(job, step):
+            job.summary += line["content"]
+        case {"command": ("error" | "warning" | "notice") as level}:
+            job.annotations.append({"level": level, "text": line["arg"], **line["kvPairs"]})
+        case {"stepResult": outcome, "stage": "Main"}:
+            step.outcome = outcome
+        case {"level": "error", "msg": str(text)}:
+            step.log.append(f"{text}\n")
+
+
+def _find_job(run: Run, line: dict[str, Any]) -> Job:
+    """Return the job that a line is about; the legs of a matrix replace the job they come from."""
+    caller = next((it for it in run.jobs if it.calls and line["job"].startswith(it.calls)), None)
+    if caller:
+        job_id = f"{caller.id}/{line['jobID']}"
+        name = f"{caller.name} / {line['job'].removeprefix(caller.calls).strip()}"
+    else:
+        job_id, name = line["jobID"], line["job"].split("/", 1)[-1].strip()
+    for job in run.jobs:
+        if job.name == name:
+            return job
+    first = next((job for job in run.jobs if job.id == job_id), None)
+    if first and first.started is None:
+        first.name = name
+        return first
+    run.jobs.append(Job(job_id, name))
+    return run.jobs[-1]
+
+
+def _conclude_calls(run: Run) -> None:
+    """Give each job that calls a workflow the conclusion that follows from the called jobs."""
+    for caller in (job for job in run.jobs if job.calls):
+        called = [job for job in run.jobs if job.id.startswith(f"{caller.id}/")]
+        conclusions = {job.conclusion for job in called}
+        if caller.conclusion == "skipped":
+            for job in called:
+                job.conclusion = "skipped"
+        elif "failure" in conclusions:
+            caller.conclusion = "failure"
+        elif conclusions <= {"success", "skipped"}:
+            caller.conclusion = "success"
+        caller.seconds = sum(job.seconds for job in called)
+
+
+def _find_step(job: Job, line: dict[str, Any]) -> Step:
+    for step in job.steps:
+        if step.id == line["stepID"]:
+            return step
+    job.steps.append(Step(line["step"], line["stepID"]))
+    return job.steps[-1]
+
+
+def _has_children(job: Job, step: Step) -> bool:
+    return any(other.id[:-1] == step.id for other in job.steps)
+
+
+def make_directory() -> Path:
+    """Return a new empty folder for a run."""
+    return Path(tempfile.mkdtemp(prefix="pipelines-"))

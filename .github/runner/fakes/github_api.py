@@ -1,0 +1,152 @@
+"""A local fake of the few parts of GitHub's REST API that the pipelines use.
+
+It answers only what it knows, and is strict about what it is sent: anything else is a 404, as
+GitHub itself answers, and is kept in `unexpected`. It listens on the loopback interface and on a
+Unix socket: the latter is how `gh` can be led to it.
+"""
+
+import json
+import re
+import shutil
+import socketserver
+import tempfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from fakes.github_issues import Issue, Issues
+from fakes.github_releases import Answer, Releases, Request
+from fakes.github_security import Security
+from fakes.github_settings import Settings
+
+
+class FakeGitHub:
+    """A server that can be entered again and again; use it as a context manager.
+
+    Attributes:
+        status: Answer every request with this status instead, such as 403 or 500.
+        pull_request: Values that replace those of the event's pull request.
+        releases: The repository's releases and tags.
+        issues: Its issues and labels.
+        security: Its security features.
+        settings: Its other settings: environments, rules, variables, secrets.
+        faults: Requests to fail once each, as `METHOD PATTERN`, such as `POST .*/assets`.
+        fail_at: Number of the request, from 0, to fail.
+        lose_answer: Do what a failing request asks for, and fail then.
+        requests: Requests that came, in order.
+        unexpected: Requests that had no answer.
+        socket: Path of the Unix socket.
+    """
+
+    def __init__(self, *, status: int = 200, pull_request: dict[str, Any] | None = None) -> None:
+        self.status = status
+        self.pull_request = pull_request or {}
+        self.releases = Releases()
+        self.issues = Issues()
+        self.security = Security()
+        self.settings = Settings()
+        self.faults: list[str] = []
+        self.fail_at = -1
+        self.lose_answer = False
+        self.requests: list[str] = []
+        self.unexpected: list[str] = []
+        self.resources: dict[str, Any] = {}
+
+    def see(self, payload: dict[str, Any]) -> None:
+        """Learn what exists from the payload of an event."""
+        if "pull_request" in payload:
+            path = f"/repos/{payload['repository']['full_name']}/pulls/{payload['number']}"
+            content = payload["pull_request"] | self.pull_request
+            self.resources[path] = content
+            new = Issue(content["number"], content["title"], "", [])
+            self.issues.pull_requests.setdefault(new.number, new)
+
+    def lead_gh(self, config_directory: Path) -> None:
+        """Make `gh` talk to this server, for whoever has the folder as its configuration."""
+        config_directory.mkdir(parents=True)
+        (config_directory / "config.yml").write_text(f"http_unix_socket: {self.socket}\n")
+
+    def answer(self, method: str, address: str, body: bytes, authorization: str) -> Answer:
+        """Return the status and the content that answer a request."""
+        url = urlsplit(address)
+        asked = f"{method} {url.path}"
+        self.requests.append(asked)
+        path = re.sub(r"^/repos/[^/]+/[^/]+", "", url.path)
+        request = Request(method, path, dict(parse_qsl(url.query)), body)
+        if self.status != 200:  # noqa: PLR2004
+            return self.status, {"message": "This is a test"}
+        if self._fails(asked):
+            if self.lose_answer:
+                self.releases.answer(request)
+            return 502, {"message": "This is a test"}
+        if not re.match("(Bearer|token) .", authorization):
+            return 401, {"message": "Requires authentication"}
+        if method == "GET" and url.path in self.resources:
+            return 200, self.resources[url.path]
+        for part in (self.releases, self.issues, self.security, self.settings):
+            if answer := part.answer(request):
+                return answer
+        self.unexpected.append(asked)
+        return 404, {"message": "Not Found"}
+
+    def _fails(self, asked: str) -> bool:
+        for fault in self.faults:
+            if re.fullmatch(fault, asked):
+                self.faults.remove(fault)
+                return True
+        return len(self.requests) - 1 == self.fail_at
+
+    def __enter__(self) -> Self:
+        """Start to answer at `url` and at `socket`."""
+        self._directory = Path(tempfile.mkdtemp(prefix="github-"))
+        self.socket = self._directory / "socket"
+        handler = self._make_handler()
+        tcp = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.url = f"http://127.0.0.1:{tcp.server_port}"
+        self._servers = [tcp, socketserver.ThreadingUnixStreamServer(str(self.socket), handler)]
+        for server in self._servers:
+            Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+        shutil.rmtree(self._directory)
+
+    def _make_handler(self) -> type[BaseHTTPRequestHandler]:
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self) -> None:
+                body = self._read()
+                authorization = self.headers.get("Authorization", "")
+                status, content = fake.answer(self.command, self.path, body, authorization)
+                is_file = isinstance(content, bytes)
+                sent = content if is_file else json.dumps(content).encode()
+                kind = "application/octet-stream" if is_file else "application/json; charset=utf-8"
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", "0" if content is None else str(len(sent)))
+                self.end_headers()
+                if content is not None:
+                    self.wfile.write(sent)
+
+            def _read(self) -> bytes:
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                return body
+
+            do_DELETE = do_GET = do_PATCH = do_POST = do_PUT = _answer  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        return Handler

@@ -1,0 +1,183 @@
+"""The part of the fake GitHub that knows issues, pull requests, their comments, and labels."""
+
+import re
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from fakes.github_releases import Answer, Request, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_BODY = 65_536
+COMMENTS = 1000
+"""What the ids of an issue's comments start with is its number."""
+FIELDS = {"body", "labels", "state", "state_reason", "title"}
+COLOR = re.compile(r"[0-9a-f]{6}")
+
+
+@dataclass
+class Issue:
+    """An issue, or a pull request, with its comments.
+
+    Attributes:
+        comments: Those of workflows.
+        remarks: Those of people, which came first.
+    """
+
+    number: int
+    title: str
+    body: str
+    labels: list[str]
+    state: str = "open"
+    comments: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as GitHub does."""
+        return {
+            "body": self.body,
+            "html_url": f"https://github.com/issues/{self.number}",
+            "labels": [{"name": name} for name in self.labels],
+            "number": self.number,
+            "state": self.state,
+            "title": self.title,
+        }
+
+
+class Issues:
+    """The issues and labels of a repository, as strict as GitHub's own.
+
+    Attributes:
+        allowed: Whether the token may write.
+        all: The issues, oldest first.
+        pull_requests: The pull requests by their numbers.
+        labels: Names of the labels that exist.
+    """
+
+    def __init__(self) -> None:
+        self.allowed = True
+        self.all: list[Issue] = []
+        self.pull_requests: dict[int, Issue] = {}
+        self.labels: set[str] = {"bug", "documentation", "enhancement"}
+        self._lock = Lock()
+        self._routes: list[tuple[str, str, Callable[..., Answer]]] = [
+            ("GET", r"/labels/([^/]+)", self._get_label),
+            ("POST", r"/labels", self._create_label),
+            ("GET", r"/issues", self._list),
+            ("POST", r"/issues", self._create),
+            ("PATCH", r"/issues/(\d+)", self._change),
+            ("GET", r"/issues/(\d+)/comments", self._list_comments),
+            ("POST", r"/issues/(\d+)/comments", self._comment),
+            ("PATCH", r"/issues/comments/(\d+)", self._change_comment),
+        ]
+
+    def answer(self, request: Request) -> Answer | None:
+        """Answer a request; None if it is about something else."""
+        for method, pattern, handle in self._routes:
+            match = re.fullmatch(pattern, request.path)
+            if match and method == request.method:
+                if method != "GET" and not self.allowed:
+                    return 403, {"message": "Resource not accessible by integration"}
+                with self._lock:
+                    return handle(request, *match.groups())
+        return None
+
+    @property
+    def open(self) -> list[Issue]:
+        """The open issues."""
+        return [issue for issue in self.all if issue.state == "open"]
+
+    def _get_label(self, _: Request, name: str) -> Answer:
+        return (200, {"name": name}) if name in self.labels else not_found()
+
+    def _create_label(self, request: Request) -> Answer:
+        label = request.fields
+        if label["name"] in self.labels:
+            return _invalid("already_exists")
+        if not COLOR.fullmatch(label["color"]) or len(label["description"]) > 100:  # noqa: PLR2004
+            return _invalid("custom")
+        self.labels.add(label["name"])
+        return 201, label
+
+    def _list(self, request: Request) -> Answer:
+        wanted = set(filter(None, request.query.get("labels", "").split(",")))
+        state = request.query.get("state", "open")
+        found = [
+            issue.describe()
+            for issue in reversed(self.all)
+            if state in {"all", issue.state} and wanted <= set(issue.labels)
+        ]
+        return 200, _choose_page(request, found)
+
+    def _create(self, request: Request) -> Answer:
+        sent = request.fields
+        if refusal := self._check(sent):
+            return refusal
+        issue = Issue(len(self.all) + 1, sent["title"], sent["body"], sent["labels"])
+        self.all.append(issue)
+        return 201, issue.describe()
+
+    def _change(self, request: Request, number: str) -> Answer:
+        issue = self._find(number)
+        if not issue:
+            return not_found()
+        if refusal := self._check(request.fields):
+            return refusal
+        for key in request.fields.keys() & {"body", "state", "title", "labels"}:
+            setattr(issue, key, request.fields[key])
+        return 200, issue.describe()
+
+    def _comment(self, request: Request, number: str) -> Answer:
+        issue = self._find(number)
+        if not issue:
+            return not_found()
+        if refusal := self._check(request.fields):
+            return refusal
+        issue.comments.append(request.fields["body"])
+        return 201, {"id": len(issue.comments), "body": request.fields["body"]}
+
+    def _list_comments(self, request: Request, number: str) -> Answer:
+        issue = self._find(number)
+        if not issue:
+            return not_found()
+        found = [{"id": 0, "body": it, "user": {"type": "User"}} for it in issue.remarks]
+        for index, text in enumerate(issue.comments):
+            id_ = issue.number * COMMENTS + index
+            found.append({"id": id_, "body": text, "user": {"type": "Bot"}})
+        return 200, _choose_page(request, found)
+
+    def _change_comment(self, request: Request, id_: str) -> Answer:
+        number, index = divmod(int(id_), COMMENTS)
+        issue = self._find(str(number))
+        if not issue or index >= len(issue.comments):
+            return not_found()
+        if refusal := self._check(request.fields):
+            return refusal
+        issue.comments[index] = request.fields["body"]
+        return 200, {"id": int(id_), "body": request.fields["body"]}
+
+    def _check(self, sent: dict[str, Any]) -> Answer | None:
+        if sent.keys() - FIELDS or len(sent.get("body", "")) > LONGEST_BODY:
+            return _invalid("custom")
+        if sent.get("state_reason", "completed") not in {"completed", "duplicate", "not_planned"}:
+            return _invalid("invalid")
+        if set(sent.get("labels", [])) - self.labels:
+            return _invalid("label does not exist")  # stricter than GitHub, which makes a grey one
+        return None
+
+    def _find(self, number: str) -> Issue | None:
+        known = (*self.pull_requests.values(), *self.all)
+        return next((issue for issue in known if issue.number == int(number)), None)
+
+
+def _choose_page(request: Request, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    size, page = (
+        int(request.query.get(key, default)) for key, default in (("per_page", "30"), ("page", "1"))
+    )
+    return found[(page - 1) * size : page * size]
+
+
+def _invalid(code: str) -> Answer:
+    return 422, {"message": "Validation Failed", "errors": [{"code": code}]}

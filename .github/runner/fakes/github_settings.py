@@ -1,0 +1,258 @@
+"""The part of the fake GitHub that knows a repository's settings, and what its plan offers."""
+
+import base64
+import re
+from typing import TYPE_CHECKING, Any
+
+from fakes.github_releases import Answer, Request, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PEOPLE = {"octocat": 1, "hubot": 2}
+RULES = {"deletion", "non_fast_forward", "pull_request", "required_status_checks"}
+UPGRADE = "Upgrade to GitHub Pro or make this repository public to enable this feature."
+NO_REVIEWERS = (
+    "Failed to create the environment protection rule. Please ensure the billing plan supports "
+    "the required reviewers protection rule."
+)
+ENVIRONMENT = r"/environments/([^/]+)"
+
+
+class Settings:
+    """The settings of a repository, all of them as in a new one.
+
+    Attributes:
+        private: Whether it is private.
+        plan: The plan of its owner: `free`, `pro`, `team` or `enterprise`.
+        admin: Whether the token may change settings.
+        repository: Fields of the repository itself.
+        switches: Paths of what can be switched on, and whether it is.
+        objects: Paths of what is one object of fields.
+        environments: The environments with their protection.
+        tags: The patterns of tags that may deploy to an environment, by their ids.
+        rulesets: The rulesets by their ids.
+        variables: The variables by their paths.
+        secrets: The paths of the secrets that are set.
+        changes: The requests that changed something.
+    """
+
+    def __init__(
+        self, *, private: bool = False, plan: str = "free", owner: str = "octo-org"
+    ) -> None:
+        self.private = private
+        self.plan = plan
+        self.owner = owner
+        self.admin = True
+        self.repository: dict[str, Any] = {
+            "squash_merge_commit_title": "COMMIT_OR_PR_TITLE",
+            "squash_merge_commit_message": "COMMIT_MESSAGES",
+            "security_and_analysis": {
+                "secret_scanning": {"status": "disabled"},
+                "secret_scanning_push_protection": {"status": "disabled"},
+            },
+        }
+        self.switches = {"/vulnerability-alerts": False, "/private-vulnerability-reporting": False}
+        self.objects: dict[str, dict[str, Any]] = {
+            "/actions/permissions": {
+                "enabled": True,
+                "allowed_actions": "all",
+                "sha_pinning_required": False,
+            },
+            "/actions/permissions/workflow": {
+                "default_workflow_permissions": "write",
+                "can_approve_pull_request_reviews": False,
+            },
+        }
+        self.environments: dict[str, dict[str, Any]] = {}
+        self.tags: dict[str, dict[int, str]] = {}
+        self.rulesets: dict[int, dict[str, Any]] = {}
+        self.variables: dict[str, str] = {}
+        self.secrets: set[str] = set()
+        self.changes: list[str] = []
+        self._routes: list[tuple[str, Callable[..., Answer]]] = [
+            ("GET (?:/orgs/octo-org|/user)", self._get_owner),
+            ("GET /users/([^/]+)", self._get_person),
+            ("GET ", lambda _: (200, self._describe())),
+            ("PATCH ", self._change_repository),
+            ("(?:GET|PUT) (/vulnerability-alerts|/private-vulnerability-reporting)", self._switch),
+            ("(?:GET|PUT) (/actions/permissions(?:/workflow)?)", self._object),
+            (f"GET {ENVIRONMENT}", self._get_environment),
+            (f"PUT {ENVIRONMENT}", self._put_environment),
+            (f"(?:GET|POST) {ENVIRONMENT}/deployment-branch-policies", self._tags),
+            (f"DELETE {ENVIRONMENT}/deployment-branch-policies/(\\d+)", self._delete_tag),
+            ("(?:GET|POST) /rulesets", self._rulesets),
+            (r"(?:GET|PUT) /rulesets/(\d+)", self._ruleset),
+            (r"POST (/.+/variables)", self._create_variable),
+            (r"(?:GET|PATCH) (/.+/variables/[^/]+)", self._variable),
+            (r"GET /.+/secrets/public-key", self._get_key),
+            (r"(?:GET|PUT) (/.+/secrets/[^/]+)", self._secret),
+        ]
+
+    @property
+    def _is_free(self) -> bool:
+        return self.private and self.plan == "free"
+
+    def answer(self, request: Request) -> Answer | None:
+        """Answer a request; None if it is about something else."""
+        for pattern, handle in self._routes:
+            if match := re.fullmatch(pattern, f"{request.method} {request.path}"):
+                if request.method == "GET":
+                    return handle(request, *match.groups())
+                if not self.admin:
+                    return 403, {"message": "Must have admin rights to Repository."}
+                answer = handle(request, *match.groups())
+                if answer[0] < 300:  # noqa: PLR2004
+                    self.changes.append(f"{request.method} {request.path}")
+                return answer
+        return None
+
+    def _describe(self) -> dict[str, Any]:
+        return self.repository | {
+            "full_name": f"{self.owner}/widget",
+            "owner": {"login": self.owner, "type": "Organization"},
+            "permissions": {"admin": self.admin},
+            "visibility": "private" if self.private else "public",
+        }
+
+    def _get_owner(self, _: Request) -> Answer:
+        return 200, {"login": self.owner, "plan": {"name": self.plan}}
+
+    def _get_person(self, _: Request, login: str) -> Answer:
+        return (200, {"login": login, "id": PEOPLE[login]}) if login in PEOPLE else not_found()
+
+    def _change_repository(self, request: Request) -> Answer:
+        if self.private and "security_and_analysis" in request.fields:
+            return _invalid("Secret scanning is not available for this repository.")
+        if request.fields.keys() - self.repository.keys():
+            return _invalid("unknown field")
+        self.repository |= request.fields
+        return 200, self._describe()
+
+    def _switch(self, request: Request, path: str) -> Answer:
+        is_alerts = path == "/vulnerability-alerts"
+        if self.private and not is_alerts:
+            return not_found()
+        if request.method == "PUT":
+            self.switches[path] = True
+            return 204, None
+        if is_alerts:
+            return (204, None) if self.switches[path] else not_found()
+        return 200, {"enabled": self.switches[path]}
+
+    def _object(self, request: Request, path: str) -> Answer:
+        if request.method == "GET":
+            return 200, self.objects[path]
+        if request.fields.keys() != self.objects[path].keys():
+            return _invalid("fields are missing or unknown")
+        self.objects[path] = request.fields
+        return 204, None
+
+    def _get_environment(self, _: Request, name: str) -> Answer:
+        if name not in self.environments:
+            return not_found()
+        sent = self.environments[name]
+        rules: list[dict[str, Any]] = []
+        if sent["wait_timer"]:
+            rules.append({"type": "wait_timer", "wait_timer": sent["wait_timer"]})
+        if sent["reviewers"]:
+            reviewers = [
+                {"type": it["type"], "reviewer": {"id": it["id"]}} for it in sent["reviewers"]
+            ]
+            rules.append({"type": "required_reviewers", "reviewers": reviewers})
+        policy = sent["deployment_branch_policy"]
+        return 200, {"name": name, "protection_rules": rules, "deployment_branch_policy": policy}
+
+    def _put_environment(self, request: Request, name: str) -> Answer:
+        sent = request.fields
+        if self._is_free:
+            return _invalid(UPGRADE)
+        if sent.keys() != {"wait_timer", "reviewers", "deployment_branch_policy"}:
+            return _invalid("what is not sent would be reset")
+        if (sent["reviewers"] or sent["wait_timer"]) and self.private and self.plan != "enterprise":
+            return _invalid(NO_REVIEWERS)
+        if any(it["id"] not in PEOPLE.values() for it in sent["reviewers"]):
+            return _invalid("Could not resolve to a reviewer")
+        self.environments[name] = sent
+        return 200, self._get_environment(request, name)[1]
+
+    def _tags(self, request: Request, name: str) -> Answer:
+        environment = self.environments.get(name)
+        if not environment or not environment["deployment_branch_policy"]:
+            return not_found()
+        tags = self.tags.setdefault(name, {})
+        if request.method == "GET":
+            listed = [{"id": number, "name": tag} for number, tag in tags.items()]
+            return 200, {"total_count": len(listed), "branch_policies": listed}
+        if request.fields["type"] != "tag" or request.fields["name"] in tags.values():
+            return 303, {"message": "exists"}
+        tags[max(tags, default=0) + 1] = request.fields["name"]
+        return 200, request.fields
+
+    def _delete_tag(self, _: Request, name: str, number: str) -> Answer:
+        found = self.tags[name].pop(int(number), None)
+        return (204, None) if found else not_found()
+
+    def _rulesets(self, request: Request) -> Answer:
+        if self._is_free:
+            return 403, {"message": UPGRADE}
+        if request.method == "GET":
+            listed = [{"id": key, "name": it["name"]} for key, it in self.rulesets.items()]
+            return 200, listed
+        number = max(self.rulesets, default=0) + 1
+        return self._put_ruleset(request, number, 201)
+
+    def _ruleset(self, request: Request, number: str) -> Answer:
+        if int(number) not in self.rulesets:
+            return not_found()
+        if request.method == "GET":
+            return 200, self.rulesets[int(number)] | {"source_type": "Repository"}
+        return self._put_ruleset(request, int(number), 200)
+
+    def _put_ruleset(self, request: Request, number: int, status: int) -> Answer:
+        sent = request.fields
+        rules = {it["type"]: it.get("parameters") for it in sent["rules"]}
+        if rules.keys() - RULES or sent["enforcement"] not in {"active", "disabled", "evaluate"}:
+            return _invalid("Invalid rule")
+        if any(it.keys() - {"context", "integration_id"} for it in _checks(rules)):
+            return _invalid("Invalid check")
+        self.rulesets[number] = sent | {"id": number}
+        return status, self.rulesets[number]
+
+    def _create_variable(self, request: Request, path: str) -> Answer:
+        key = f"{path}/{request.fields['name']}"
+        if key in self.variables:
+            return 409, {"message": "Already exists"}
+        self.variables[key] = request.fields["value"]
+        return 201, {}
+
+    def _variable(self, request: Request, path: str) -> Answer:
+        if path not in self.variables:
+            return not_found()
+        if request.method == "PATCH":
+            self.variables[path] = request.fields["value"]
+            return 204, None
+        return 200, {"name": path.rpartition("/")[2], "value": self.variables[path]}
+
+    def _get_key(self, _: Request) -> Answer:
+        return 200, {"key_id": "1", "key": base64.b64encode(bytes(range(32))).decode()}
+
+    def _secret(self, request: Request, path: str) -> Answer:
+        if request.method == "GET":
+            name = path.rpartition("/")[2]
+            return (200, {"name": name}) if path in self.secrets else not_found()
+        if request.fields["key_id"] != "1" or not base64.b64decode(
+            request.fields["encrypted_value"], validate=True
+        ):
+            return _invalid("not sealed with the key")
+        self.secrets.add(path)
+        return 201, {}
+
+
+def _checks(rules: dict[str, Any]) -> list[dict[str, Any]]:
+    checks: list[dict[str, Any]] = rules["required_status_checks"]["required_status_checks"]
+    return checks
+
+
+def _invalid(message: str) -> Answer:
+    return 422, {"message": message}

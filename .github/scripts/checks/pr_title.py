@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Check that a pull request's title, or a commit's message, is a Conventional Commit.
+
+The rule is that of https://www.conventionalcommits.org/en/v1.0.0/ with the types below. A title is
+hostile text: it is quoted wherever it is shown, and never reaches a shell.
+"""
+
+import argparse
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.github_rest import GitHubError, ask
+from lib.markdown import fence, is_visible, quote
+from lib.workflow_commands import annotate, summarize
+
+TITLE = "Title of the pull request"
+TYPES = (
+    "feat", "fix", "docs", "style", "refactor", "perf", "test", "build", "ci", "chore", "revert",
+)  # fmt: skip
+LONGEST = 256
+"""Characters that GitHub allows in a title."""
+
+HEADER = re.compile(
+    r"(?P<type>[^\s:(!]*)(?P<scope>\([^)]*\))?(?P<breaking>!)?"
+    r"(?P<colon>:)?(?P<space> )?(?P<subject>.*)",
+    re.DOTALL,
+)
+SCOPE = re.compile(r"\([a-z0-9][a-z0-9._/-]*\)")
+MADE_BY_GIT = re.compile(r"Merge |(?:fixup|squash|amend)! ")
+ALIASES = {
+    "bug": "fix", "bugfix": "fix", "doc": "docs", "feature": "feat", "features": "feat",
+    "fixed": "fix", "fixes": "fix", "hotfix": "fix", "performance": "perf", "tests": "test",
+}  # fmt: skip
+
+
+def find_fault(title: str) -> str:
+    """Return what is wrong with a title, as a sentence; nothing if it is right."""
+    return next(_find_faults(title), "")
+
+
+def correct(title: str) -> str:
+    """Return the nearest title that is right; an example if there is nothing to start from."""
+    words = "".join(char if is_visible(char) else " " for char in title[:LONGEST])
+    parts = _split(" ".join(words.split()))
+    word = parts["type"].lower()
+    type_ = ALIASES.get(word, word)
+    if type_ not in TYPES or not parts["colon"]:
+        type_, subject = "feat", " ".join(words.split())
+        scope = breaking = ""
+    else:
+        subject, breaking = parts["subject"].strip(), parts["breaking"]
+        scope = re.sub(r"[^a-z0-9._/-]+", "-", parts["scope"].lower()).strip("-._/")
+        scope = f"({scope})" if scope else ""
+    corrected = f"{type_}{scope}{breaking}: {subject}"[:LONGEST].rstrip()
+    return "feat: say what changes" if find_fault(corrected) else corrected
+
+
+def read_title(number: int) -> str:
+    """Ask GitHub for the title of a pull request as it stands now.
+
+    Raises:
+        GitHubError: GitHub did not answer, or refused to.
+        LookupError: The answer is not a pull request.
+    """
+    return str(ask("GET", f"pulls/{number}")["title"])
+
+
+def report(title: str, fault: str, source: str) -> None:
+    """Write the verdict to the log and to the job summary."""
+    mark = "❌" if fault else "✅"
+    lines = [f"### {mark} {TITLE}\n", fence(quote(title)), f"{source}\n"]
+    if fault:
+        lines += [f"**{fault}** For example:\n", fence(quote(correct(title)))]
+        annotate("error", TITLE, f"{fault} Title: {quote(title)} Example: {quote(correct(title))}")
+    summarize("\n".join(lines))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check what the command line names; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--pull-request", type=int, metavar="NUMBER", help="ask GitHub for it")
+    source.add_argument("--commit-message", type=Path, metavar="FILE", help="check its first line")
+    parser.add_argument("--event-title", default="", help="what to check if GitHub cannot answer")
+    options = parser.parse_args(arguments)
+    if options.commit_message:
+        title = options.commit_message.read_text(encoding="utf-8").partition("\n")[0]
+        fault = "" if MADE_BY_GIT.match(title) else find_fault(title)
+        if fault:
+            print(f"The commit message is not a Conventional Commit.\n  {quote(title)}")
+            print(f"{fault} For example:\n  {quote(correct(title))}")
+        return 1 if fault else 0
+    try:
+        title, origin = read_title(options.pull_request), "As it stands now, read from GitHub."
+    except (GitHubError, LookupError) as error:
+        title = options.event_title
+        origin = "As it stood when the event fired: GitHub could not be asked for the present one."
+        annotate("warning", TITLE, f"{origin} ({error})")
+    fault = find_fault(title)
+    report(title, fault, origin)
+    print(fault or "The title is a Conventional Commit.")
+    return 1 if fault else 0
+
+
+def _find_faults(title: str) -> Iterator[str]:
+    if not title.strip():
+        yield "It is empty."
+    for char in title:
+        if not is_visible(char):
+            name = unicodedata.name(char, "control character")
+            yield f"It holds an invisible character: U+{ord(char):04X} {name}."
+    if len(title) > LONGEST:
+        yield f"It has {len(title)} characters; {LONGEST} are allowed."
+    parts = _split(title)
+    if parts["type"] not in TYPES:
+        yield f"It does not start with a type. The types are: {', '.join(TYPES)}."
+    if parts["scope"] and not SCOPE.fullmatch(parts["scope"]):
+        yield "Its scope is not one word of lower-case letters, digits and . _ / - in parentheses."
+    if not parts["colon"]:
+        yield "There is no colon behind the type."
+    if not parts["space"]:
+        yield "There is no space behind the colon."
+    if not parts["subject"] or parts["subject"][0].isspace():
+        yield "One space and a subject must follow the colon."
+
+
+def _split(title: str) -> dict[str, str]:
+    match = HEADER.fullmatch(title)
+    return {key: text or "" for key, text in match.groupdict().items()} if match else {}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

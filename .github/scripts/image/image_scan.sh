@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Scan an image with Trivy; fail for what is grave and has a fix.
+set -euo pipefail
+
+show_help() {
+  cat <<'HELP'
+usage: image_scan.sh IMAGE FOLDER
+
+Writes what Trivy finds to FOLDER: trivy.sarif has everything, fixable.sarif what
+is HIGH or CRITICAL and has a fix. Shows the latter in the job summary. Fails if
+there is any, and if Trivy could not look: that is no pass.
+HELP
+}
+
+scan() {
+  trivy image --quiet --scanners vuln --format sarif --skip-version-check "$@" 2> >(tee "$LOG" >&2)
+}
+
+tell_failure() {
+  local reason
+  reason=$(tail -c 600 "$LOG" | tr '\n`' " '")
+  echo "::error title=Trivy could not look::Nothing is known about the image. $reason"
+  cat >>"${GITHUB_STEP_SUMMARY:-/dev/null}" <<TEXT
+### ❌ Trivy could not look
+
+Nothing is known about the image. If its database did not answer, run this job again.
+
+\`\`\`text
+$reason
+\`\`\`
+TEXT
+}
+
+tell_database() {
+  local day
+  day=$(trivy version --format json | jq --raw-output '.VulnerabilityDB.UpdatedAt // "unknown date" | .[:10]')
+  printf 'Database of %s; %s findings of any kind are in the artifact.\n\n' "$day" \
+    "$(jq '[.runs[].results[]] | length' "$1/trivy.sarif")" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
+}
+
+main() {
+  case ${1:-} in --help) show_help && return ;; esac
+  (($# == 2)) || { show_help >&2 && return 2; }
+  local image=$1 folder=$2 code=0
+  LOG=$(mktemp)
+  trap 'rm -f "$LOG"' EXIT
+  mkdir -p "$folder"
+  if ! scan --output "$folder/trivy.sarif" "$image" || ! scan --skip-db-update --ignore-unfixed \
+    --severity HIGH,CRITICAL --output "$folder/fixable.sarif" "$image"; then
+    tell_failure
+    return 1
+  fi
+  uv run --no-project .github/scripts/codeql/sarif_report.py --gate --name="Trivy: grave and fixable" "$folder/fixable.sarif" || code=$?
+  tell_database "$folder"
+  return "$code"
+}
+
+main "$@"

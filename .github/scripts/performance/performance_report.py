@@ -1,0 +1,258 @@
+#!/usr/bin/env python3
+"""Put the results of all performance tests together into one report.
+
+FOLDER holds one folder for each test: locust-results, k6-results, benchmark-results,
+memory-results. What is missing or malformed is named as such. The environment tells more, if it
+is set: JOBS, the `needs` context as JSON, how each job ended and where its artifact is; and
+PULL_REQUEST, the number of the one that gets the report as its comment: one, kept up to date.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.github_rest import GitHubError, ask, list_all
+from lib.markdown import link, plain, table
+from lib.units import NONE, format_ratio, format_size, format_time
+from lib.workflow_commands import annotate, summarize
+from performance.results import (
+    Comparison,
+    Load,
+    Server,
+    UnreadableError,
+    read_comparison,
+    read_k6,
+    read_locust,
+    read_server,
+)
+
+TITLE = "Performance"
+MARKER = "<!-- performance-report -->"
+MOST_ROWS = 20
+MARKS = {"success": "✅", "failure": "❌", "cancelled": "🚫", "skipped": "⏭️"}
+VERDICTS = {
+    "failed": "a test failed",
+    "more": "more than the base",
+    "no-baseline": "no base to compare with",
+    "noisy": "too noisy to judge",
+    "ok": "as the base",
+    "regression": "slower than the base",
+}
+HEAD = [
+    "Test", "Result", "p50", "p95", "p99", "Throughput", "Errors", "Peak memory",
+    "Database query", "Against the base", "Results",
+]  # fmt: skip
+
+
+@dataclass
+class Part:
+    """What is known of one test.
+
+    Attributes:
+        title: What it is called.
+        result: How its job ended; empty if that is not known.
+        artifact: Where its results are; empty if that is not known.
+        problems: What is missing or malformed.
+    """
+
+    title: str
+    result: str
+    artifact: str
+    load: Load | None = None
+    server: Server | None = None
+    comparison: Comparison | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def read[Result](self, reader: Callable[[Path], Result], folder: Path) -> Result | None:
+        """Return what is in a folder; None, and a problem more, if it cannot be read."""
+        try:
+            return reader(folder)
+        except UnreadableError as error:
+            self.problems.append(str(error))
+            return None
+
+
+def collect(root: Path, jobs: Mapping[str, Any]) -> list[Part]:
+    """Return what is known of each test.
+
+    Args:
+        root: Where the folders of the results are.
+        jobs: The `needs` context; empty if nothing is known of the jobs.
+    """
+
+    def start(job: str, title: str) -> Part:
+        known = jobs.get(job, {})
+        return Part(title, known.get("result", ""), known.get("outputs", {}).get("artifact", ""))
+
+    parts = []
+    for job, title, tool, reader in (
+        ("load", "Load test", "locust", read_locust),
+        ("api", "API performance", "k6", read_k6),
+    ):
+        part = start(job, title)
+        folder = root / f"{tool}-results"
+        part.load = part.read(reader, folder)
+        part.server = part.read(read_server, folder)
+        parts.append(part)
+    for job, title in (("benchmark", "Benchmark"), ("memory", "Memory profile")):
+        part = start(job, title)
+        part.comparison = part.read(read_comparison, root / f"{job}-results")
+        parts.append(part)
+    return parts
+
+
+def describe(parts: Sequence[Part]) -> str:
+    """Return the report as Markdown."""
+    sections = [
+        f"### 📈 {TITLE}\n",
+        table(HEAD, [_make_row(part) for part in parts]),
+        _describe_problems(parts),
+        _draw(parts),
+        _attribute(parts),
+        *(_compare(part) for part in parts if part.comparison),
+    ]
+    return "\n".join(section for section in sections if section)
+
+
+def _make_row(part: Part) -> list[str]:
+    cells = [NONE] * 7
+    if load := part.load:
+        cells[:3] = (f"{ms:.0f} ms" for ms in load.latencies)
+        cells[3:5] = f"{load.throughput:.0f}/s", f"{load.errors:.2%}"
+    if part.server:
+        cells[5:7] = format_size(part.server.memory), format_time(part.server.query / 1000)
+    against = NONE
+    if comparison := part.comparison:
+        against = VERDICTS.get(comparison.verdict, plain(comparison.verdict))
+        worst = format_ratio(comparison.parts[0].ratio) if comparison.parts else NONE
+        if worst.startswith("▲"):
+            against += f", at most {worst}"
+        if comparison.sites:
+            cells[5] = format_size(max(it.change or 0 for it in comparison.parts))
+    result = f"{MARKS.get(part.result, '❓')} {plain(part.result) or 'not known'}"
+    return [
+        part.title,
+        result,
+        *cells,
+        against,
+        link("files", part.artifact) if part.artifact else NONE,
+    ]
+
+
+def _describe_problems(parts: Sequence[Part]) -> str:
+    lines = [
+        f"- **{part.title}:** {plain(problem)}\n" for part in parts for problem in part.problems
+    ]
+    return "".join(["Not in this report:\n\n", *lines]) if lines else ""
+
+
+def _draw(parts: Sequence[Part]) -> str:
+    """Return a chart of the latencies: https://mermaid.js.org/syntax/xyChart.html."""
+    drawn = [
+        (part.title, part.load.latencies) for part in parts if part.load and part.load.requests
+    ]
+    if not drawn:
+        return ""
+    kinds = ["bar", "line"]
+    names = ", ".join(f"{kind}: {title}" for kind, (title, _) in zip(kinds, drawn, strict=False))
+    return "\n".join(
+        [
+            "```mermaid",
+            "xychart-beta",
+            f'  title "Time to answer ({names})"',
+            "  x-axis [p50, p95, p99]",
+            '  y-axis "ms"',
+            *(
+                f"  {kind} [{', '.join(f'{ms:.1f}' for ms in latencies)}]"
+                for kind, (_, latencies) in zip(kinds, drawn, strict=False)
+            ),
+            "```\n",
+        ]
+    )
+
+
+def _attribute(parts: Sequence[Part]) -> str:
+    """Return where the app spent the time of a request, as its own metrics tell."""
+    rows = [
+        [
+            part.title,
+            f"{it.workers}, {plain(it.database)}",
+            format_time(it.request / 1000),
+            f"{format_time(it.in_database / 1000)} ({it.in_database / it.request:.0%})",
+            f"{it.queries:.1f}",
+            format_time(it.query / 1000),
+        ]
+        for part in parts
+        if (it := part.server)
+    ]
+    head = ["In the app", "Workers, database", "Request", "In the database", "Queries", "Each"]
+    return f"{table(head, rows)}\nMeans of `/metrics`, per request.\n" if rows else ""
+
+
+def _compare(part: Part) -> str:
+    comparison = part.comparison or Comparison("", "", [], [])
+    show = format_size if comparison.sites else format_time
+    rows = [
+        [plain(it.name), show(it.base), show(it.change), format_ratio(it.ratio), plain(it.verdict)]
+        for it in comparison.parts[:MOST_ROWS]
+    ]
+    lines = [f"<details><summary>{part.title}</summary>\n"]
+    if comparison.reason:
+        lines.append(f"{plain(comparison.reason.partition(chr(10))[0])}\n")
+    lines.append(table(["Name", "Base", "Change", "Difference", "Verdict"], rows))
+    if more := len(comparison.parts) - MOST_ROWS:
+        lines.append(f"{more} more are in the files.\n" if more > 0 else "")
+    if comparison.sites:
+        sites = [
+            [format_size(size), str(count), plain(place)] for size, count, place in comparison.sites
+        ]
+        lines.append(table(["Size", "Allocations", "Where"], sites))
+    return "\n".join([*lines, "</details>\n"])
+
+
+def comment(number: str, text: str) -> str:
+    """Make the report the one comment of ours on a pull request; return what was done.
+
+    Raises:
+        GitHubError: GitHub refused, or did not answer.
+    """
+    body = {"body": f"{MARKER}\n{text}"}
+    for it in list_all(f"issues/{number}/comments"):
+        if (it["body"] or "").startswith(MARKER) and it["user"]["type"] == "Bot":
+            ask("PATCH", f"issues/comments/{it['id']}", body)
+            return f"Updated the comment on #{number}."
+    ask("POST", f"issues/{number}/comments", body)
+    return f"Commented on #{number}."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Report; return 0, or 1 if GitHub did not take the comment."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the results are")
+    parser.add_argument("--output", type=Path, help="folder for the report, as report.md")
+    options = parser.parse_args(arguments)
+    text = describe(collect(options.folder, json.loads(os.environ.get("JOBS") or "{}")))
+    print(text)
+    summarize(text)
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)
+        (options.output / "report.md").write_text(text, encoding="utf-8")
+    if number := os.environ.get("PULL_REQUEST"):
+        try:
+            print(comment(number, text))
+        except GitHubError as error:
+            annotate("error", TITLE, f"The report could not be put into a comment: {error}")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Make the GitHub release of a tag: a draft first, its files next, published last.
+
+Run again after a failure it goes on where it stopped. What is published is compared and never
+changed: a stable release may be immutable, and people may have its files already.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.github_cli import GitHubError, ask, download
+from lib.workflow_commands import annotate, summarize
+from release.release_version import Version
+
+LONGEST_NOTES = 125_000
+"""Characters that GitHub allows in the notes."""
+
+Release = dict[str, Any]
+
+
+class Conflict(Exception):  # noqa: N818
+    """GitHub has something else under the same name."""
+
+
+def list_releases() -> Iterator[Release]:
+    """Yield all releases, drafts included."""
+    page = 1
+    while releases := ask("GET", f"releases?per_page=100&page={page}"):
+        yield from releases
+        page += 1
+
+
+def shorten(notes: str) -> str:
+    """Return notes that GitHub accepts, cut between two lines; the cut is stated."""
+    if len(notes) <= LONGEST_NOTES:
+        return notes
+    kept = notes[: LONGEST_NOTES - 200]
+    kept = kept[: kept.rindex("\n")]
+    left = notes[len(kept) :].count("\n- ")
+    return f"{kept}\n\n**{left} more changes do not fit here.** See the commits of the tag.\n"
+
+
+def prepare_draft(version: Version, commit: str, notes: str, draft: Release | None) -> Release:
+    """Return the draft of a version, made or brought to what it must be.
+
+    Notes that people have edited stay, as long as the draft is about the same commit.
+    """
+    wanted = {
+        "tag_name": str(version),
+        "target_commitish": commit,
+        "name": str(version),
+        "draft": True,
+        "prerelease": not version.stable,
+    }
+    if draft is None:
+        created: Release = ask("POST", "releases", {**wanted, "body": shorten(notes)})
+        return created
+    if draft["target_commitish"] != commit or not draft["body"]:
+        wanted["body"] = shorten(notes)
+    changed: Release = ask("PATCH", f"releases/{draft['id']}", wanted)
+    return changed
+
+
+def attach(release: Release, files: Sequence[Path]) -> None:
+    """Attach the files that a release lacks; in a draft also replace those with other bytes.
+
+    Raises:
+        Conflict: A published release lacks a file and is immutable, or has other bytes.
+    """
+    assets = {asset["name"]: asset for asset in release["assets"]}
+    for file in files:
+        asset = assets.get(file.name)
+        if asset and asset["state"] == "uploaded" and digest_of(asset) == digest(file):
+            continue
+        if asset and not release["draft"]:
+            raise Conflict(
+                f"{file.name} is published with other bytes ({digest_of(asset)}) than this run "
+                f"built ({digest(file)}). A published version never changes: release the next one."
+            )
+        if not asset and release.get("immutable"):
+            raise Conflict(
+                f"{release['tag_name']} was published without {file.name}, and it is immutable. "
+                "Release the next version, and leave it to this pipeline to publish it."
+            )
+        if asset:
+            ask("DELETE", f"releases/assets/{asset['id']}")
+        address = re.sub(r"\{.*", "", release["upload_url"])
+        uploaded = ask("POST", f"{address}?name={quote(file.name)}", file=file)
+        if digest_of(uploaded) != digest(file):
+            raise Conflict(f"{file.name} did not arrive as it was sent; run this job again.")
+
+
+def finish(version: Version, commit: str, release: Release, others: Sequence[Release]) -> None:
+    """Publish a stable release; leave a pre-release a draft and make sure that its tag exists."""
+    if version.stable:
+        published = (
+            Version.parse(other["tag_name"])
+            for other in others
+            if not other["draft"] and not other["prerelease"]
+        )
+        latest = all(other.rank < version.rank for other in published if other and other.stable)
+        content = {"draft": False, "make_latest": str(latest).lower()}
+        ask("PATCH", f"releases/{release['id']}", content)
+    elif not has_tag(version):
+        ask("POST", "git/refs", {"ref": f"refs/tags/{version}", "sha": commit})
+
+
+def has_tag(version: Version) -> bool:
+    """Say whether GitHub has the tag."""
+    try:
+        ask("GET", f"git/ref/tags/{version}")
+    except GitHubError as error:
+        if error.status == 404:  # noqa: PLR2004
+            return False
+        raise
+    return True
+
+
+def digest_of(asset: dict[str, Any]) -> str:
+    """Return the digest of an asset; some servers have to be asked for its content."""
+    known: str | None = asset.get("digest")
+    content = b"" if known else download(f"releases/assets/{asset['id']}")
+    return known or f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def digest(file: Path) -> str:
+    """Return the digest of a file as GitHub writes it."""
+    return f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
+
+
+def release_files(version: Version, commit: str, notes: str, files: Sequence[Path]) -> str:
+    """Release files under a version; return what was done.
+
+    Raises:
+        Conflict: GitHub has something else under the same name.
+        GitHubError: GitHub refused, or did not answer.
+    """
+    own: list[Release] = []
+    others: list[Release] = []
+    for release in list_releases():
+        (own if release["tag_name"] == str(version) else others).append(release)
+    published = next((release for release in own if not release["draft"]), None)
+    if published:
+        attach(published, files)
+        return "was published before, with these files"
+    is_tagged = has_tag(version)
+    draft = prepare_draft(version, commit, notes, next(iter(own), None))
+    attach(draft, files)
+    finish(version, commit, draft, others)
+    if not is_tagged:
+        annotate(
+            "notice",
+            f"{version} is a new tag",
+            "GitHub starts no pipeline for a tag that a pipeline made. What such a tag starts, "
+            f"start by hand: gh workflow run FILE --ref {version}",
+        )
+    return "is published" if version.stable else "is a draft: publish it when people may see it"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Release what the command line names; return the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition("\n")[0],
+        epilog="Calls gh, which reads GH_TOKEN; reads GITHUB_REPOSITORY.",
+    )
+    parser.add_argument("--tag", required=True, type=Version.parse)
+    parser.add_argument("--commit", required=True)
+    parser.add_argument("--notes", required=True, type=Path, help="file with the release notes")
+    parser.add_argument("files", nargs="+", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        notes = options.notes.read_text(encoding="utf-8")
+        done = release_files(options.tag, options.commit, notes, options.files)
+    except (Conflict, GitHubError) as error:
+        annotate("error", "The release is not complete", str(error))
+        summarize(f"### ❌ {options.tag} is not complete\n\n{error}")
+        return 1
+    lines = [f"### ✅ {options.tag} {done}\n", "| File | SHA-256 |", "| --- | --- |"]
+    lines += [f"| {file.name} | `{digest(file)[7:]}` |" for file in options.files]
+    summarize("\n".join(lines))
+    address = f"{os.environ.get('GITHUB_SERVER_URL')}/{os.environ['GITHUB_REPOSITORY']}/releases"
+    print(f"{options.tag} {done}: {address}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

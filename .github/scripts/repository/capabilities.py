@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Find out what the repository and the token of this run can do, and say what is off.
+
+It asks GitHub with a token that may only read. What it may not look at counts as off. Each answer
+is an output of the step, `true` or `false`; what is off is told as a notice and in the summary.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.github_rest import GitHubError, ask
+from lib.markdown import plain, table
+from lib.workflow_commands import annotate, set_outputs, summarize
+
+READ_ONLY = (
+    "This run's token may only read, as always for forks and Dependabot",
+    "the job summary has the same content",
+    "nothing has to be done",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whether something is on; if not: what is off, why that matters, how to switch it on."""
+
+    on: bool
+    what: str = ""
+    why: str = ""
+    how: str = ""
+
+
+def find_approval() -> Answer:
+    """Say whether somebody has to approve deployments to the environment of this job."""
+    name = os.environ.get("DEPLOY_ENVIRONMENT", "")
+    try:
+        rules = ask("GET", f"environments/{name}").get("protection_rules", [])
+        reason = "no required reviewers"
+    except GitHubError as error:
+        rules, reason = [], error.reason
+    if any(it["type"] == "required_reviewers" for it in rules):
+        return Answer(True)
+    return Answer(
+        False,
+        f"Nobody has to approve deployments to {name} ({reason})",
+        "whoever may push a tag may deploy; a deployment to a real target is refused, unless the "
+        "variable DEPLOY_UNAPPROVED is true",
+        "uv run poe setup-github --apply --reviewer LOGIN. In a private repository reviewers need "
+        "GitHub Enterprise",
+    )
+
+
+def find_attestations() -> Answer:
+    """Say whether GitHub keeps attestations for this repository, by what the event tells of it."""
+    if _is_read_only():
+        return Answer(False, *READ_ONLY)
+    event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
+    host = urlsplit(os.environ.get("GITHUB_SERVER_URL", "")).hostname or ""
+    own_server = host != "github.com" and not host.endswith(".ghe.com")
+    if own_server or (event["repository"]["private"] and "enterprise" not in event):
+        return Answer(
+            False,
+            "Attestations are off: those of a private repository need GitHub Enterprise Cloud",
+            "people cannot verify which commit the files or the image come from",
+            "make the repository public, or move it to an organization with that plan",
+        )
+    return Answer(True)
+
+
+def find_comment() -> Answer:
+    """Say whether this run may comment on its pull request."""
+    return Answer(False, *READ_ONLY) if _is_read_only() else Answer(True)
+
+
+def find_dependency_review() -> Answer:
+    """Say whether GitHub can compare the dependencies of two commits."""
+    base, head = os.environ.get("BASE_SHA", ""), os.environ.get("HEAD_SHA", "")
+    try:
+        ask("GET", f"dependency-graph/compare/{base}...{head}")
+    except GitHubError as error:
+        return Answer(
+            False,
+            f"GitHub's dependency review is off ({error.reason})",
+            "nothing but the lock file's own comparison and the scans looks at new dependencies",
+            "Settings → Advanced Security → Dependency graph → Enable. A private repository also "
+            "needs GitHub Code Security",
+        )
+    return Answer(True)
+
+
+def find_deployment() -> Answer:
+    """Say whether the environment of this job names a target to deploy to."""
+    if os.environ.get("DEPLOY_TARGET", "rehearsal") not in {"", "rehearsal"}:
+        return Answer(True)
+    name = os.environ.get("DEPLOY_ENVIRONMENT", "")
+    return Answer(
+        False,
+        f"The environment {name} has no target (variable DEPLOY_TARGET)",
+        "the image is deployed to the runner, checked, and gone when the job ends",
+        f"gh variable set DEPLOY_TARGET --env {name} --body compose, or kubernetes; what they need "
+        "is in docs/deployment.md",
+    )
+
+
+def find_code_scanning() -> Answer:
+    """Say whether GitHub takes the results of this run's analysis."""
+    if _is_read_only():
+        return Answer(False, *READ_ONLY)
+    try:
+        state = ask("GET", "code-scanning/default-setup")["state"]
+        if state == "configured":
+            return _DEFAULT_SETUP
+    except (GitHubError, LookupError, TypeError):
+        pass  # the usual token may not see that; the analyses tell it too
+    try:
+        analyses = ask("GET", "code-scanning/analyses?tool_name=CodeQL&per_page=1")
+    except GitHubError as error:
+        if error.status == 404:  # noqa: PLR2004
+            return Answer(True)  # on, and nothing was analysed yet
+        return Answer(
+            False,
+            f"Code scanning is off ({error.reason})",
+            "findings are in the job summary and in an artifact, not under Security, and nobody "
+            "can dismiss them there",
+            "in a private repository it needs GitHub Code Security: Settings → Advanced Security "
+            "→ Code Security → Enable",
+        )
+    if analyses and str(analyses[0].get("analysis_key", "")).startswith("dynamic/"):
+        return _DEFAULT_SETUP
+    return Answer(True)
+
+
+_DEFAULT_SETUP = Answer(
+    False,
+    "GitHub's default setup analyses this repository, so it refuses the results of this workflow",
+    "findings are in the job summary and in an artifact, and inline suppressions do not count "
+    "under Security",
+    "Settings → Advanced Security → CodeQL analysis → Switch to advanced, or keep the default "
+    "setup and delete this workflow",
+)
+QUESTIONS: dict[str, Callable[[], Answer]] = {
+    "approval": find_approval,
+    "attestations": find_attestations,
+    "code-scanning": find_code_scanning,
+    "comment": find_comment,
+    "dependency-review": find_dependency_review,
+    "deployment": find_deployment,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Ask; return 0 whatever the answers are."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("capability", nargs="+", choices=QUESTIONS)
+    options = parser.parse_args(arguments)
+    answers = {name: QUESTIONS[name]() for name in options.capability}
+    set_outputs({name: str(it.on).lower() for name, it in answers.items()})
+    off = {it: None for it in answers.values() if not it.on}
+    for it in off:
+        annotate("notice", "Not available here", f"{it.what} — {it.why} — {it.how}.")
+    if off:
+        rows = [[plain(text, 900) for text in (it.what, it.why, it.how)] for it in off]
+        head = ("What is off", "What that means", "How to switch it on")
+        summarize(f"### 💡 Not available here\n\n{table(head, rows)}")
+    return 0
+
+
+def _is_read_only() -> bool:
+    return os.environ.get("READ_ONLY") == "true"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""Give the project another name: distribution, package, command, database file, texts.
+
+What belongs to the template alone goes: its description, and the parts of the README between
+`<!-- template -->` and `<!-- /template -->`. Nothing is committed: `git diff HEAD` shows it all.
+Workflows do not change, because none of them knows the name.
+"""
+
+import argparse
+import keyword
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Sequence
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib import lockfile
+
+UV = os.environ.get("UV") or "uv"
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LONGEST = 50
+DESCRIPTION = "A FastAPI service"
+TEMPLATE_ONLY = re.compile(r"<!-- template -->\n(.*?)<!-- /template -->\n\n?", re.DOTALL)
+TIDY = (f"{UV} lock --quiet", "ruff check --quiet --fix --select=I .", "ruff format --quiet .")
+"""What brings the lock file, imports and long lines into order after the name has changed."""
+
+
+class RefusedError(Exception):
+    """The project cannot be renamed like this."""
+
+
+def to_module(name: str) -> str:
+    """Return the name of the package that a distribution imports as."""
+    return name.replace("-", "_")
+
+
+def read_name(tree: Path) -> str:
+    """Return the present name of the project in a tree."""
+    content = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(content["project"]["name"])
+
+
+def check_name(tree: Path, name: str) -> None:
+    """Make sure that a project may have this name.
+
+    Raises:
+        RefusedError: It is no valid name, or something that the project needs has it.
+    """
+    if not NAME.fullmatch(name) or len(name) > LONGEST:
+        example = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")[:LONGEST]
+        raise RefusedError(
+            f"{name[:100]!r} is no name for it: lower-case letters, digits and single hyphens, "
+            f"at most {LONGEST}, a letter first, such as {example or 'my-service'!r}."
+        )
+    if name == read_name(tree):
+        raise RefusedError(f"It is called {name} already.")
+    module = to_module(name)
+    if keyword.iskeyword(module) or keyword.issoftkeyword(module):
+        raise RefusedError(f"{module} is a word of Python itself.")
+    if module in sys.stdlib_module_names:
+        raise RefusedError(f"{module} is a module of Python's standard library.")
+    lock = (tree / "uv.lock").read_text(encoding="utf-8")
+    if name in {it.name for it in lockfile.read(lock)} or module in packages_distributions():
+        raise RefusedError(f"{name} is a package that the project uses.")
+    if (tree / module).exists() or (tree / "src" / module).exists():
+        raise RefusedError(f"There is a file or folder {module} already.")
+
+
+def find_published(name: str) -> bool | None:
+    """Say whether the package index has a project of this name; None if it does not answer."""
+    command = [UV, "pip", "compile", "--quiet", "--no-deps", "--no-header", "-"]
+    done = subprocess.run(command, input=name, text=True, capture_output=True, check=False)
+    if done.returncode == 0:
+        return True
+    return False if "was not found in the package registry" in done.stderr else None
+
+
+def refuse_changes(tree: Path) -> None:
+    """Make sure that nothing gets mixed up with uncommitted changes.
+
+    Raises:
+        RefusedError: There are some.
+    """
+    if _git(tree, "status", "--porcelain"):
+        raise RefusedError("There are changes that are not committed. Commit or stash them.")
+
+
+def rename(tree: Path, name: str, description: str = DESCRIPTION) -> None:
+    """Rename the project in a Git work tree, `uv.lock` included.
+
+    Raises:
+        RefusedError: The present name is an ordinary word, so that nobody can tell where it is
+            meant as the name.
+    """
+    old = read_name(tree)
+    if "-" not in old:
+        raise RefusedError(
+            f"The present name, {old}, is a single word and may mean something else where it "
+            f"stands. Rename by hand what `git grep -w {old}` finds."
+        )
+    listed = _git(tree, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for path in (tree / it for it in listed.split("\0") if it):
+        if path.is_file() and not path.is_symlink():
+            _replace(path, old, name)
+    _git(tree, "mv", f"src/{to_module(old)}", f"src/{to_module(name)}")
+    _describe(tree, description)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Rename the project in the current folder; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="poe rename", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("name", help="the new name, such as my-service")
+    parser.add_argument("--description", default=DESCRIPTION, help="what it is, in one line")
+    parser.add_argument(
+        "--unpublished",
+        action="store_true",
+        help="never to be published: the package index may have another project of this name",
+    )
+    options = parser.parse_args(arguments)
+    tree = Path.cwd()
+    try:
+        check_name(tree, options.name)
+        if not options.unpublished:
+            _check_index(options.name)
+        refuse_changes(tree)
+        rename(tree, options.name, " ".join(options.description.split()))
+    except (RefusedError, subprocess.CalledProcessError) as error:
+        message = getattr(error, "stderr", "") or str(error)
+        print(f"Not renamed. {message.strip()}", file=sys.stderr)
+        return 1
+    for command in TIDY:
+        if subprocess.run(command.split(), check=False, cwd=tree).returncode:
+            print(f"Renamed, but this failed, run it again: {command}", file=sys.stderr)
+            return 1
+    print(
+        f"It is called {options.name} now. Look at it with `git diff HEAD`, try it with "
+        "`uv run pytest`, and commit it. `git reset --hard` takes it back."
+    )
+    return 0
+
+
+def _check_index(name: str) -> None:
+    published = find_published(name)
+    if published:
+        raise RefusedError(
+            f"The package index has a project {name} already. Take another name, or add "
+            "--unpublished if yours will never be published there."
+        )
+    if published is None:
+        print("The package index did not say whether the name is taken. Look before you publish.")
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return
+    changed = text
+    for wrong, right in ((old, new), (to_module(old), to_module(new))):
+        changed = re.sub(rf"(?<![A-Za-z0-9]){wrong}(?![A-Za-z0-9])", right, changed)
+    if changed != text:
+        path.write_text(changed, encoding="utf-8")
+
+
+def _describe(tree: Path, description: str) -> None:
+    project = tree / "pyproject.toml"
+    line = "description = " + '"' + re.sub(r'(["\\])', r"\\\1", description) + '"'
+    text = project.read_text(encoding="utf-8")
+    project.write_text(
+        re.sub(r"(?m)^description = .*$", lambda _: line, text, count=1), encoding="utf-8"
+    )
+    readme = tree / "README.md"
+    if readme.exists():
+        text = readme.read_text(encoding="utf-8")
+        text = TEMPLATE_ONLY.sub(lambda _: f"{description}.\n\n", text, count=1)
+        readme.write_text(TEMPLATE_ONLY.sub("", text), encoding="utf-8")
+
+
+def _git(tree: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=tree, check=True, text=True, capture_output=True
+    ).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

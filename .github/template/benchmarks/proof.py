@@ -1,0 +1,86 @@
+"""Measure how well benchmark_compare.py judges, with the real benchmarks.
+
+Two equal trees of HEAD are compared again and again. In the one series every benchmarked function
+of one tree is made 30 % slower: each comparison has to find a regression. In the other series
+nothing differs: none may.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[3] / ".github" / "scripts"))
+
+from performance.baseline import check_out, end_cleanly
+from performance.benchmark_compare import GROUPS, TESTS, Plan, compare, find_verdict, measure_both
+
+SLOWDOWN = """
+from time import perf_counter
+
+from pytest_benchmark.fixture import BenchmarkFixture
+
+call = BenchmarkFixture.__call__
+
+
+def slow_down(function):
+    def slowed(*arguments, **options):
+        started = perf_counter()
+        result = function(*arguments, **options)
+        end = started + (perf_counter() - started) * {factor}
+        while perf_counter() < end:
+            pass
+        return result
+
+    return slowed
+
+
+BenchmarkFixture.__call__ = lambda self, function, *arguments, **options: call(
+    self, slow_down(function), *arguments, **options
+)
+"""
+"""A `conftest.py` that makes what is benchmarked slower in proportion."""
+
+
+def count_alarms(trials: int, factor: float, plan: Plan) -> int:
+    """Compare two trees of HEAD, one of them slower by a factor; return how often it was found."""
+    alarms = 0
+    with check_out("HEAD", GROUPS) as base, check_out("HEAD", GROUPS) as change:
+        if factor != 1:
+            slowdown = SLOWDOWN.format(factor=factor)
+            (change.folder / TESTS / "conftest.py").write_text(slowdown, encoding="utf-8")
+        for trial in range(trials):
+            judged = compare(*measure_both(change, base, plan), plan.threshold)
+            verdict = find_verdict(judged, "")
+            alarms += verdict == "regression"
+            ratios = [it.ratio for it in judged if it.ratio]
+            found = [it.verdict for it in judged]
+            print(
+                f"{factor} x, trial {trial + 1}: {verdict}; {found.count('slower')} slower, "
+                f"{found.count('noisy')} noisy; ratios {min(ratios):.2f} to {max(ratios):.2f}",
+                flush=True,
+            )
+    return alarms
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run both series; return 1 if a slowdown was missed, or found where there is none."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--slow", type=int, default=10, help="trials with 30 %% slowdown (10)")
+    parser.add_argument("--equal", type=int, default=20, help="trials without (20)")
+    parser.add_argument("--most-rounds", type=int, default=12, help="in a comparison (12)")
+    options = parser.parse_args(arguments)
+    end_cleanly()
+    with tempfile.TemporaryDirectory() as directory:
+        plan = Plan(5, options.most_rounds, 0.3, 120, 0.15, Path(directory))
+        caught = count_alarms(options.slow, 1.3, plan)
+        false = count_alarms(options.equal, 1, plan)
+    print(f"caught {caught} of {options.slow}, false alarms {false} of {options.equal}")
+    return 0 if caught == options.slow and not false else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

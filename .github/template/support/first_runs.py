@@ -1,0 +1,112 @@
+"""What the first run of each pipeline says in a fresh copy, by the kind of repository."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from engine import ROOT
+from events import Repository
+from fakes.github_security import Security
+from lib.markdown import table
+from workflows import find_workflows
+
+WORKFLOWS = find_workflows(ROOT)
+
+FIRST_RUN = "first run"
+"""Property of a test that is one, with the kind of repository and the pipeline."""
+
+FORK = {"pull_request.head.repo.full_name": "somebody/widget"}
+DEPENDABOT = {
+    "pull_request.user.login": "dependabot[bot]",
+    "pull_request.title": "build(deps): bump anyio from 4.0 to 4.1",
+}
+NO_REVIEW = "GitHub's dependency review is off"
+NO_SCANNING = "Code scanning is off"
+READ_ONLY = "This run's token may only read"
+NO_PYPI = "Not published to PyPI"
+NO_ATTESTATIONS = "Attestations are off"
+
+
+@dataclass
+class Kind:
+    """A kind of repository, and what its first runs say that is off.
+
+    Attributes:
+        repository: As an event describes it.
+        security: What GitHub has switched on in it.
+        overrides: Values of the payload of a pull request.
+        says: What a pipeline says in a notice or summary.
+    """
+
+    repository: Repository = field(default_factory=Repository)
+    security: Callable[[], Security] = lambda: Security(code_scanning=True)
+    overrides: dict[str, str] = field(default_factory=dict)
+    says: dict[str, list[str]] = field(default_factory=dict)
+
+
+NO_TARGET = "The environment staging has no target"
+NEW = {"cd": [NO_TARGET], "dependency-review": [NO_REVIEW], "release": [NO_PYPI]}
+PRIVATE = {
+    "cd": [NO_TARGET, NO_ATTESTATIONS],
+    "codeql": [NO_SCANNING],
+    "dependency-review": [NO_REVIEW],
+    "docker": [NO_SCANNING, NO_ATTESTATIONS],
+    "release": [NO_PYPI, NO_ATTESTATIONS],
+}
+UNTRUSTED = {
+    "codeql": [READ_ONLY],
+    "dependency-review": [NO_REVIEW, READ_ONLY],
+    "docker": [READ_ONLY],
+    "performance": [READ_ONLY],
+}
+DEFAULT_SETUP = "GitHub's default setup analyses this repository"
+KINDS = {
+    "public": Kind(says=NEW),
+    "private": Kind(Repository(private=True), Security, says=PRIVATE),
+    "pull request of a fork": Kind(overrides=FORK, says=UNTRUSTED),
+    "pull request of Dependabot": Kind(overrides=DEPENDABOT, says=UNTRUSTED),
+    "default setup of CodeQL": Kind(
+        security=lambda: Security(code_scanning=True, default_setup=True),
+        says={**NEW, "codeql": [DEFAULT_SETUP], "docker": [DEFAULT_SETUP]},
+    ),
+    "upper case": Kind(Repository("Octo-Org", "Widget"), says=NEW),
+    "the template's own": Kind(Repository(template=True), says=NEW),
+}
+FIRST_EVENTS = {"dependency-review": "pull_request", "pr": "pull_request", "release": "push:v0.1.0"}
+"""What starts a pipeline first where it is not the push of the copy itself."""
+
+
+def choose_event(pipeline: str, kind: Kind) -> str:
+    """Return the first event of a pipeline in a kind of repository; none if there is no such."""
+    if not kind.overrides:
+        return FIRST_EVENTS.get(pipeline, "push")
+    on = WORKFLOWS[pipeline].read_text()
+    return "pull_request" if "\n  pull_request:\n" in on else ""
+
+
+CASES = [
+    (name, pipeline)
+    for name, kind in KINDS.items()
+    for pipeline in WORKFLOWS
+    if choose_event(pipeline, kind)
+]
+
+
+def describe(results: Mapping[tuple[str, str], bool]) -> str:
+    """Return a table of pipelines and kinds of repositories, with what is off.
+
+    Args:
+        results: Whether the run was green, by kind of repository and pipeline.
+    """
+    numbers: dict[str, str] = {}
+
+    def show(name: str, pipeline: str) -> str:
+        if (name, pipeline) not in results:
+            return "-"
+        if not results[name, pipeline]:
+            return "❌"
+        notes = KINDS[name].says.get(pipeline, [])
+        return " ".join(["✅", *(numbers.setdefault(it, str(len(numbers) + 1)) for it in notes)])
+
+    rows = [[f"`{it}`", *(show(name, it) for name in KINDS)] for it in WORKFLOWS]
+    legend = "".join(f"{number}. {text}\n" for text, number in numbers.items())
+    return f"{table(['pipeline', *KINDS], rows)}\n{legend}"

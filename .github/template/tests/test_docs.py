@@ -1,0 +1,109 @@
+"""The documentation names what exists."""
+
+import re
+import shlex
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import run
+from first_runs import CASES, describe
+from repository import rename_project, setup_github
+from repository.setup_github import find_settings
+from workflows import find_workflows, load, triggers
+
+ROOT = Path(__file__).parents[3]
+PAGES = [page for folder in (".", ".github", "docs") for page in (ROOT / folder).glob("*.md")]
+REFERENCE = ROOT / "docs/ci-cd.md"
+TASKS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["poe"]["tasks"]
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def section(workflow: str) -> str:
+    """Return the part of the reference that is about a workflow."""
+    parts = REFERENCE.read_text().split("\n## ")
+    return next(part for part in parts if f"[{workflow}.yml]" in part)
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|\.\./\.\./actions/)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@each_page
+def test_tasks_exist(page: Path) -> None:
+    assert set(re.findall(r"uv run poe (?:-q )?([a-z-]+)", page.read_text())) <= TASKS.keys()
+
+
+@pytest.mark.parametrize("name", find_workflows(ROOT))
+def test_reference_names_jobs_triggers_and_artifacts(name: str) -> None:
+    workflow = load(find_workflows(ROOT)[name])
+    text = section(name)
+    jobs = re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)
+    assert jobs == list(workflow["jobs"])
+    assert f"*{workflow['jobs']['summary']['name']}*" in text
+    uploads = [
+        step["with"]["name"]
+        .replace("${{ matrix.language }}", "actions")
+        .replace("${{ matrix.runner }}", "ubuntu-24.04")
+        for job in workflow["jobs"].values()
+        for step in job.get("steps", [])
+        if step.get("uses", "").startswith("actions/upload-artifact@")
+    ]
+    assert all(f"`{it}`" in text for it in uploads)
+    for filters in triggers(workflow).values():
+        for value in [*filters.get("branches", []), *filters.get("types", [])]:
+            assert value in text
+
+
+@pytest.mark.parametrize("name", find_workflows(ROOT))
+def test_overview_lists_every_pipeline(name: str) -> None:
+    assert f".github/workflows/{name}.yml)" in (ROOT / "README.md").read_text()
+
+
+def test_languages_have_one_structure() -> None:
+    def outline(page: Path) -> list[tuple[str, ...]]:
+        pattern = re.compile(r"^(#+) |^\| (`[a-z-]+`) \||^(\||- \*\*|```)", re.MULTILINE)
+        return [match.groups("") for match in pattern.finditer(page.read_text())]
+
+    assert outline(REFERENCE) == outline(REFERENCE.with_suffix(".ru.md"))
+
+
+def test_setup_shows_the_first_runs() -> None:
+    assert describe(dict.fromkeys(CASES, True)) in (ROOT / "docs/setup.md").read_text()
+
+
+def test_setup_names_every_setting() -> None:
+    text = (ROOT / "docs/setup.md").read_text()
+    named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)`", text))
+    settings = find_settings()
+    assert named == settings["secrets"] | settings["vars"]
+
+
+def read_commands() -> list[str]:
+    """Return the commands of the shell blocks of all pages, without their comments."""
+    blocks = [
+        block
+        for page in PAGES
+        for block in re.findall(r"^```shell\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    ]
+    lines = "".join(blocks).replace("\\\n", "").splitlines()
+    return sorted({re.sub(r"\s+#.*", "", line).strip() for line in lines} - {""})
+
+
+@pytest.mark.parametrize("command", read_commands())
+def test_command_is_understood(command: str) -> None:
+    understands: dict[str, Any] = {
+        "pipelines": run.parse_arguments,
+        "rename": lambda words: rename_project.check_name(ROOT, words[0]),
+        "setup-github": setup_github.parse_arguments,
+    }
+    words = shlex.split(command)
+    if words[:3] == ["uv", "run", "poe"] and words[3] in understands:
+        understands[words[3]](words[4:])
+    else:
+        assert shutil.which(words[0]), f"{words[0]} is not what a machine has"

@@ -1,0 +1,68 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[3] / ".github/scripts/checks/check.sh"
+
+
+def check(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
+    summary = tmp_path / "summary.md"
+    summary.touch()
+    done = subprocess.run(
+        [SCRIPT, *arguments],
+        check=False,
+        text=True,
+        capture_output=True,
+        env=os.environ | {"GITHUB_STEP_SUMMARY": str(summary)},
+    )
+    return done, summary.read_text()
+
+
+def test_success_shows_the_last_line(tmp_path: Path) -> None:
+    done, summary = check(tmp_path, "Lint", "printf", "%s\n", "one", "all fine", "")
+    assert done.returncode == 0
+    assert done.stdout == "one\nall fine\n\n"
+    assert summary == "### ✅ Lint\n\n```text\nall fine\n```\n\n"
+
+
+def test_silent_success(tmp_path: Path) -> None:
+    done, summary = check(tmp_path, "Lint", "true")
+    assert done.returncode == 0
+    assert summary == "### ✅ Lint\n\n"
+
+
+@pytest.mark.parametrize("code", [1, 3, 127])
+def test_failure_keeps_the_code_and_shows_the_end(tmp_path: Path, code: int) -> None:
+    command = f"seq 100; echo wrong >&2; exit {code}"
+    done, summary = check(tmp_path, "--fix", "uv run poe fix", "Lint", "bash", "-c", command)
+    assert done.returncode == code
+    assert f"Ended with exit code {code}. To put it right: `uv run poe fix`" in summary
+    assert summary.startswith("### ❌ Lint\n")
+    assert "\nwrong\n```" in summary
+    assert "\n60\n" not in summary
+    assert "::error title=Lint::To put it right: uv run poe fix." in done.stdout
+
+
+def test_missing_command_is_a_failure(tmp_path: Path) -> None:
+    done, summary = check(tmp_path, "Lint", "no-such-command")
+    assert done.returncode == 127
+    assert "no-such-command" in summary
+
+
+def test_output_cannot_leave_its_block(tmp_path: Path) -> None:
+    _, summary = check(
+        tmp_path, "Lint", "bash", "-c", "echo '```` <b>'; printf '\\e[31mred'; exit 1"
+    )
+    assert "\n`````text\n```` <b>\nred\n`````\n\n" in summary
+
+
+def test_command_line_mistakes(tmp_path: Path) -> None:
+    for arguments in ([], ["Lint"]):
+        done, _ = check(tmp_path, *arguments)
+        assert done.returncode == 2
+        assert "usage: check.sh" in done.stderr
+    done, _ = check(tmp_path, "--help")
+    assert done.returncode == 0
+    assert "usage: check.sh" in done.stdout

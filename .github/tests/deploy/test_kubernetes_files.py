@@ -1,0 +1,136 @@
+import copy
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+FILES = ROOT / "deploy/kubernetes"
+VERSIONS = ("1.32", "1.35", "1.37")
+
+
+def build(folder: Path = FILES) -> list[Any]:
+    """Return what kustomize makes of a folder."""
+    command = ("kubectl", "kustomize", folder)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return list(yaml.safe_load_all(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def objects() -> dict[str, Any]:
+    """Everything that the files describe, by kind and name."""
+    return {f"{it['kind']}/{it['metadata']['name']}": it for it in build()}
+
+
+def make_job(deployment: Any) -> Any:
+    """Return the Job that migrates with a new image."""
+    values = ("--arg", "container", "app", "--arg", "image", "new")
+    environment = ("--argjson", "environment", '[{"name": "APP_VERSION", "value": "v2"}]')
+    command = ("jq", "--from-file", FILES / "migration.jq", *values, *environment)
+    text = json.dumps(deployment)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, input=text)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_files_fit_the_published_schemas(objects: dict[str, Any], version: str) -> None:
+    everything = [*objects.values(), make_job(objects["Deployment/app"])]
+    for it in everything:
+        kubernetes_validate.validate(it, version, strict=True)
+
+
+def test_schemas_find_a_field_that_is_not_there(objects: dict[str, Any]) -> None:
+    job = make_job(objects["Deployment/app"])
+    job["spec"]["retries"] = 1
+    with pytest.raises(kubernetes_validate.ValidationError, match="retries"):
+        kubernetes_validate.validate(job, VERSIONS[-1], strict=True)
+
+
+def test_every_file_is_used() -> None:
+    listed = yaml.safe_load((FILES / "kustomization.yaml").read_text())["resources"]
+    assert {it.name for it in FILES.glob("*.yaml")} == {*listed, "kustomization.yaml"}
+
+
+def test_everything_moves_to_another_namespace(tmp_path: Path) -> None:
+    shutil.copytree(FILES, tmp_path / "files")
+    (tmp_path / "kustomization.yaml").write_text("namespace: shop\nresources: [files]\n")
+    for it in build(tmp_path):
+        where = it["metadata"]["name" if it["kind"] == "Namespace" else "namespace"]
+        assert where == "shop"
+        assert all(subject["namespace"] == "shop" for subject in it.get("subjects", []))
+
+
+def test_rollout_loses_no_request(objects: dict[str, Any]) -> None:
+    spec = objects["Deployment/app"]["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert "replicas" not in spec, "they are the autoscaler's"
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/health"
+    pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    settings = (ROOT / "src").glob("*/settings.py")
+    assert "graceful_shutdown_seconds: int = Field(default=20" in next(settings).read_text()
+    assert pod["terminationGracePeriodSeconds"] > pause + 20
+    assert objects["HorizontalPodAutoscaler/app"]["spec"]["minReplicas"] > 1
+    assert objects["PodDisruptionBudget/app"]["spec"]["maxUnavailable"] == 1
+
+
+def test_selectors_find_the_pods(objects: dict[str, Any]) -> None:
+    deployment = objects["Deployment/app"]["spec"]
+    labels = deployment["template"]["metadata"]["labels"]
+    assert deployment["selector"]["matchLabels"] == labels
+    assert objects["Service/app"]["spec"]["selector"] == labels
+    assert objects["PodDisruptionBudget/app"]["spec"]["selector"]["matchLabels"] == labels
+    assert "pod-template-hash" not in labels
+
+
+def test_pods_have_few_rights(objects: dict[str, Any]) -> None:
+    label = objects["Namespace/app"]["metadata"]["labels"]
+    assert label == {"pod-security.kubernetes.io/enforce": "restricted"}
+    deployment = objects["Deployment/app"]
+    for it in (deployment, make_job(deployment)):
+        pod = it["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"] is True
+        assert security["runAsUser"] == 10001, "as in the Dockerfile"
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        (container,) = pod["containers"]
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        }
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+
+
+def test_migration_is_the_same_pod_with_another_command(objects: dict[str, Any]) -> None:
+    deployment = copy.deepcopy(objects["Deployment/app"])
+    (before,) = deployment["spec"]["template"]["spec"]["containers"]
+    before["env"] = [{"name": "APP_VERSION", "value": "v1"}, {"name": "KEPT", "value": "x"}]
+    job = make_job(deployment)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert (container["image"], container["args"]) == ("new", ["migrate"])
+    assert {it["name"]: it["value"] for it in container["env"]} == {
+        "KEPT": "x",
+        "APP_VERSION": "v2",
+    }
+    assert container["envFrom"] == before["envFrom"]
+    assert (pod["restartPolicy"], job["spec"]["backoffLimit"]) == ("Never", 0)
+    assert not [key for key in container if "Probe" in key]
+    assert "labels" not in job["spec"]["template"].get("metadata", {}), "no Service may find it"
+
+
+def test_migration_belongs_to_the_container_that_is_named(objects: dict[str, Any]) -> None:
+    deployment = copy.deepcopy(objects["Deployment/app"])
+    pod = deployment["spec"]["template"]["spec"]
+    pod["containers"].insert(0, {"name": "sidecar", "image": "other"})
+    job = make_job(deployment)
+    assert [it["name"] for it in job["spec"]["template"]["spec"]["containers"]] == ["app"]

@@ -1,0 +1,160 @@
+"""A build that cannot be repeated, or a wheel that does not work, is refused."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from origin import Git
+from release import release_try
+from release.release_try import Failure
+
+SCRIPT = Path(__file__).parents[3] / ".github/scripts/release/release_build.sh"
+
+PROJECT = """
+[build-system]
+requires = ["hatchling", "hatch-vcs"]
+build-backend = "hatchling.build"
+[project]
+name = "demo"
+dynamic = ["version"]
+requires-python = ">=3.13"
+[project.scripts]
+demo = "demo:main"
+[tool.hatch.version]
+source = "vcs"
+fallback-version = "0.0.0"
+"""
+CLOCK = """
+[tool.hatch.build.hooks.custom]
+"""
+HOOK = """
+import time
+from pathlib import Path
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+class Hook(BuildHookInterface):
+    def initialize(self, version, build_data):
+        file = Path(self.root, "demo", "built.py")
+        file.write_text(f"at = {time.time_ns()}")
+        build_data["artifacts"].append("demo/built.py")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Git:
+    tree = tmp_path / "project"
+    (tree / "demo").mkdir(parents=True)
+    (tree / "pyproject.toml").write_text(PROJECT)
+    (tree / "demo/__init__.py").write_text("def main(): ...\n")
+    (tree / ".gitignore").write_text("uv.lock\n")
+    git = Git(tree)
+    git("init", "--quiet", "--initial-branch=main")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "feat: start")
+    git("tag", "v9.9.9")
+    return git
+
+
+def build(git: Git, version: str, environment: dict[str, str] | None = None) -> tuple[int, str]:
+    done = subprocess.run(
+        [SCRIPT, version, "dist"],
+        cwd=git.directory,
+        env=os.environ | {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"} | (environment or {}),
+        text=True,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    return done.returncode, done.stdout
+
+
+def lock(git: Git) -> None:
+    options = ["--quiet", "--python", sys.executable, "--offline"]
+    subprocess.run(["uv", "lock", *options], cwd=git.directory, check=True)
+
+
+def test_builds_what_the_version_says_whatever_the_tags_say(project: Git) -> None:
+    lock(project)
+    code, text = build(project, "1.0.0b1", {"UV_PYTHON": sys.executable})
+    assert code == 0, text
+    names = sorted(path.name for path in (project.directory / "dist").iterdir())
+    assert names == [
+        "SHA256SUMS",
+        "demo-1.0.0b1-py3-none-any.whl",
+        "demo-1.0.0b1.cdx.json",
+        "demo-1.0.0b1.tar.gz",
+    ]
+    check = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    subprocess.run(check, cwd=project.directory / "dist", check=True, stdout=subprocess.DEVNULL)
+    materials = (project.directory / "dist/demo-1.0.0b1.cdx.json").read_text()
+    assert '"version": "1.0.0b1"' in materials
+
+
+def test_build_that_depends_on_the_clock(project: Git) -> None:
+    with (project.directory / "pyproject.toml").open("a") as file:
+        file.write(CLOCK)
+    (project.directory / "hatch_build.py").write_text(HOOK)
+    project("add", ".")
+    project("commit", "--quiet", "-m", "feat: know the time")
+    code, text = build(project, "1.0.0")
+    assert code != 0
+    assert re.search(r"::error title=Build::Building \w+", text), text
+
+
+def test_file_that_is_not_committed(project: Git) -> None:
+    (project.directory / "demo/left.py").touch()
+    code, text = build(project, "1.0.0")
+    assert code != 0
+    assert "Building again from a clean copy" in text
+
+
+def test_version_that_the_project_does_not_take(project: Git) -> None:
+    file = project.directory / "pyproject.toml"
+    file.write_text(file.read_text().replace('dynamic = ["version"]', 'version = "3.0.0"'))
+    code, text = build(project, "1.0.0")
+    assert code != 0
+    assert "The tag says 1.0.0, the packages say demo-3.0.0-" in text
+
+
+def make_command(tmp_path: Path, text: str) -> Path:
+    command = tmp_path / "command"
+    command.write_text(f"#!{sys.executable}\n{text}")
+    command.chmod(0o755)
+    return command
+
+
+def test_command_that_ends(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="command serve ended with exit code 3"):
+        release_try.ask_health(make_command(tmp_path, "raise SystemExit(3)"), 10)
+
+
+def test_command_that_does_not_answer(tmp_path: Path) -> None:
+    command = make_command(tmp_path, "import time; time.sleep(60)")
+    with pytest.raises(Failure, match="did not answer in time"):
+        release_try.ask_health(command, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "scripts", "health", "told"),
+    [
+        ("1.0.0", ["demo"], "1.0.0", "started, `/health` says 1.0.0"),
+        ("1.0.0", [], "", "it has no command to start"),
+        ("1.0.1", ["demo"], "1.0.0", "the metadata say 1.0.1, the tag says 1.0.0"),
+        ("1.0.0", ["demo"], "0.9.0", "/health says 0.9.0, the tag says 1.0.0"),
+    ],
+)
+def test_versions_must_agree(
+    metadata: str, scripts: list[str], health: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        release_try, "install", lambda *_: {"version": metadata, "scripts": scripts}
+    )
+    monkeypatch.setattr(release_try, "ask_health", lambda *_: {"version": health})
+    if "the tag" in told:
+        with pytest.raises(Failure, match=told):
+            release_try.try_out(Path("demo.whl"), "1.0.0", 1)
+    else:
+        assert told in release_try.try_out(Path("demo.whl"), "1.0.0", 1)

@@ -1,0 +1,223 @@
+"""GitHub releases are made completely, once, and published last, whatever fails on the way."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes.github_api import FakeGitHub
+from fakes.github_releases import Asset, Release, Releases
+from lib.github_cli import GitHubError, ask
+from origin import Git
+from release import release_github
+
+pytestmark = pytest.mark.skipif(not shutil.which("gh"), reason="gh is not installed")
+
+
+@pytest.fixture
+def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
+    git = Git(tmp_path / "origin")
+    git.directory.mkdir()
+    git("init", "--quiet", "--initial-branch=main")
+    git("commit", "--quiet", "--allow-empty", "-m", "feat: start")
+    with FakeGitHub() as fake:
+        fake.releases.origin = git
+        fake.lead_gh(tmp_path / "gh")
+        for key, text in {
+            "GH_CONFIG_DIR": str(tmp_path / "gh"),
+            "GH_TOKEN": "local",
+            "GITHUB_REPOSITORY": "octo-org/widget",
+            "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+        }.items():
+            monkeypatch.setenv(key, text)
+        for key in ("GH_HOST", "GH_REPO", "GITHUB_TOKEN"):
+            monkeypatch.delenv(key, raising=False)
+        yield fake
+        assert not fake.unexpected
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    names = ["demo-1.0.0-py3-none-any.whl", "demo-1.0.0.tar.gz", "SHA256SUMS"]
+    for name in names:
+        (tmp_path / name).write_text(f"content of {name}")
+    return [tmp_path / name for name in names]
+
+
+def release(
+    github: FakeGitHub, files: list[Path], tag: str = "v1.0.0", notes: str = "notes"
+) -> int:
+    assert github.releases.origin
+    commit = github.releases.origin.find("main")
+    (files[0].parent / "notes.md").write_text(notes, encoding="utf-8")
+    options = ["--tag", tag, "--commit", commit, "--notes", str(files[0].parent / "notes.md")]
+    return release_github.main([*options, *map(str, files)])
+
+
+def tags(github: FakeGitHub) -> list[str]:
+    assert github.releases.origin
+    return github.releases.origin("tag").split()
+
+
+def check_complete(github: FakeGitHub, files: list[Path], tag: str = "v1.0.0") -> None:
+    assert [it.tag for it in github.releases.all] == [tag]
+    it = github.releases.all[0]
+    assert it.draft == ("-" in tag)
+    assert bool(it.fields["prerelease"]) == ("-" in tag)
+    assert it.fields["body"] == "notes"
+    assert sorted(asset.name for asset in it.assets) == sorted(file.name for file in files)
+    assert all(asset.content == (files[0].parent / asset.name).read_bytes() for asset in it.assets)
+    assert tags(github) == [tag]
+
+
+def test_stable(github: FakeGitHub, files: list[Path], tmp_path: Path) -> None:
+    assert release(github, files) == 0
+    check_complete(github, files)
+    assert github.releases.latest == "v1.0.0"
+    assert github.releases.all[0].immutable
+    changes = [it for it in github.requests if not it.startswith("GET")]
+    assert changes[0].startswith("POST")
+    assert changes[-1].startswith("PATCH")
+    assert "v1.0.0 is published" in (tmp_path / "summary").read_text()
+
+
+def test_prerelease_stays_a_draft(github: FakeGitHub, files: list[Path]) -> None:
+    assert release(github, files, "v1.0.0-beta.1") == 0
+    check_complete(github, files, "v1.0.0-beta.1")
+    assert not github.releases.latest
+
+
+@pytest.mark.parametrize("lose_answer", [False, True])
+@pytest.mark.parametrize(("tag", "start"), [("v1.0.0", 0), ("v1.0.0-rc.1", -2)])
+def test_goes_on_after_any_request_has_failed(
+    github: FakeGitHub, files: list[Path], tag: str, start: int, *, lose_answer: bool
+) -> None:
+    files = files[1:]
+    release(github, files, tag)
+    requests = github.requests.copy()
+    assert len(requests) > 5
+    git = github.releases.origin
+    assert git
+    for number, request in [*enumerate(requests)][start:]:
+        github.releases = Releases()
+        github.releases.origin = git
+        git("tag", "--delete", tag)
+        github.requests.clear()
+        github.fail_at, github.lose_answer = number, lose_answer
+        assert release(github, files, tag) == 1, request
+        last = number == len(requests) - 1
+        assert all(it.draft for it in github.releases.all) or (last and lose_answer), request
+        assert not tags(github) or (last and lose_answer), request
+        github.fail_at = -1
+        assert release(github, files, tag) == 0, request
+        check_complete(github, files, tag)
+
+
+def test_run_again_changes_nothing(github: FakeGitHub, files: list[Path]) -> None:
+    release(github, files)
+    github.requests.clear()
+    assert release(github, files, notes="other notes") == 0
+    check_complete(github, files)
+    assert all(it.startswith("GET") for it in github.requests)
+
+
+@pytest.mark.parametrize("digests", [True, False])
+def test_published_bytes_are_never_changed(
+    github: FakeGitHub, files: list[Path], capsys: pytest.CaptureFixture[str], *, digests: bool
+) -> None:
+    github.releases.digests = digests
+    github.releases.immutable = False
+    release(github, files)
+    assert release(github, files) == 0
+    before = files[1].read_bytes()
+    files[1].write_text("other bytes")
+    assert release(github, files) == 1
+    assert "is published with other bytes" in capsys.readouterr().out
+    assert github.releases.all[0].find(files[1].name) == before
+
+
+def test_published_without_files(
+    github: FakeGitHub, files: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = {"tag_name": "v1.0.0", "draft": False, "target_commitish": "main"}
+    by_hand = Release(99, fields, immutable=True)
+    github.releases.all.append(by_hand)
+    assert release(github, files) == 1
+    assert "it is immutable" in capsys.readouterr().out
+    by_hand.immutable = False
+    assert release(github, files) == 0
+    assert len(by_hand.assets) == len(files)
+
+
+def test_draft_of_the_same_commit_keeps_the_notes_that_people_wrote(
+    github: FakeGitHub, files: list[Path]
+) -> None:
+    release(github, files, "v1.0.0-rc.1")
+    github.releases.all[0].fields["body"] = "edited"
+    assert release(github, files, "v1.0.0-rc.1") == 0
+    assert github.releases.all[0].fields["body"] == "edited"
+
+
+def test_draft_of_another_commit_is_brought_up_to_date(
+    github: FakeGitHub, files: list[Path]
+) -> None:
+    release(github, files, "v1.0.0-rc.1")
+    draft = github.releases.all[0]
+    draft.fields |= {"body": "old", "target_commitish": "0" * 40}
+    draft.assets[0] = Asset(77, files[0].name, b"old bytes")
+    assert release(github, files, "v1.0.0-rc.1") == 0
+    check_complete(github, files, "v1.0.0-rc.1")
+
+
+def test_latest_is_the_highest_stable(github: FakeGitHub, files: list[Path]) -> None:
+    for tag, latest in [("v2.0.0", "v2.0.0"), ("v1.9.0", "v2.0.0"), ("v2.0.1", "v2.0.1")]:
+        assert release(github, files[2:], tag) == 0
+        assert github.releases.latest == latest
+
+
+def test_many_releases(github: FakeGitHub, files: list[Path]) -> None:
+    others = [{"tag_name": f"v0.{n}.0", "draft": False, "prerelease": False} for n in range(150)]
+    github.releases.all += [Release(1000 + n, fields) for n, fields in enumerate(others)]
+    draft = Release(1, {"tag_name": "v1.0.0", "draft": True, "target_commitish": "", "body": ""})
+    github.releases.all.insert(0, draft)
+    assert release(github, files) == 0
+    assert not draft.draft
+
+
+def test_notes_that_are_too_long_are_cut_and_that_is_said(
+    github: FakeGitHub, files: list[Path]
+) -> None:
+    notes = "### Features\n\n" + "- ein Änderung 🎉\n" * 10_000
+    assert release(github, files, notes=notes) == 0
+    body = github.releases.all[0].fields["body"]
+    listed = body.count("\n- ")
+    assert listed > 5000
+    assert f"**{10_000 - listed} more changes do not fit here.**" in body
+
+
+UPLOADS = "https://uploads.github.com/repos/octo-org/widget"
+REFUSED: dict[str, tuple[str, str, object, int]] = {
+    "a wrong method": ("PUT", "releases", {}, 404),
+    "a second release": ("POST", "releases", {"tag_name": "v1.0.0"}, 422),
+    "unknown fields": ("POST", "releases", {"tag_name": "v3.0.0", "unknown": 1}, 422),
+    "long notes": ("POST", "releases", {"tag_name": "v3.0.0", "body": "x" * 125_001}, 422),
+    "a second tag": ("POST", "git/refs", {"ref": "refs/tags/v1.0.0", "sha": "main"}, 422),
+    "a tag of nothing": ("POST", "git/refs", {"ref": "refs/tags/v3.0.0", "sha": "0" * 40}, 422),
+    "back to a draft": ("PATCH", "releases/{id}", {"draft": True}, 422),
+    "deleting an asset": ("DELETE", "releases/assets/{asset}", None, 422),
+    "an unknown request": ("DELETE", "releases/{id}", None, 404),
+    "an asset too late": ("POST", f"{UPLOADS}/releases/{{id}}/assets?name=n", {"a": 1}, 422),
+    "an unknown release": ("GET", "releases/tags/v3.0.0", None, 404),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_fake_refuses_what_github_refuses(github: FakeGitHub, files: list[Path], name: str) -> None:
+    method, path, content, status = REFUSED[name]
+    release(github, files)
+    it = github.releases.all[0]
+    with pytest.raises(GitHubError) as error:
+        ask(method, path.format(id=it.id, asset=it.assets[0].id), content)
+    assert error.value.status == status
+    github.unexpected.clear()

@@ -1,0 +1,134 @@
+"""Packages reach an index once, whole, and never with other bytes."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from package_index import serve
+
+SCRIPT = Path(__file__).parents[3] / ".github/scripts/release/release_pypi.sh"
+TOKEN = {"PYPI_API_TOKEN": "pypi-secret"}
+UV = os.environ.get("UV") or shutil.which("uv") or "uv"
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serve(tmp_path_factory.mktemp("index") / "packages") as address:
+        yield address
+
+
+def make_wheel(directory: Path, name: str, content: str = "") -> Path:
+    """Make a small wheel."""
+    wheel = directory / f"{name}-1.0.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr(f"{name}.py", content)
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0.0\n"
+        file.writestr(f"{name}-1.0.0.dist-info/METADATA", metadata)
+        file.writestr(f"{name}-1.0.0.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+        file.writestr(f"{name}-1.0.0.dist-info/RECORD", "")
+    return wheel
+
+
+def publish(tmp_path: Path, *files: Path, **settings: str) -> tuple[int, str]:
+    """Run the script; return its exit code, and what it said and summarized."""
+    (tmp_path / "bin").mkdir(exist_ok=True)
+    if not (tmp_path / "bin/uv").exists():
+        (tmp_path / "bin/uv").symlink_to(UV)
+    done = subprocess.run(
+        [SCRIPT, *files],
+        env={
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+            "HOME": str(tmp_path),
+            "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+            "UV_PYTHON": sys.executable,
+            **settings,
+        },
+        text=True,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    summary = tmp_path / "summary"
+    return done.returncode, done.stdout + (summary.read_text() if summary.exists() else "")
+
+
+def to(index: str, **settings: str) -> dict[str, str]:
+    return settings | {
+        "UV_PUBLISH_URL": f"{index}/",
+        "UV_PUBLISH_CHECK_URL": f"{index}/simple/",
+    }
+
+
+def test_publishes_once(index: str, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "once")
+    for _ in range(2):
+        code, text = publish(tmp_path, wheel, **to(index, **TOKEN))
+        assert code == 0, text
+        assert "### ✅ Published" in text
+        assert TOKEN["PYPI_API_TOKEN"] not in text
+
+
+def test_other_bytes_are_an_error(index: str, tmp_path: Path) -> None:
+    settings = to(index, **TOKEN)
+    assert publish(tmp_path, make_wheel(tmp_path, "other"), **settings)[0] == 0
+    code, text = publish(tmp_path, make_wheel(tmp_path, "other", "changed = 1"), **settings)
+    assert code != 0
+    assert "### ❌ Not published" in text
+
+
+def test_nothing_configured_is_said(index: str, tmp_path: Path) -> None:
+    for setting in ("", "false"):
+        code, text = publish(
+            tmp_path, make_wheel(tmp_path, "no"), **to(index, PYPI_TRUSTED_PUBLISHING=setting)
+        )
+        assert code == 0
+        assert "::notice title=Not published to PyPI::" in text
+        assert "gh secret set PYPI_API_TOKEN --env pypi" in text
+
+
+@pytest.mark.parametrize("setting", ["yes", "True", " true"])
+def test_unclear_setting_is_an_error(tmp_path: Path, setting: str) -> None:
+    code, text = publish(tmp_path, Path("a.whl"), PYPI_TRUSTED_PUBLISHING=setting)
+    assert code == 1
+    assert "::error title=Not published to PyPI::The repository variable PYPI_TRUSTED" in text
+
+
+def fake_uv(tmp_path: Path) -> None:
+    """Put a uv in place that writes down how it is called."""
+    (tmp_path / "bin").mkdir()
+    script = tmp_path / "bin/uv"
+    script.write_text('#!/bin/sh\necho "$@ [$UV_PUBLISH_TOKEN] $UV_PUBLISH_URL"\n')
+    script.chmod(0o755)
+
+
+def test_trusted_publishing_signs_first_and_sends_the_attestations(tmp_path: Path) -> None:
+    fake_uv(tmp_path)
+    code, text = publish(tmp_path, Path("a.whl"), Path("a.tar.gz"), PYPI_TRUSTED_PUBLISHING="true")
+    assert code == 0
+    signing, publishing = text.splitlines()[:2]
+    assert signing == "run pypi-attestations sign a.whl a.tar.gz [] "
+    attestations = "a.whl.publish.attestation a.tar.gz.publish.attestation"
+    assert publishing == (
+        f"publish --trusted-publishing always a.whl a.tar.gz {attestations}"
+        " [] https://upload.pypi.org/legacy/"
+    )
+
+
+def test_token_comes_before_trusted_publishing(tmp_path: Path) -> None:
+    fake_uv(tmp_path)
+    settings = {"PYPI_TRUSTED_PUBLISHING": "true", "PYPI_API_TOKEN": "t"}
+    _, text = publish(tmp_path, Path("a.whl"), **settings)
+    assert text.splitlines()[0] == (
+        "publish --trusted-publishing never --no-attestations a.whl"
+        " [t] https://upload.pypi.org/legacy/"
+    )
+
+
+def test_help(tmp_path: Path) -> None:
+    assert publish(tmp_path, Path("--help"))[1].startswith("usage:")
+    assert publish(tmp_path)[0] == 2

@@ -1,0 +1,131 @@
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from engine import ROOT
+from origin import Git
+from repository import rename_project
+from repository.rename_project import RefusedError, check_name, read_name
+
+SCRIPT = ROOT / ".github/scripts/repository/rename_project.py"
+FILES = {
+    ".python-version": "3.13\n",
+    ".github/workflows/ci.yml": "name: CI\n",
+    "LICENSE": "Copyright (c) The the-template authors\n",
+    "README.md": "# the-template\n\n<!-- template -->\nAll.\n\n<!-- /template -->\n\n## Start\n",
+    "pyproject.toml": """[project]
+name = "the-template"
+version = "1"
+description = "A template"
+requires-python = ">=3.13"
+scripts = { the-template = "the_template.cli:main" }
+""",
+    "src/the_template/app.py": 'from the_template import x\n\nFILE = "the-template.sqlite3"\n',
+    "tests/test_app.py": "from the_template import app\nother_the_templates = app\n",
+    "uv.lock": """version = 1
+requires-python = ">=3.13"
+
+[[package]]
+name = "the-template"
+version = "1"
+source = { virtual = "." }
+""",
+}
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> Git:
+    """Return a small project, committed."""
+    git = Git(tmp_path)
+    git("init", "--quiet")
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "feat: start")
+    return git
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("My Service", "such as 'my-service'"),
+        ("my_service", "such as 'my-service'"),
+        ("1service", "such as 'service'"),
+        ("my--service", "single hyphens"),
+        ("dienst-für", "single hyphens"),
+        ("a" * 51, "at most 50"),
+        ("x;rm -rf", "single hyphens"),
+        ("", "such as 'my-service'"),
+        ("import", "a word of Python"),
+        ("json", "standard library"),
+        ("fastapi", "a package that the project uses"),
+        ("yaml", "a package that the project uses"),
+        ("tests", "a file or folder"),
+        (read_name(ROOT), "called .* already"),
+    ],
+)
+def test_name_that_cannot_be(name: str, reason: str) -> None:
+    with pytest.raises(RefusedError, match=reason):
+        check_name(ROOT, name)
+
+
+@pytest.mark.parametrize("name", ["my-service", "orders", "a2-b3"])
+def test_name_that_can_be(name: str) -> None:
+    check_name(ROOT, name)
+
+
+def run(git: Git, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, SCRIPT, *arguments],
+        cwd=git.directory,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_name_is_changed_everywhere(git: Git) -> None:
+    done = run(git, "my-service", "--description", 'Takes "orders"', "--unpublished")
+    assert done.returncode == 0, done.stderr
+    git("add", "--all")
+    with pytest.raises(subprocess.CalledProcessError):  # nothing is found
+        git("grep", "--cached", "--word-regexp", "the[-_]template")
+    tree = git.directory
+    project = tomllib.loads((tree / "pyproject.toml").read_text())["project"]
+    assert project["name"] == "my-service"
+    assert project["description"] == 'Takes "orders"'
+    assert project["scripts"] == {"my-service": "my_service.cli:main"}
+    assert 'FILE = "my-service.sqlite3"' in (tree / "src/my_service/app.py").read_text()
+    assert "other_the_templates" in (tree / "tests/test_app.py").read_text()
+    assert (tree / "README.md").read_text() == '# my-service\n\nTakes "orders".\n\n## Start\n'
+    assert not git("diff", "--cached", "--name-only", "HEAD", "--", ".github/workflows")
+
+
+def test_uncommitted_change_is_refused(git: Git) -> None:
+    (git.directory / "LICENSE").write_text("mine")
+    done = run(git, "my-service", "--unpublished")
+    assert done.returncode == 1
+    assert "Commit or stash them" in done.stderr
+    assert git("status", "--porcelain") == " M LICENSE"
+
+
+def test_single_word_is_not_searched_for(git: Git) -> None:
+    rename_project.rename(git.directory, "orders")
+    with pytest.raises(RefusedError, match="git grep -w orders"):
+        rename_project.rename(git.directory, "my-service")
+
+
+def test_name_on_the_package_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    uv = tmp_path / "uv"
+    monkeypatch.setattr(rename_project, "UV", str(uv))
+    for text, published in {
+        "exit 0": True,
+        "echo 'Because x was not found in the package registry and' >&2; exit 1": False,
+        "echo 'Request failed' >&2; exit 2": None,
+    }.items():
+        uv.write_text(f"#!/bin/sh\n{text}\n")
+        uv.chmod(0o755)
+        assert rename_project.find_published("x") is published

@@ -1,0 +1,231 @@
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from engine import ROOT
+from fakes.github_api import FakeGitHub
+from repository import setup_github
+from repository.repository_settings import differs
+from workflows import find_workflows, load, triggers
+
+Run = Callable[..., tuple[int, str]]
+REVIEWER = ("--reviewer", "octocat")
+
+
+@pytest.fixture
+def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
+    """Return a new repository on a fake GitHub, which gh talks to."""
+    with FakeGitHub() as fake:
+        fake.security.code_scanning = fake.security.default_setup = True
+        fake.security.reads_setup = True
+        fake.lead_gh(tmp_path / "gh")
+        monkeypatch.setenv("GH_CONFIG_DIR", str(tmp_path / "gh"))
+        monkeypatch.setenv("GH_TOKEN", "token")
+        for name in ("GH_REPO", "GITHUB_REPOSITORY"):
+            monkeypatch.setenv(name, "")
+        yield fake
+        assert not fake.unexpected
+
+
+@pytest.fixture
+def run(github: FakeGitHub, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs the command on it; what it says includes its errors."""
+
+    def execute(*arguments: str) -> tuple[int, str]:
+        assert github.status
+        code = setup_github.main(["--repo", "octo-org/widget", *arguments])
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    return execute
+
+
+def test_shows_its_plan_and_changes_nothing(run: Run, github: FakeGitHub) -> None:
+    for arguments in ((), ("--dry-run",)):
+        code, text = run(*arguments)
+        assert code == 0
+        assert "octo-org/widget (public, plan free)" in text
+        for line in (
+            "~ environment production: create",
+            '~ tags that deploy to production: tags [] → ["v*.*.*"]',
+            "~ dependency graph and Dependabot alerts: off → on",
+            "~ only actions pinned to a commit: sha_pinning_required false → true",
+            "~ label security: create",
+            "Nothing was changed. `uv run poe setup-github --apply` does it.",
+        ):
+            assert line in text
+    assert not github.settings.changes
+    assert all(request.startswith("GET ") for request in github.requests)
+
+
+def test_second_run_changes_nothing(run: Run, github: FakeGitHub) -> None:
+    code, text = run("--apply", *REVIEWER)
+    assert code == 0, text
+    settings = github.settings
+    assert settings.environments.keys() == {"staging", "production", "pypi"}
+    production = settings.environments["production"]
+    assert (production["wait_timer"], production["reviewers"]) == (5, [{"type": "User", "id": 1}])
+    assert [*settings.tags["production"].values()] == ["v*.*.*"]
+    assert settings.environments["staging"] == {
+        "wait_timer": 0, "reviewers": [], "deployment_branch_policy": None
+    }  # fmt: skip
+    assert settings.environments["pypi"]["reviewers"] == [{"type": "User", "id": 1}]
+    assert settings.objects["/actions/permissions"]["sha_pinning_required"]
+    assert settings.objects["/actions/permissions"]["allowed_actions"] == "all"
+    assert all(settings.switches.values())
+    assert not github.security.default_setup
+    assert github.issues.labels >= {"security", "dependencies", "automated"}
+    settings.changes.clear()
+    assert run("--check")[0] == 0
+    code, text = run("--apply")
+    assert (code, settings.changes) == (0, [])
+    assert "~" not in text
+    assert "same." in text
+
+
+def test_required_checks_are_the_verdicts(run: Run, github: FakeGitHub) -> None:
+    run("--apply", *REVIEWER)
+    [ruleset] = github.settings.rulesets.values()
+    rules = {it["type"]: it.get("parameters") for it in ruleset["rules"]}
+    checks = [it["context"] for it in rules["required_status_checks"]["required_status_checks"]]
+    workflows = [load(path) for path in find_workflows(ROOT).values()]
+    expected = [it["jobs"]["summary"]["name"] for it in workflows if "pull_request" in triggers(it)]
+    assert checks == expected
+    assert "CI summary" in checks
+
+
+def test_drift_is_found_and_mended(run: Run, github: FakeGitHub) -> None:
+    run("--apply", *REVIEWER)
+    now = github.settings
+    now.environments["production"]["wait_timer"] = 0
+    now.environments["pypi"]["reviewers"] = []
+    now.tags["production"][2] = "*"
+    del now.environments["staging"]
+    now.rulesets[1]["enforcement"] = "disabled"
+    now.switches["/vulnerability-alerts"] = False
+    now.repository["squash_merge_commit_title"] = "X"
+    code, text = run("--check")
+    assert code == 1
+    for line in (
+        "protection of production: wait_timer 0 → 5",
+        "protection of pypi: nobody approves it",
+        'tags that deploy to production: tags ["*", "v*.*.*"] → ["v*.*.*"]',
+        "environment staging: create",
+        "ruleset main: differs from .github/rulesets/main.json",
+        "dependency graph and Dependabot alerts: off → on",
+        'merging: squash_merge_commit_title "X" → "PR_TITLE"',
+    ):
+        assert f"~ {line}" in text
+    assert run("--apply", *REVIEWER)[0] == 0
+    assert run("--check")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("plan", "skipped", "done"),
+    [
+        ("free", ["environment production", "protection of pypi", "ruleset main"], []),
+        ("", ["environment production", "protection of pypi", "ruleset main"], []),
+        ("team", ["protection of production"], ["environment production", "ruleset main"]),
+        ("enterprise", [], ["protection of production", "ruleset main"]),
+    ],
+)
+def test_plan_that_lacks_something(
+    run: Run, github: FakeGitHub, plan: str, skipped: list[str], done: list[str]
+) -> None:
+    github.settings.private, github.settings.plan = True, plan or "free"
+    if not plan:
+        github.faults = ["GET /orgs/octo-org"]
+    code, text = run("--apply", *REVIEWER)
+    assert code == 0, text
+    lines = text.splitlines()
+    for name in [*skipped, "private vulnerability reporting", "secret scanning"]:
+        assert [line for line in lines if line.startswith(f"- {name}: ")], text
+    for name in done:
+        assert [line for line in lines if line.startswith(f"✔ {name}")], text
+
+
+def test_nobody_to_approve_is_no_silent_gap(run: Run, github: FakeGitHub) -> None:
+    code, text = run("--apply")
+    assert code == 1
+    assert "✘ protection of production: nobody approves it: --reviewer LOGIN" in text
+    assert github.settings.environments["production"]["reviewers"] == []
+    assert "✔ ruleset main" in text
+
+
+def test_unknown_reviewer(run: Run) -> None:
+    code, text = run("--apply", "--reviewer", "nobody-at-all")
+    assert code == 1
+    assert "✘ protection of production: " in text
+    assert "nobody-at-all" in text
+
+
+def test_secret_comes_from_a_file_and_is_never_shown(
+    run: Run, github: FakeGitHub, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("very-secret-42")
+    secret = ("--secret", f"pypi/PYPI_API_TOKEN={tmp_path / 'token'}")
+    variable = ("--variable", "PYPI_TRUSTED_PUBLISHING=true")
+    code, text = run("--apply", *REVIEWER, *secret, *variable)
+    assert code == 0, text
+    assert "very-secret" not in text
+    assert "✔ secret pypi/PYPI_API_TOKEN: set" in text
+    assert github.settings.secrets == {"/environments/pypi/secrets/PYPI_API_TOKEN"}
+    assert github.settings.variables == {"/actions/variables/PYPI_TRUSTED_PUBLISHING": "true"}
+    github.settings.changes.clear()
+    run("--apply", *secret, *variable)
+    assert not github.settings.changes
+    run("--apply", "--replace-secrets", *secret)
+    assert github.settings.changes == ["PUT /environments/pypi/secrets/PYPI_API_TOKEN"]
+
+
+def test_secret_is_typed(run: Run, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda _: "typed")
+    code, text = run("--apply", *REVIEWER, "--secret", "SAFETY_API_KEY")
+    assert code == 0
+    assert "typed" not in text
+    assert github.settings.secrets == {"/actions/secrets/SAFETY_API_KEY"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--secret", "NO_SUCH_KEY"], "no pipeline reads NO_SUCH_KEY; they read: "),
+        (["--variable", "PYPI_TRUSTED_PUBLISHING"], "--variable takes NAME=VALUE"),
+        (["--secret", "nowhere/PYPI_API_TOKEN"], "no environment nowhere"),
+        (["--apply", "--check"], "not allowed with"),
+    ],
+)
+def test_wrong_arguments(
+    run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit):
+        run(*arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_somebody_who_is_no_administrator(run: Run, github: FakeGitHub) -> None:
+    github.settings.admin = False
+    code, text = run("--apply")
+    assert code == 1
+    assert "Only an administrator" in text
+
+
+def test_repository_that_is_not_to_be_seen(run: Run, github: FakeGitHub) -> None:
+    github.status = 404
+    code, text = run()
+    assert code == 1
+    assert "GitHub does not show the repository" in text
+
+
+def test_differences_count_one_way_only() -> None:
+    wanted = {"a": 1, "rules": [{"type": "x"}, {"type": "y", "p": {"q": []}}]}
+    actual = {"a": 1, "b": 2, "rules": [{"type": "y", "p": {"q": [], "r": 1}}, {"type": "x"}]}
+    assert not differs(wanted, actual)
+    assert differs(actual, wanted)
+    assert differs({"a": [1]}, {"a": [1, 2]})
+
+
+def test_ruleset_can_be_imported_by_hand() -> None:
+    ruleset = json.loads((ROOT / ".github/rulesets/main.json").read_text())
+    assert ruleset.keys() == {"name", "target", "enforcement", "conditions", "rules"}

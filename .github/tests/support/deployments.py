@@ -1,0 +1,198 @@
+"""What the tests of deployments share: images with faults, the driver, and a client that asks."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from threading import Event, Thread
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from containers import docker
+
+ROOT = Path(__file__).parents[3]
+DRIVER = ROOT / ".github/scripts/deploy/deploy.sh"
+REVISIONS = {name: f"{number:040x}" for number, name in enumerate(("one", "two", "broken"), 1)}
+FAULTS = {
+    "ends at once": 'CMD ["serve", "--nonsense"]',
+    "never healthy": 'CMD ["serve", "--port=9000"]',
+    "another revision": f"ENV APP_REVISION={REVISIONS['one']}",
+    "not ready": "ENV EXTERNAL_SERVICES=http://127.0.0.1:1/",
+    "fails the smoke tests": "ENV MAX_BODY_BYTES=1",
+    "fails its migrations": "ENV DATABASE_URL=sqlite:////nowhere/db.sqlite3",
+}
+"""A line that breaks an image, by what is wrong with it then."""
+IMPATIENT = {
+    "never healthy": {"HOST_TIMEOUT": "8"},
+    "another revision": {"READY_TIMEOUT": "5"},
+    "not ready": {"READY_TIMEOUT": "5"},
+}
+"""For faults that are found by waiting."""
+
+CAUSES = {
+    "ends at once": "v3 does not get healthy",
+    "never healthy": "v3 does not get healthy",
+    "another revision": "v3 answers with another revision",
+    "not ready": "v3 is not ready",
+    "fails the smoke tests": "the smoke tests failed",
+    "fails its migrations": "The migrations of v3 failed",
+}
+"""What a deployment of such an image, as v3, is said to have failed for."""
+
+
+def publish(host: str, image: str, revision: str, line: str = "") -> str:
+    """Push an image as one of another revision to a registry; return it by its digest.
+
+    Args:
+        host: The registry.
+        image: What it is made of.
+        revision: The commit that it says it is made of.
+        line: One more line of its Dockerfile.
+    """
+    name = f"{host}/octo-org/widget"
+    tag = f"{name}:{uuid4().hex}"
+    subprocess.run(
+        ["docker", "build", "--quiet", f"--tag={tag}", "-"],
+        input=f"FROM {image}\nENV APP_REVISION={revision}\n{line}\n".encode(),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    docker("push", tag)
+    digests: list[str] = json.loads(docker("inspect", "--format={{json .RepoDigests}}", tag))
+    return next(it for it in digests if it.startswith(f"{name}@"))
+
+
+@dataclass
+class Deployment:
+    """How a run of the driver ended."""
+
+    code: int
+    log: str
+    summary: str
+    outputs: dict[str, str]
+
+
+@dataclass
+class Driver:
+    """Runs the driver, with a folder of its own and the settings of a target."""
+
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def environment(self, version: str, revision: str, **settings: str) -> dict[str, str]:
+        """Return what the driver sees."""
+        self.folder.mkdir(exist_ok=True)
+        for name in ("output", "summary"):
+            (self.folder / name).write_text("")
+        return os.environ | {
+            "APP_REVISION": revision,
+            "APP_VERSION": version,
+            "DEPLOY_TIMEOUT": "60",
+            "GITHUB_OUTPUT": str(self.folder / "output"),
+            "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
+            "HOST_TIMEOUT": "40",
+            "READY_TIMEOUT": "20",
+            "RUNNER_TEMP": str(self.folder),
+            **self.settings,
+            **settings,
+        }
+
+    def run(
+        self, *arguments: str, version: str = "v1", revision: str = "", **settings: str
+    ) -> Deployment:
+        """Run `deploy.sh ARGUMENTS`."""
+        done = subprocess.run(
+            [DRIVER, *arguments],
+            env=self.environment(version, revision, **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        lines = (self.folder / "output").read_text().splitlines()
+        outputs = dict(line.split("=", 1) for line in lines)
+        summary = (self.folder / "summary").read_text()
+        return Deployment(done.returncode, done.stdout, summary, outputs)
+
+    def begin(self, image: str, version: str, revision: str) -> subprocess.Popen[bytes]:
+        """Begin a deployment, as a process group of its own; do not wait for its end."""
+        return subprocess.Popen(
+            [DRIVER, "deploy", image],
+            env=self.environment(version, revision),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def kill(self, image: str, version: str, revision: str, after: float) -> None:
+        """Begin a deployment; kill everything that it has started here after some seconds."""
+        with self.begin(image, version, revision) as running:
+            time.sleep(after)
+            os.killpg(running.pid, signal.SIGKILL)
+
+
+@dataclass
+class Client:
+    """Somebody who asks for `/health` every 50 ms."""
+
+    url: str
+    answers: Counter[str] = field(default_factory=Counter)
+
+    def ask(self) -> str:
+        """Return the version and the revision that answer, or what went wrong."""
+        connection = HTTPConnection(urlsplit(self.url).netloc, timeout=10)
+        try:
+            connection.request("GET", "/health")
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status != 200:
+                return f"HTTP {answer.status}"
+            health = json.loads(text)
+            return f"{health['version']} {health['revision']}"
+        except (HTTPException, OSError) as error:
+            return type(error).__name__
+        finally:
+            connection.close()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Ask until the context ends; count the answers."""
+        self.answers.clear()
+        stop = Event()
+
+        def ask() -> None:
+            while not stop.is_set():
+                self.answers[self.ask()] += 1
+                time.sleep(0.05)
+
+        thread = Thread(target=ask)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def deploy_broken(driver: Driver, client: Client, image: str, fault: str) -> Deployment:
+    """Deploy an image with a fault as v3; check that it is put back, and that nobody saw it."""
+    serving = client.ask()
+    revision = REVISIONS["broken"]
+    settings = {"SMOKE_TESTS": "" if "smoke" in fault else "true"} | IMPATIENT.get(fault, {})
+    with client.asking():
+        done = driver.run("deploy", image, version="v3", revision=revision, **settings)
+    assert (done.code, done.outputs["outcome"]) == (1, "rolled-back"), done.log
+    assert done.outputs["reason"] == CAUSES[fault], done.log
+    assert "### ❌ Rolled back" in done.summary
+    assert client.answers.keys() == {serving}
+    assert client.answers.total() > 10
+    return done

@@ -1,0 +1,146 @@
+"""What the tests of the pipelines share: small copies of this repository, and edits to them."""
+
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from containers import ContainersError, adapt, docker
+from engine import ROOT, Run
+from origin import Git, create
+
+CI = """name: CI
+on:
+  workflow_call:
+jobs:
+  check:
+    name: Check
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
+      - name: Check
+        run: echo checked
+"""
+"""A quick workflow to call in the place of CI."""
+
+REPORT_STUB = """import os, pathlib, sys
+
+(option,) = (it for it in sys.argv[1:] if it.startswith("--output="))
+folder = pathlib.Path(option.removeprefix("--output="))
+folder.mkdir()
+(folder / "report.txt").write_text("")
+with open(os.environ["GITHUB_STEP_SUMMARY"], "a") as summary:
+    summary.write(f"### {sys.argv[0]}")
+"""
+"""A script that takes long and reports to a folder, without the work."""
+
+RunPipeline = Callable[..., Run]
+Edit = Callable[[Path], None]
+
+
+def make_small(tree: Path) -> None:
+    """Replace the app and its tests by a function and a test: pipelines run in seconds then."""
+    package = next((tree / "src").iterdir())
+    for folder in (package, tree / "tests"):
+        shutil.rmtree(folder)
+        folder.mkdir()
+    (package / "__init__.py").write_text(
+        '"""A small package."""\n\n\ndef double(number: int) -> int:\n'
+        '    """Return twice the number."""\n    return 2 * number\n'
+    )
+    (tree / "tests/test_double.py").write_text(
+        f"from {package.name} import double\n\n\ndef test_double() -> None:\n"
+        "    assert double(2) == 4\n"
+    )
+
+
+def make_quick(tree: Path) -> None:
+    """Let the jobs use the packages that are installed here, instead of installing their own."""
+    setup = tree / ".github/actions/setup/action.yml"
+    setup.write_text(re.sub("uv sync .*", f"ln -s {sys.prefix} .venv", setup.read_text()))
+
+
+def append(path: str, text: str) -> Edit:
+    """Return an edit that adds text to the files that match a pattern."""
+
+    def edit(tree: Path) -> None:
+        for file in tree.glob(path):
+            file.write_text((file.read_text() if file.exists() else "") + text)
+
+    return edit
+
+
+def write(path: str, text: str) -> Edit:
+    """Return an edit that makes a file."""
+
+    def edit(tree: Path) -> None:
+        (tree / path).write_text(text)
+
+    return edit
+
+
+def replace(path: str, old: str, new: str) -> Edit:
+    """Return an edit that replaces text in a file."""
+
+    def edit(tree: Path) -> None:
+        text = (tree / path).read_text()
+        assert old in text
+        (tree / path).write_text(text.replace(old, new))
+
+    return edit
+
+
+def explain(run: Run) -> str:
+    """Return what failed in a run, for the message of an assertion."""
+    lines = [run.error]
+    for job in run.jobs:
+        for step in job.failed_steps:
+            parts = [it for it in job.steps if it.id[: len(step.id)] == step.id]
+            log = "".join(line for it in parts for line in it.log)
+            lines.append(f"{job.name} / {step.name}:\n{log[-2000:]}")
+    return "\n".join(lines)
+
+
+def said(run: Run, level: str) -> str:
+    """Return the annotations of a level, one a line, each behind its title."""
+    notes = (note for job in run.jobs for note in job.annotations if note["level"] == level)
+    return "\n".join(f"{note.get('title', '')}: {note['text']}" for note in notes)
+
+
+def prepare(edit: Edit | None = None) -> Edit:
+    """Return an edit for the engine that is here, without an installation in each job."""
+
+    def change(tree: Path) -> None:
+        adapt(tree)
+        make_quick(tree)
+        if edit:
+            edit(tree)
+
+    return change
+
+
+def make_source(directory: Path, edit: Edit | None = None) -> Git:
+    """Make a repository with one commit on main: whatever runs there is about that commit."""
+    git = create(ROOT, directory)
+    for ref in git("for-each-ref", "--format=%(refname)").splitlines():
+        git("update-ref", "-d", ref)
+    git("symbolic-ref", "HEAD", "refs/heads/main")
+    prepare(edit)(git.directory)
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "feat: start")
+    return git
+
+
+def find_digest(host: str, tag: str, image: str = "octo-org/widget") -> str:
+    """Return the digest of a tag; nothing if the registry does not have it."""
+    try:
+        text = docker("buildx", "imagetools", "inspect", f"{host}/{image}:{tag}")
+    except ContainersError:
+        return ""
+    return next(line.split()[1] for line in text.splitlines() if line.startswith("Digest:"))
+
+
+def inputs_of(run: Run, action: str) -> list[dict[str, str]]:
+    """Return what an action was given, each time that a run used it."""
+    return [it["inputs"] for it in run.records if it["action"] == action]

@@ -1,0 +1,141 @@
+"""Fixtures of whatever runs pipelines or containers: executed on copies of this repository."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import package_index
+import pytest
+from containers import ContainersError, find_engine_version, registry
+from engine import ROOT, Run, run
+from events import Event
+from harness import Edit, RunPipeline, make_quick, make_small
+
+NO_DOCKER = "Containers were not tested"
+SMALL = {
+    "PYTHONPATH": "src",
+    "PYTEST_XDIST_AUTO_NUM_WORKERS": "0",
+    "TEST_DATABASE_URL": "postgresql://nobody",
+}
+"""Leads to the code of a small copy, whose one test needs no more processes and no database."""
+
+
+MEMORY = Path("/dev/shm")  # noqa: S108
+"""A file system without a disk, which is faster for thousands of small files."""
+ENOUGH_BYTES = 1 << 30
+
+
+def _can_write_in_memory() -> bool:
+    if not MEMORY.is_dir():
+        return False
+    it = os.statvfs(MEMORY)
+    return it.f_bavail * it.f_frsize > ENOUGH_BYTES and not it.f_flag & os.ST_NOEXEC
+
+
+def pytest_configure() -> None:
+    """Let tests write in memory, and not into the summary and outputs of the job that runs them."""
+    if _can_write_in_memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    for name in ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"):
+        os.environ.pop(name, None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out, and what brings it back."""
+    reasons = "".join(str(report.longrepr) for report in terminalreporter.getreports("skipped"))
+    if NO_DOCKER in reasons:
+        fix = "install and start Docker with buildx and compose"
+        terminalreporter.write_line(f"{NO_DOCKER}: {fix}", yellow=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs pipelines or containers; inside a pipeline, leave it out: no recursion."""
+    for item in items:
+        if {"engine", "run_pipeline"}.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+            if os.environ.get("ACT") == "true":
+                item.add_marker(pytest.mark.skip(reason="left out inside a pipeline"))
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A Docker Engine is here; otherwise the tests that need it are left out, aloud."""
+    try:
+        find_engine_version()
+    except ContainersError as error:
+        reason = f"{NO_DOCKER}: {error}"
+        if os.environ.get("REQUIRE_DOCKER") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def host(engine: None) -> Iterator[str]:  # noqa: ARG001
+    """Host and port of a container registry on this machine."""
+    with registry() as address:
+        yield address
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[str]:
+    """Address of an empty package index on this machine."""
+    with package_index.serve(tmp_path / "index") as address:
+        yield address
+
+
+@pytest.fixture
+def quick_pipeline(run_pipeline: RunPipeline) -> RunPipeline:
+    """`run_pipeline`, with the packages that are installed here and the copy's own code."""
+
+    def execute(*arguments: str, edit: Edit | None = None, **options: Any) -> Run:
+        def change(tree: Path) -> None:
+            make_quick(tree)
+            if edit:
+                edit(tree)
+
+        return run_pipeline(*arguments, edit=change, environment=SMALL, **options)
+
+    return execute
+
+
+@pytest.fixture
+def run_pipeline(tmp_path: Path) -> RunPipeline:
+    """Return a function that runs a pipeline on a small copy of this repository.
+
+    It takes the pipeline's name, the event as text, the `repository` where it happens, and what
+    `engine.run` takes; `edit` changes the copy after it was made small, `small=False` leaves the
+    copy whole.
+    """
+    count = 0
+
+    def execute(
+        pipeline: str,
+        event: str,
+        *,
+        edit: Callable[[Path], None] | None = None,
+        small: bool = True,
+        overrides: dict[str, str] | None = None,
+        **options: Any,
+    ) -> Run:
+        def change(tree: Path) -> None:
+            if small:
+                make_small(tree)
+            if edit:
+                edit(tree)
+
+        nonlocal count
+        count += 1
+        happens = Event.parse(event, overrides)
+        happens.repository = options.pop("repository", happens.repository)
+        return run(
+            pipeline,
+            happens,
+            options.pop("directory", tmp_path / str(count)),
+            source=options.pop("source", ROOT),
+            edit=change,
+            attestations=tmp_path / "attestations",
+            **{"timeout": 300} | options,
+        )
+
+    return execute

@@ -1,0 +1,318 @@
+"""A commit is really built, pushed and deployed, and a broken one is rolled back."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import ssh_server
+from deployments import CAUSES, FAULTS, IMPATIENT, Client
+from engine import Run
+from fakes.github_api import FakeGitHub
+from harness import (
+    RunPipeline,
+    append,
+    explain,
+    find_digest,
+    inputs_of,
+    make_source,
+    replace,
+    said,
+    write,
+)
+from origin import Git
+
+OWNER = {"repository.full_name": "octo-org/widget"}
+CD = ".github/workflows/cd.yml"
+BROKEN = "ENV MAX_BODY_BYTES=1\n"
+"""With this line in its Dockerfile, the image is healthy and ready, and fails the smoke tests."""
+
+type Deploy = Callable[..., Run]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Git:
+    """A repository with one commit, tagged v1.0.0."""
+    git = make_source(tmp_path / "source")
+    git("tag", "v1.0.0")
+    return git
+
+
+@pytest.fixture
+def deploy(run_pipeline: RunPipeline, source: Git, host: str) -> Deploy:
+    """Return a function that runs the pipeline with a registry."""
+
+    def run(event: str, **options: Any) -> Run:
+        variables = {"CONTAINER_REGISTRY": host} | options.pop("variables", {})
+        overrides = OWNER | options.pop("overrides", {})
+        environment = {"SMOKE_TESTS": "true"} | options.pop("environment", {})
+        return run_pipeline(
+            "cd",
+            event,
+            small=False,
+            source=source.directory,
+            variables=variables,
+            overrides=overrides,
+            environment=environment,
+            **options,
+        )
+
+    return run
+
+
+def commit(git: Git, edit: Callable[[Path], None], message: str) -> None:
+    edit(git.directory)
+    git("commit", "--quiet", "--all", "-m", message)
+
+
+def outcome(run: Run) -> dict[str, str]:
+    """Return the outputs of the deployment."""
+    steps = (run.find_job("deploy").find_step(name) for name in ("Roll back", "Deploy"))
+    return next(step.outputs for step in steps if step.outputs)
+
+
+def test_one_image_goes_from_staging_to_production(deploy: Deploy, source: Git, host: str) -> None:
+    first = deploy("push:main", environment={"SMOKE_TESTS": ""})
+    assert first.conclusion == "success", explain(first)
+    digest = find_digest(host, f"sha-{source.find('HEAD')}")
+    assert find_digest(host, "staging") == digest
+    assert outcome(first)["outcome"] == "deployed"
+    story = first.find_job("summary").summary
+    assert f"✅ {source.find('HEAD')[:12]} deployed at" in story
+    assert "a rehearsal on the runner" in story
+    assert "| production | ⏭️ not deployed" in story
+    assert "The environment staging has no target" in said(first, "notice")
+
+    tag = deploy("push:v1.0.0")
+    assert tag.conclusion == "success", explain(tag)
+    assert not inputs_of(tag, "docker/build-push-action"), "it was there"
+    assert find_digest(host, "production") == digest
+    assert "✅ v1.0.0 deployed" in tag.find_job("summary").summary
+    assert "Nobody has to approve deployments to production" in said(tag, "notice")
+
+    source("tag", "v1.1.0-beta.1")
+    beta = deploy("push:v1.1.0-beta.1")
+    assert "| staging | ✅ v1.1.0-beta.1 deployed" in beta.find_job("summary").summary
+
+
+def test_broken_version_is_rolled_back_and_told(deploy: Deploy, source: Git, host: str) -> None:
+    good = deploy("push:main")
+    assert good.conclusion == "success", explain(good)
+    serving = find_digest(host, "staging")
+    commit(source, append("Dockerfile", BROKEN), "feat: break it")
+    messages: list[dict[str, Any]] = []
+
+    class Service(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        secrets = {"SLACK_WEBHOOK_URL": f"http://127.0.0.1:{server.server_port}/"}
+        run = deploy("push:main", environment={"SMOKE_TESTS": ""}, secrets=secrets)
+        server.shutdown()
+
+    assert run.conclusion == "failure"
+    assert [it.name for it in run.find_job("deploy").failed_steps] == ["Deploy"]
+    result = outcome(run)
+    assert (result["outcome"], result["reason"]) == ("rolled-back", "the smoke tests failed")
+    assert serving in result["previous"]
+    story = run.find_job("summary").summary
+    assert "**rolled back** to" in story
+    assert "because the smoke tests failed" in story
+    assert find_digest(host, "staging") == serving, "what the environment runs"
+    assert "rolled back" in json.dumps(messages).lower()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs the source's first commit: how the pipeline and a client reach it."""
+
+    client: Client
+    host_keys: str
+    secrets: dict[str, str]
+    variables: dict[str, str]
+
+
+@pytest.fixture
+def server(deploy: Deploy, source: Git, host: str, tmp_path: Path) -> Iterator[Server]:
+    """A server over SSH; the pipeline has deployed to it once."""
+    compose = source.directory / "deploy/compose"
+    (tmp_path / "server").mkdir()
+    port = ssh_server.find_free_port()
+    repository = f"{host}/octo-org/widget"
+    with ssh_server.serve(tmp_path / "server", compose / "gate.sh", repository) as running:
+        running.state.mkdir()
+        (running.state / "proxy.env").write_text(f"HTTP_BIND=127.0.0.1:{port}\n")
+        client = Client(f"http://127.0.0.1:{port}")
+        variables = running.settings | {"DEPLOY_TARGET": "compose", "DEPLOY_URL": client.url}
+        secrets = {"DEPLOY_SSH_KEY": variables.pop("DEPLOY_SSH_KEY")}
+        try:
+            first = deploy("push:main", variables=variables, secrets=secrets)
+            assert first.conclusion == "success", explain(first)
+            assert "rehearsal" not in first.find_job("summary").summary
+            assert client.ask().endswith(source.find("HEAD"))
+            yield Server(client, running.find_host_key("other_key"), secrets, variables)
+        finally:
+            subprocess.run(
+                [compose / "host.sh", "remove"],
+                check=True,
+                env=os.environ | {"HOST_FOLDER": str(running.state)},
+            )
+
+
+def test_nobody_sees_a_broken_version(deploy: Deploy, source: Git, server: Server) -> None:
+    serving = server.client.ask()
+    good = (source.directory / "Dockerfile").read_text()
+    for fault, line in FAULTS.items():
+        commit(source, write("Dockerfile", f"{good}{line}\n"), f"feat: it {fault}")
+        smoke = {"SMOKE_TESTS": ""} if "smoke" in fault else {}
+        with server.client.asking():
+            run = deploy(
+                "push:main",
+                variables=server.variables,
+                secrets=server.secrets,
+                environment=smoke | IMPATIENT.get(fault, {}),
+            )
+        result = outcome(run)
+        assert result["outcome"] == "rolled-back", explain(run)
+        assert result["reason"] == CAUSES[fault].replace("v3", source.find("HEAD")[:12])
+        assert result["reason"] in run.find_job("summary").summary
+        assert server.client.answers.keys() == {serving}, fault
+
+
+DEPLOYS = '.github/scripts/deploy/deploy.sh deploy "$IMAGE"'
+INTERRUPTED = [
+    ("KILL", 3, "the deployment was ended in the middle"),
+    ("INT", 3, "the deployment was cancelled"),
+]
+"""How the runner ends a step that takes too long, and one of a run that is cancelled."""
+
+
+def test_deployment_that_is_interrupted_is_put_back(
+    deploy: Deploy, source: Git, server: Server
+) -> None:
+    serving = server.client.ask()
+    options: dict[str, Any] = {"variables": server.variables, "secrets": server.secrets}
+    commit(source, append("README.md", "More.\n"), "docs: say more")
+    head = source.find("HEAD")
+    either = {serving, f"{head[:12]} {head}"}
+    for signal, seconds, reason in INTERRUPTED:
+        ends = f"timeout --foreground --signal={signal} {seconds} {DEPLOYS}"
+        with server.client.asking():
+            run = deploy("push:main", edit=replace(CD, DEPLOYS, ends), **options)
+        assert outcome(run)["outcome"] == "rolled-back", explain(run)
+        assert outcome(run)["reason"] == reason
+        assert "rolled back" in run.find_job("summary").summary
+        assert server.client.ask() == serving
+        assert server.client.answers.keys() <= either
+    with server.client.asking():
+        again = deploy("push:main", **options)
+    assert again.conclusion == "success", explain(again)
+    assert server.client.answers.keys() == either
+
+
+def test_server_that_cannot_be_changed_stays_as_it_is(
+    deploy: Deploy, source: Git, server: Server
+) -> None:
+    serving = server.client.ask()
+    commit(source, append("Dockerfile", BROKEN), "feat: break it")
+    for name, value, reason in (
+        ("DEPLOY_KNOWN_HOSTS", server.host_keys, "The host key of 127.0.0.1 is not in"),
+        ("DEPLOY_PORT", "1", "127.0.0.1 cannot be reached"),
+    ):
+        variables = server.variables | {name: value}
+        run = deploy("push:main", variables=variables, secrets=server.secrets)
+        assert reason in outcome(run)["reason"]
+        assert reason in run.find_job("summary").summary
+        assert server.client.ask() == serving
+    cannot = replace("deploy/targets/compose.sh", "ssh_ask rollback", "false rollback")
+    run = deploy(
+        "push:main",
+        edit=cannot,
+        variables=server.variables,
+        secrets=server.secrets,
+        environment={"SMOKE_TESTS": ""},
+    )
+    assert outcome(run)["outcome"] == "rollback-failed", explain(run)
+    assert "Nobody knows what serves in staging" in said(run, "error")
+    assert "🔥" in run.find_job("summary").summary
+
+
+def test_earlier_version_by_hand_is_the_manual_rollback(
+    deploy: Deploy, source: Git, host: str
+) -> None:
+    assert deploy("push:v1.0.0").conclusion == "success"
+    digest = find_digest(host, "production")
+    commit(source, append("README.md", "More.\n"), "docs: say more")
+    inputs = {"inputs.environment": "production", "inputs.version": "v1.0.0"}
+
+    run = deploy("workflow_dispatch:main", overrides=inputs)
+    assert run.conclusion == "success", explain(run)
+    assert run.find_job("build").conclusion == "skipped"
+    assert find_digest(host, "production") == digest
+
+    source("tag", "v1.0.1")
+    missing = deploy("workflow_dispatch:main", overrides=inputs | {"inputs.version": "v1.0.2"})
+    assert "There is no tag v1.0.2" in said(missing, "error")
+    assert missing.find_job("deploy").conclusion == "skipped"
+    commit(source, append("README.md", "Even more.\n"), "docs: say even more")
+    unbuilt = deploy("workflow_dispatch:main", overrides=inputs | {"inputs.version": "v1.0.1"})
+    assert "it was never built, or it was deleted" in said(unbuilt, "error")
+    assert unbuilt.find_job("deploy").conclusion == "skipped"
+
+
+def test_image_that_nobody_attested_is_not_deployed(
+    deploy: Deploy, source: Git, tmp_path: Path
+) -> None:
+    assert deploy("push:main", job="image").conclusion == "success"
+    (attested,) = (tmp_path / "attestations").iterdir()
+    attested.write_text(f"somebody/else {source.find('HEAD')}")
+    run = deploy("push:main")
+    assert run.find_job("image").conclusion == "failure"
+    assert run.find_job("deploy").conclusion == "skipped"
+    assert "Nobody knows where the image comes from" in run.find_job("image").summary
+    assert "image ended as failure" in run.find_job("summary").summary
+    attested.unlink()
+    assert "no attestations found" in said(deploy("push:main", job="image"), "error")
+
+
+def test_production_that_nobody_protects_gets_nothing(deploy: Deploy) -> None:
+    real = {"DEPLOY_TARGET": "kubernetes"}
+    refused = deploy("push:v1.0.0", variables=real)
+    assert [it.name for it in refused.find_job("deploy").failed_steps] == [
+        "Refuse what nobody has to approve"
+    ]
+    assert "setup-github --apply --reviewer" in refused.find_job("deploy").summary
+
+    github = FakeGitHub()
+    github.settings.environments["production"] = {
+        "wait_timer": 5,
+        "reviewers": [{"type": "User", "id": 1}],
+        "deployment_branch_policy": None,
+    }
+    for options in ({"variables": real | {"DEPLOY_UNAPPROVED": "true"}}, {"github": github}):
+        run = deploy("push:v1.0.0", **{"variables": real, **options})
+        assert outcome(run)["reason"].startswith("KUBE_CONFIG is not set")
+
+
+def test_docker_and_cd_work_without_each_other(source: Git) -> None:
+    for name in ("docker", "cd"):
+        copy = source.directory.parent / name
+        shutil.copytree(source.directory / ".github/workflows", copy)
+        (copy / f"{name}.yml").unlink()
+        others = "".join(path.read_text() for path in copy.iterdir())
+        assert f"workflows/{name}.yml" not in others

@@ -1,0 +1,173 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from engine import ROOT, Job, Run
+from fakes.github_api import FakeGitHub
+from fakes.github_security import Security
+from harness import Edit, RunPipeline, append, explain, make_small, write
+from origin import create
+
+FAULT = '\n\neval("1")\n'
+FORK = {"pull_request.head.repo": {"full_name": "somebody/widget", "fork": True}}
+
+
+def leg(run: Run, language: str) -> Job:
+    return next(job for job in run.jobs if language in job.name)
+
+
+def github(**features: bool) -> FakeGitHub:
+    fake = FakeGitHub()
+    fake.security = Security(**features)
+    return fake
+
+
+def only(language: str, edit: Edit | None = None) -> Edit:
+    """Return an edit that leaves one language in the matrix."""
+
+    def change(tree: Path) -> None:
+        file = tree / ".github/workflows/codeql.yml"
+        matrix = "language: [actions, python]"
+        assert matrix in file.read_text()
+        file.write_text(file.read_text().replace(matrix, f"language: [{language}]"))
+        if edit:
+            edit(tree)
+
+    return change
+
+
+@pytest.mark.parametrize("event", ["push", "pull_request"])
+def test_green_in_a_new_repository(run_pipeline: RunPipeline, event: str) -> None:
+    run = run_pipeline("codeql", event)
+    assert run.conclusion == "success", explain(run)
+    for language in ("actions", "python"):
+        job = leg(run, language)
+        assert "Code scanning is off" in job.summary
+        assert "Settings →" in job.summary
+        assert "Nothing was found." in job.summary
+        folder = run.artifacts / f"codeql-{language}"
+        assert json.loads((folder / f"{language}-filtered.sarif").read_text())["runs"]
+    uploads = [it for it in run.records if it["action"].endswith("upload-sarif")]
+    assert not uploads
+    analyses = [it["inputs"] for it in run.records if it["action"].endswith("analyze")]
+    assert {it["upload"] for it in analyses} == {"never"}
+    assert "| analyze | ✅ success |" in run.find_job("summary").summary
+
+
+@pytest.mark.parametrize("event", ["push", "pull_request"])
+def test_grave_finding_stops_where_github_cannot_judge(
+    run_pipeline: RunPipeline, event: str
+) -> None:
+    edit = only("python", append("src/*/__init__.py", FAULT))
+    run = run_pipeline("codeql", event, edit=edit)
+    job = leg(run, "python")
+    assert run.conclusion == "failure"
+    assert [step.name for step in job.failed_steps] == ["Show the results"]
+    assert "| ❌ error | security | S307 | src/" in job.summary
+    assert [note["title"] for note in job.annotations if note["level"] == "error"] == ["CodeQL"]
+    assert "S307" in (run.artifacts / "codeql-python/python-filtered.sarif").read_text()
+    assert run.find_job("summary").conclusion == "failure"
+
+
+def test_fault_in_a_pipeline_is_found(run_pipeline: RunPipeline) -> None:
+    text = "on: push\njobs: {a: {runs-on: ubuntu-24.04, steps: [{uses: actions/checkout@v7}]}}\n"
+    edit = only("actions", write(".github/workflows/other.yml", text))
+    run = run_pipeline("codeql", "pull_request", edit=edit, job="analyze")
+    assert "unpinned-uses | .github/workflows/other.yml:2" in leg(run, "actions").summary
+
+
+@pytest.mark.parametrize("event", ["push", "pull_request"])
+def test_results_are_uploaded_where_github_takes_them(
+    run_pipeline: RunPipeline, event: str
+) -> None:
+    fake = github(code_scanning=True)
+    edit = only("python", append("src/*/__init__.py", FAULT))
+    run = run_pipeline("codeql", event, edit=edit, job="analyze", github=fake)
+    job = leg(run, "python")
+    assert job.conclusion == "success", "GitHub's own check judges, it knows what was dismissed"
+    assert "S307" in job.summary
+    (upload,) = fake.security.uploads
+    assert upload["runs"][0]["automationDetails"]["id"] == "/language:python/"
+    assert [it["ruleId"] for it in upload["runs"][0]["results"]] == ["S307"]
+    inputs = {it["action"].split("/")[-1]: it["inputs"] for it in run.records}
+    assert inputs["upload-sarif"]["category"] == inputs["analyze"]["category"]
+    assert inputs["analyze"]["upload"] == "failure-only"
+
+
+def test_pull_request_is_about_the_files_that_it_changes(
+    run_pipeline: RunPipeline, tmp_path: Path
+) -> None:
+    git = create(ROOT, tmp_path / "source")
+    make_small(git.directory)
+    append("src/*/__init__.py", FAULT)(git.directory)
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "chore: start")
+    faults = {"src/new file.py": "exec('1')\n", "src/тест.py": "exec('2')\n"}
+    for name, text in faults.items():
+        (git.directory / name).write_text(text)
+    (git.directory / "conftest.py").write_text("exec('3')\n")
+    fake = github(code_scanning=True)
+    options: dict[str, Any] = {"source": git.directory, "small": False, "job": "analyze"}
+    run = run_pipeline("codeql", "pull_request", edit=only("python"), github=fake, **options)
+    job = leg(run, "python")
+    assert job.conclusion == "success"
+    places = [
+        it["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        for it in fake.security.uploads[0]["runs"][0]["results"]
+    ]
+    assert len(places) == 2
+    assert all("src/" in place and "__init__" not in place for place in places)
+    assert "2 kept" in job.summary
+
+
+@pytest.mark.parametrize(
+    "overrides", [FORK, {"pull_request.user.login": "dependabot[bot]"}], ids=["fork", "dependabot"]
+)
+def test_token_that_may_only_read_uploads_nothing(
+    run_pipeline: RunPipeline, overrides: dict[str, Any]
+) -> None:
+    fake = github(code_scanning=True)
+    edit = only("python", append("src/*/__init__.py", FAULT))
+    options: dict[str, Any] = {"overrides": overrides, "github": fake, "job": "analyze"}
+    run = run_pipeline("codeql", "pull_request", edit=edit, **options)
+    job = leg(run, "python")
+    assert job.conclusion == "failure", "nobody else would judge"
+    assert "may only read" in job.summary
+    assert "S307" in job.summary
+    assert not fake.security.uploads
+
+
+def test_default_setup_in_the_way_is_said(run_pipeline: RunPipeline) -> None:
+    fake = github(code_scanning=True, default_setup=True)
+    run = run_pipeline("codeql", "push", edit=only("python"), github=fake, job="analyze")
+    job = leg(run, "python")
+    assert job.conclusion == "success"
+    assert "Switch to advanced" in job.summary
+    assert not fake.security.uploads
+
+
+def test_refused_upload_is_explained(run_pipeline: RunPipeline) -> None:
+    fake = github(code_scanning=True, default_setup=True, analyzed=False)
+    run = run_pipeline("codeql", "push", edit=only("python"), github=fake, job="analyze")
+    job = leg(run, "python")
+    assert [step.name for step in job.failed_steps] == ["Upload the results"]
+    assert "GitHub did not take the results" in job.summary
+    assert "Switch to advanced" in job.summary
+
+
+def test_scheduled_run_does_not_start_in_a_fork(run_pipeline: RunPipeline) -> None:
+    run = run_pipeline("codeql", "schedule", overrides={"repository.fork": True})
+    assert {job.id: job.conclusion for job in run.jobs} == {
+        "analyze": "skipped",
+        "summary": "success",
+    }
+
+
+def test_configuration() -> None:
+    config = yaml.safe_load((ROOT / ".github/codeql/config.yml").read_text())
+    assert config["queries"] == [{"uses": "security-and-quality"}]
+    assert config["packs"]["python"] == ["codeql/python-queries:AlertSuppression.ql"]
+    assert "tests" in config["paths-ignore"]
+    assert any(".venv" in path for path in config["paths-ignore"])

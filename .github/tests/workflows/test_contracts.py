@@ -1,0 +1,205 @@
+"""What holds for every workflow and every composite action, those to come included."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine import ROOT, STAND_INS
+from workflows import USES, find_actions, find_uses, find_workflows, load, triggers
+
+WORKFLOWS = find_workflows(ROOT)
+ACTIONS = {path.parent.name: path for path in find_actions(ROOT)}
+PINS = {
+    match["action"]: match.group().split("uses:")[1].strip()
+    for match in USES.finditer((ROOT / ".github/runner/pins/action.yml").read_text())
+}
+
+TOP_LEVEL = ["name", "on", "permissions", "concurrency", "env", "defaults", "jobs"]
+JOB = [
+    "name", "needs", "if", "runs-on", "timeout-minutes", "permissions", "environment",
+    "concurrency", "strategy", "outputs", "env", "steps", "uses", "with", "secrets",
+]  # fmt: skip
+STEP = ["name", "id", "if", "continue-on-error", "timeout-minutes", "uses", "with", "shell",
+        "working-directory", "env", "run"]  # fmt: skip
+LONGEST_STEP = 10
+LONGEST_WORKFLOW = 240
+MOST_INLINE_SHELL = 150
+
+each_workflow = pytest.mark.parametrize("name", WORKFLOWS)
+each_file = pytest.mark.parametrize(
+    "path", [*WORKFLOWS.values(), *ACTIONS.values()], ids=lambda path: path.relative_to(ROOT)
+)
+
+
+def jobs_of(name: str) -> dict[str, dict[str, Any]]:
+    jobs: dict[str, dict[str, Any]] = load(WORKFLOWS[name])["jobs"]
+    return jobs
+
+
+def steps_of(path: Path) -> Iterator[dict[str, Any]]:
+    content = load(path)
+    if "runs" in content:
+        yield from content["runs"]["steps"]
+    for job in content.get("jobs", {}).values():
+        yield from job.get("steps", [])
+
+
+def in_order(keys: Iterator[str] | dict[str, Any], order: list[str]) -> bool:
+    positions = [order.index(key) for key in keys]
+    return positions == sorted(positions)
+
+
+@each_workflow
+def test_header(name: str) -> None:
+    text = WORKFLOWS[name].read_text()
+    workflow = load(WORKFLOWS[name])
+    assert re.match(r"# [A-Z].+\n# Yours to edit: .+\nname: ", text)
+    assert in_order(workflow, TOP_LEVEL)
+    assert workflow.keys() >= set(TOP_LEVEL) - {"env"}
+    assert workflow["permissions"] == {}
+    assert "permissions: {} # each job asks for its own\n" in text
+    assert workflow["defaults"] == {"run": {"shell": "bash"}}
+
+
+@each_workflow
+def test_concurrency(name: str) -> None:
+    concurrency = load(WORKFLOWS[name])["concurrency"]
+    assert re.match(r"[a-z-]+-\$\{\{", concurrency["group"]), "a literal prefix keeps groups apart"
+    only_pull_requests = triggers(load(WORKFLOWS[name])).keys() == {"pull_request"}
+    if concurrency.get("cancel-in-progress") == "true":
+        assert only_pull_requests, "only runs of pull requests are superseded"
+
+
+@each_workflow
+def test_triggers_do_not_filter_paths(name: str) -> None:
+    for filters in triggers(load(WORKFLOWS[name])).values():
+        assert not filters.keys() & {"paths", "paths-ignore"}, "a required check would hang"
+
+
+@each_workflow
+def test_jobs(name: str) -> None:
+    for job_id, job in jobs_of(name).items():
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", job_id)
+        assert in_order(job, JOB)
+        assert job["name"][0].isupper()
+        if "uses" not in job:
+            assert job["timeout-minutes"].isdecimal()
+            assert re.fullmatch(r"ubuntu-24\.04(-arm)?|\$\{\{ matrix\.[a-z]+ \}\}", job["runs-on"])
+            assert job["steps"]
+
+
+@each_workflow
+def test_permissions(name: str) -> None:
+    text = WORKFLOWS[name].read_text()
+    for block in re.findall(r"^ {4}permissions:\n((?: {6}.+\n)+)", text, re.MULTILINE):
+        for line in block.splitlines():
+            assert re.fullmatch(r" {6}[a-z-]+: (read|write) # .+", line), f"{line}: why?"
+    for job in jobs_of(name).values():
+        uses = [step.get("uses", "") for step in job.get("steps", [])]
+        if any(action.startswith(("actions/checkout@", "./")) for action in uses):
+            assert job["permissions"]["contents"] in {"read", "write"}
+
+
+@each_workflow
+def test_ends_in_a_verdict(name: str) -> None:
+    *others, (last_id, last) = jobs_of(name).items()
+    assert last_id == "summary"
+    assert last["name"].endswith(" summary")
+    assert last["needs"] == [job_id for job_id, _ in others]
+    assert last["if"] == "always()"
+    judge = last["steps"][-1]
+    assert judge["uses"] == "./.github/actions/verdict"
+    assert judge["with"]["needs"] == "${{ toJSON(needs) }}"
+
+
+def test_verdicts_have_names_of_their_own() -> None:
+    names = [jobs_of(name)["summary"]["name"] for name in WORKFLOWS]
+    assert len(names) == len(set(names))
+
+
+@each_workflow
+def test_scheduled_runs_do_not_start_in_forks(name: str) -> None:
+    if "schedule" in triggers(load(WORKFLOWS[name])):
+        for job_id, job in jobs_of(name).items():
+            condition = job.get("if", "")
+            scheduled = condition != "github.event_name == 'pull_request'"
+            if scheduled and "needs" not in job and job_id != "summary":
+                assert "github.event.repository.fork" in condition
+
+
+@each_file
+def test_steps(path: Path) -> None:
+    for step in steps_of(path):
+        assert in_order(step, STEP)
+        assert step["name"]
+        if "run" in step:
+            lines = step["run"].strip().splitlines()
+            assert len(lines) <= LONGEST_STEP, f"{step['name']}: make it a script"
+            assert "${{" not in step["run"], f"{step['name']}: pass data through env"
+
+
+@each_file
+def test_checkouts_keep_no_credentials(path: Path) -> None:
+    for step in steps_of(path):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] == "false"
+
+
+@each_file
+def test_local_actions_exist_and_get_what_they_declare(path: Path) -> None:
+    for step in steps_of(path):
+        action = step.get("uses", "")
+        if action.startswith("./"):
+            declared = load(ROOT / action / "action.yml").get("inputs", {})
+        elif action:
+            name = action.partition("@")[0]
+            declared = load(STAND_INS / name / "action.yml").get("inputs", {})
+        else:
+            continue
+        given = step.get("with", {})
+        assert given.keys() <= declared.keys(), f"{action} has no such input"
+        required = {key for key, it in declared.items() if it.get("required") == "true"}
+        assert given.keys() >= required
+
+
+@each_file
+def test_size(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LONGEST_WORKFLOW
+
+
+def test_inline_shell_is_little() -> None:
+    steps = [step for path in (*WORKFLOWS.values(), *ACTIONS.values()) for step in steps_of(path)]
+    lines = [line for step in steps for line in step.get("run", "").strip().splitlines()]
+    assert len(lines) < MOST_INLINE_SHELL
+
+
+def test_pins_are_those_of_the_table() -> None:
+    used = {}
+    for path, match in find_uses(ROOT):
+        pin = match.group().split("uses:")[1].strip()
+        assert pin == PINS[match["action"]], path
+        used[match["action"]] = pin
+    assert used == PINS, "a pin that nothing uses"
+
+
+def test_pins_are_commits_with_their_versions() -> None:
+    for pin in PINS.values():
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", pin)
+
+
+def test_nothing_names_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"]
+    name = re.compile(re.escape(project).replace(r"\-", "[-_. ]"), re.IGNORECASE)
+    for folder in ("workflows", "actions", "scripts", "local"):
+        for path in (ROOT / ".github" / folder).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                assert not name.search(path.read_text()), path
+
+
+def test_scripts_explain_themselves() -> None:
+    for path in (ROOT / ".github/scripts").glob("*.*"):
+        assert "--help" in path.read_text() or "argparse" in path.read_text(), path
+        assert path.stat().st_mode & 0o100, f"{path} cannot be executed"

@@ -1,0 +1,324 @@
+import json
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from engine import ROOT
+from fakes.fake_advisories import Advisory, FakeAdvisories
+from fakes.github_api import FakeGitHub
+from fakes.github_security import Security
+from harness import Edit, RunPipeline, explain
+from origin import create
+
+WORKFLOW = ".github/workflows/dependency-review.yml"
+FORK = {"pull_request.head.repo": {"full_name": "somebody/widget", "fork": True}}
+
+
+@pytest.fixture
+def advisories() -> Iterator[FakeAdvisories]:
+    with FakeAdvisories() as fake:
+        yield fake
+
+
+def replace(text: str, other: str) -> Edit:
+    """Return an edit of the workflow."""
+
+    def edit(tree: Path) -> None:
+        content = (tree / WORKFLOW).read_text()
+        assert text in content
+        (tree / WORKFLOW).write_text(content.replace(text, other))
+
+    return edit
+
+
+def stub(tree: Path, **commands: str) -> None:
+    """Replace jobs of the workflow by a command each."""
+    workflow = yaml.safe_load((tree / WORKFLOW).read_text().replace("\non:", '\n"on":'))
+    for name, command in commands.items():
+        workflow["jobs"][name]["steps"] = [{"id": "scan", "run": command}]
+    (tree / WORKFLOW).write_text(yaml.dump(workflow, sort_keys=False))
+
+
+def test_green_in_a_new_repository(run_pipeline: RunPipeline, advisories: FakeAdvisories) -> None:
+    edit = replace("groups: dev", "groups: audit")
+    environment = advisories.environment
+    run = run_pipeline("dependency-review", "pull_request", edit=edit, environment=environment)
+    assert run.conclusion == "success", explain(run)
+    assert {job.id: job.conclusion for job in run.jobs} == {
+        "review": "success",
+        "vulnerabilities": "success",
+        "licenses": "success",
+        "outdated": "success",
+        "issue": "skipped",
+        "summary": "success",
+    }
+    review = run.find_job("review")
+    assert "GitHub's dependency review is off" in review.summary
+    assert "Dependency graph → Enable" in review.summary
+    assert "### 📦 Changes of the lock file" in review.summary
+    scan = run.find_job("vulnerabilities")
+    assert "| 0 | safety check |" in scan.summary
+    assert "Copies answered, not the databases themselves" in scan.summary
+    assert "✅ Licence check" in run.find_job("licenses").summary
+    assert "Outdated check" in run.find_job("outdated").summary
+    assert {path.name for path in run.artifacts.iterdir()} == {
+        "safety-scan-results",
+        "license-report",
+        "outdated-report",
+    }
+    for kind in ("production", "development"):
+        for artifact, suffix in (("safety-scan-results", "txt"), ("license-report", "md")):
+            assert (run.artifacts / artifact / f"{kind}.{suffix}").stat().st_size
+            assert json.loads((run.artifacts / artifact / f"{kind}.json").read_text())
+
+
+def test_planted_vulnerabilities(run_pipeline: RunPipeline) -> None:
+    planted = Advisory("anyio"), Advisory("ruff", "GHSA-dddd-eeee-ffff", "")
+    with FakeAdvisories(*planted) as fake:
+        run = run_pipeline(
+            "dependency-review",
+            "workflow_dispatch",
+            job="vulnerabilities",
+            environment=fake.environment,
+            secrets={"SAFETY_API_KEY": "a-key"},
+        )
+    job = run.find_job("vulnerabilities")
+    assert [step.name for step in job.failed_steps] == ["Scan"]
+    assert "| anyio | " in job.summary
+    assert "| production |" in job.summary
+    assert "| ruff | " in job.summary
+    assert "uv lock --upgrade-package" in job.summary
+    assert "safety scan" in job.summary
+    errors = [note["text"] for note in job.annotations if note["level"] == "error"]
+    assert any(text.startswith("anyio ") and "(production)" in text for text in errors)
+    assert any(text.startswith("ruff ") and "(development)" in text for text in errors)
+    findings = json.loads(job.find_step("Scan").outputs["findings"])
+    assert {it["package"] for it in findings["findings"]} == {"anyio", "ruff"}
+    assert (run.artifacts / "safety-scan-results/report.md").exists()
+
+
+def test_scan_that_cannot_look_is_red(
+    run_pipeline: RunPipeline, advisories: FakeAdvisories
+) -> None:
+    advisories.down = {"safety", "uv"}
+    run = run_pipeline(
+        "dependency-review",
+        "pull_request",
+        job="vulnerabilities",
+        environment=advisories.environment | {"UV_HTTP_RETRIES": "0"},
+    )
+    job = run.find_job("vulnerabilities")
+    assert job.conclusion == "failure"
+    assert "Could not scan" in job.summary
+    assert "✅" not in job.summary
+    findings = json.loads(job.find_step("Scan").outputs["findings"])
+    assert findings["unknown"].keys() == {"production", "development"}
+
+
+LICENSES = {
+    "expression": "License-Expression: MIT AND GPL-3.0-only",
+    "classifier": "Classifier: License :: OSI Approved :: GNU General Public License v3 (GPLv3)",
+    "free-text": "License: GNU GPL v3",
+    "affero": "License-Expression: AGPL-3.0-or-later",
+    "lesser": "License-Expression: LGPL-3.0-only",
+    "either": "License-Expression: MIT OR GPL-3.0-only",
+    "nameless": "Summary: no licence at all",
+}
+
+
+def plant(tree: Path) -> None:
+    """Make production depend on packages with these licences."""
+    file = tree / "pyproject.toml"
+    sources = "\n[tool.uv.sources]\n"
+    for name, line in LICENSES.items():
+        stem = name.replace("-", "_")
+        wheel = tree / f"{stem}-1.0-py3-none-any.whl"
+        folder = f"{stem}-1.0.dist-info"
+        metadata = f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{line}\n"
+        tags = "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr(f"{folder}/METADATA", metadata)
+            archive.writestr(f"{folder}/WHEEL", tags)
+            archive.writestr(f"{folder}/RECORD", "")
+        sources += f'{name} = {{ path = "{wheel.name}" }}\n'
+    names = "".join(f'  "{name}",\n' for name in LICENSES)
+    content = file.read_text().replace("dependencies = [\n", f"dependencies = [\n{names}", 1)
+    file.write_text(content + sources)
+    subprocess.run(["uv", "lock", "--quiet"], cwd=tree, check=True)
+
+
+def test_planted_licences(run_pipeline: RunPipeline) -> None:
+    run = run_pipeline("dependency-review", "workflow_dispatch", job="licenses", edit=plant)
+    job = run.find_job("licenses")
+    assert [step.name for step in job.failed_steps] == ["Judge the licences"]
+    forbidden = {note["text"].split(":")[0] for note in job.annotations if note["level"] == "error"}
+    assert forbidden == {"expression", "classifier", "free-text", "affero"}
+    unknown = [note["text"] for note in job.annotations if note["level"] == "warning"]
+    assert unknown == ["nameless: the job summary says what to do."]
+    assert "| ⚠️ unknown | nameless |" in job.summary
+    assert "| lesser |" not in job.summary
+    assert "allow-dependencies-licenses" in job.summary
+    listed = json.loads((run.artifacts / "license-report/production.json").read_text())
+    assert {it["Name"] for it in listed} >= LICENSES.keys()
+    assert "| lesser " in (run.artifacts / "license-report/production.md").read_text()
+
+
+Review = Callable[..., Any]
+
+
+@pytest.fixture
+def review(run_pipeline: RunPipeline) -> Review:
+    """Return a function that runs the review of a pull request where the graph is on."""
+
+    def execute(*changes: dict[str, Any], **options: Any) -> Any:
+        fake = FakeGitHub()
+        fake.security = Security(dependency_graph=True)
+        fake.security.changes = [*changes]
+        environment = {"AUDIT_SERVICE_URL": "http://127.0.0.1:1", "UV_HTTP_RETRIES": "0"}
+        return run_pipeline(
+            "dependency-review",
+            "pull_request",
+            job="review",
+            github=fake,
+            environment=environment,
+            **options,
+        )
+
+    return execute
+
+
+def change(name: str, **more: Any) -> dict[str, Any]:
+    return {"change_type": "added", "name": name, "license": "MIT", "vulnerabilities": [], **more}
+
+
+BAD = {
+    "a vulnerability": change(
+        "bad", vulnerabilities=[{"severity": "moderate", "advisory_ghsa_id": "GHSA-1"}]
+    ),
+    "a licence": change("bad", license="AGPL-3.0-or-later"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_review_by_github(review: Review, fault: str) -> None:
+    run = review(change("good"), BAD[fault])
+    job = run.find_job("review")
+    assert [step.name for step in job.failed_steps] == ["Review the dependencies"]
+    assert "bad: " in job.summary
+    assert "good" not in job.summary
+    inputs = next(it for it in run.records if "dependency-review" in it["action"])["inputs"]
+    assert inputs == {
+        "comment-summary-in-pr": "always",
+        "config-file": "./.github/dependency-review-config.yml",
+    }
+
+
+def test_fork_gets_no_comment_but_the_same_summary(review: Review) -> None:
+    run = review(change("good"), overrides=FORK)
+    job = run.find_job("review")
+    assert job.conclusion == "success"
+    assert "may only read" in job.summary
+    assert "No vulnerabilities or license issues found." in job.summary
+    inputs = next(it for it in run.records if "dependency-review" in it["action"])["inputs"]
+    assert inputs["comment-summary-in-pr"] == "never"
+
+
+def test_lock_is_compared_with_the_base(review: Review, tmp_path: Path) -> None:
+    git = create(ROOT, tmp_path / "source")
+    lock = git.directory / "uv.lock"
+    complete = lock.read_text()
+    head, *packages = complete.split("[[package]]\n")
+    older = [it.replace('version = "', 'version = "0.', 1) for it in packages if "structlog" in it]
+    kept = [it for it in packages if 'name = "iniconfig"' not in it and "structlog" not in it]
+    lock.write_text("[[package]]\n".join([head, *kept, older[0]]))
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "chore: start")
+    lock.write_text(complete)
+    run = review(source=git.directory, small=False)
+    job = run.find_job("review")
+    assert job.conclusion == "success"
+    rows = [line for line in job.summary.splitlines() if line.startswith("| ")]
+    assert any(row.startswith("| added | iniconfig |") and "| MIT |" in row for row in rows)
+    assert any("not known" in row for row in rows), "nobody could be asked for vulnerabilities"
+    assert any(note["level"] == "notice" for note in job.annotations)
+
+
+FOUND = {
+    "findings": [
+        {
+            "package": "anyio",
+            "version": "4.0",
+            "fixed": "5.0",
+            "ids": ["GHSA-1"],
+            "text": "It's bad",
+            "link": "https://osv.dev/GHSA-1",
+            "dependencies": "production",
+        }
+    ],
+    "more": 0,
+    "unknown": {},
+}
+CLEAN = {"findings": [], "more": 0, "unknown": {}}
+BLIND = {"findings": [], "more": 0, "unknown": {"production": ["offline"]}}
+
+
+def run_schedule(
+    run_pipeline: RunPipeline, fake: FakeGitHub, found: dict[str, Any] | None, **options: Any
+) -> Any:
+    """Run on schedule with these findings; None is a scan that ended before it said anything."""
+
+    def edit(tree: Path) -> None:
+        text = json.dumps(found).replace("'", "'\\''")
+        scan = f"echo 'findings={text}' >>\"$GITHUB_OUTPUT\"\n" if found else ""
+        scan += f"exit {int(found != CLEAN)}\n"
+        stub(tree, vulnerabilities=scan, licenses="exit 0", outdated="exit 0")
+
+    return run_pipeline("dependency-review", "schedule", edit=edit, github=fake, **options)
+
+
+def test_scheduled_failure_keeps_one_issue(run_pipeline: RunPipeline) -> None:
+    fake = FakeGitHub()
+    for _ in range(2):
+        run = run_schedule(run_pipeline, fake, FOUND)
+        assert run.find_job("issue").conclusion == "success"
+        assert run.find_job("summary").conclusion == "failure"
+    (issue,) = fake.issues.all
+    assert "| anyio | 4.0 | 5.0 |" in issue.body
+    assert "It's bad" in issue.body
+    assert issue.labels == ["security", "dependencies", "automated"]
+    run_schedule(run_pipeline, fake, BLIND)
+    assert "could not look" in issue.body
+    assert "anyio" not in issue.body
+    run = run_schedule(run_pipeline, fake, CLEAN)
+    assert run.conclusion == "success", explain(run)
+    assert len(issue.comments) == 1
+    assert len(fake.issues.all) == 1
+    assert "nothing is left" in run.find_job("issue").summary
+    assert not fake.unexpected
+
+
+def test_scan_that_ended_early_is_in_the_issue(run_pipeline: RunPipeline) -> None:
+    fake = FakeGitHub()
+    run_schedule(run_pipeline, fake, None)
+    assert "could not look" in fake.issues.all[0].body
+
+
+def test_issue_that_cannot_be_written_is_an_error(run_pipeline: RunPipeline) -> None:
+    fake = FakeGitHub()
+    fake.issues.allowed = False
+    run = run_schedule(run_pipeline, fake, FOUND)
+    assert run.find_job("issue").conclusion == "failure"
+    assert "could not be kept up to date" in run.find_job("issue").summary
+
+
+def test_scheduled_run_does_not_start_in_a_fork(run_pipeline: RunPipeline) -> None:
+    fake = FakeGitHub()
+    run = run_schedule(run_pipeline, fake, FOUND, overrides={"repository.fork": True})
+    conclusions = {job.id: job.conclusion for job in run.jobs}
+    assert conclusions.pop("summary") == "success"
+    assert set(conclusions.values()) == {"skipped"}
+    assert not fake.requests

@@ -1,0 +1,164 @@
+"""The app under load, with real Locust and k6, and with faults put into the app."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine import Run
+from fakes.github_api import FakeGitHub
+from harness import REPORT_STUB, RunPipeline, explain, make_quick, said
+from performance.performance_report import MARKER
+
+FAULTY = """
+
+import asyncio
+import itertools
+
+_create_app = create_app
+
+
+class Faulty:
+    def __init__(self, app):
+        self.app, self.count = app, itertools.count()
+
+    async def __call__(self, scope, receive, send):
+        number = next(self.count)
+        if scope["type"] == "http" and scope["path"].startswith("/items"):
+            {fault}
+        await self.app(scope, receive, send)
+
+
+def create_app(*arguments):
+    return Faulty(_create_app(*arguments))
+"""
+ERRORS = """
+            if number % 20 == 0:
+                raise RuntimeError("one in twenty")
+"""
+SLOW = "await asyncio.sleep(0.6)"
+HUNG = "await asyncio.sleep(3600)"
+SHORT = {"inputs.duration": "5", "inputs.users": "20"}
+
+type Measure = Callable[..., Run]
+
+
+def prepare(fault: str) -> Callable[[Path], None]:
+    """Return an edit that puts a fault into the app, and leaves benchmarks and memory out."""
+
+    def edit(tree: Path) -> None:
+        make_quick(tree)
+        for name in ("benchmark_compare.py", "memory_report.py"):
+            (tree / ".github/scripts" / name).write_text(REPORT_STUB)
+        script = tree / ".github/scripts/performance/with_app.sh"
+        start = "set -euo pipefail\n"
+        script.write_text(
+            script.read_text().replace(start, f'{start}export PYTHONPATH="$PWD/src"\n', 1)
+        )
+        (app,) = (tree / "src").glob("*/app.py")
+        app.write_text(app.read_text() + (FAULTY.format(fault=fault) if fault else ""))
+
+    return edit
+
+
+@pytest.fixture
+def measure(run_pipeline: RunPipeline) -> Measure:
+    """Return a function that runs the pipeline for a short time."""
+
+    def run(event: str = "workflow_dispatch", fault: str = "", **options: Any) -> Run:
+        options = {"overrides": SHORT, "edit": prepare(fault), "small": False} | options
+        return run_pipeline("performance", event, **options)
+
+    return run
+
+
+def conclusions(run: Run) -> dict[str, str]:
+    return {job.id: job.conclusion for job in run.jobs}
+
+
+def test_slow_app_with_errors_is_red_and_says_why(measure: Measure) -> None:
+    run = measure(fault=f"{ERRORS}\n            {SLOW}")
+    assert conclusions(run) == {
+        "load": "failure",
+        "benchmark": "success",
+        "memory": "success",
+        "api": "failure",
+        "report": "success",
+        "summary": "failure",
+    }, explain(run)
+    load, api, report = (run.find_job(it).summary for it in ("load", "api", "report"))
+    assert "of the requests failed, limit 1.0%; most often" in load, load
+    assert "the 95th percentile is " in load
+    assert "http_req_failed must be rate<=0.01, and is 0." in api
+    assert "http_req_duration must be p(95)<=500, and is " in api
+    assert "checks must be rate>=0.99" in api
+    assert "the last lines of the app" in load
+    assert "one in twenty" in (run.artifacts / "locust-results/app.log").read_text()
+    assert "| Load test | ❌ failure | " in report
+    for artifact, files in {
+        "locust-results": [
+            "report.html",
+            "locust_stats.csv",
+            "locust_stats_history.csv",
+            "app.log",
+        ],
+        "k6-results": ["report.html", "summary.json", "app.log"],
+    }.items():
+        for file in files:
+            assert (run.artifacts / artifact / file).stat().st_size
+            assert "<script src=" not in (run.artifacts / artifact / file).read_text()
+        assert f"/artifacts/{artifact})" in report
+    assert (run.artifacts / "performance-report/report.md").read_text().strip() in report
+
+
+def test_hung_app_is_cut_off(measure: Measure) -> None:
+    run = measure(fault=HUNG)
+    assert run.seconds < 120
+    load, api = run.find_job("load"), run.find_job("api")
+    assert (load.conclusion, api.conclusion) == ("failure", "failure")
+    assert "100.0% of the requests failed" in load.summary
+    assert "timed out" in load.summary
+    assert "http_req_failed must be rate<=0.01, and is 1" in api.summary
+
+
+def test_app_that_does_not_start_is_named(measure: Measure) -> None:
+    run = measure(environment={"LOG_LEVEL": "nonsense"})
+    for job in (run.find_job("load"), run.find_job("api")):
+        assert job.conclusion == "failure"
+        assert "LOG_LEVEL" in job.summary
+    report = run.find_job("report")
+    assert report.conclusion == "success"
+    assert "- **Load test:** locust.json is missing" in report.summary.replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "limits"),
+    [("users", "0", "from 1 to 1000"), ("duration", "1$(id)", "from 5 to 900 seconds")],
+)
+def test_wrong_number_is_refused_with_its_limits(
+    measure: Measure, name: str, value: str, limits: str
+) -> None:
+    run = measure(overrides=SHORT | {f"inputs.{name}": value})
+    for job in (run.find_job("load"), run.find_job("api")):
+        assert job.conclusion == "failure"
+        assert f"{name} must be a number {limits}, not '{value}'" in job.summary
+    assert f"{name} must be a number {limits}" in said(run, "error")
+
+
+def test_pull_request_gets_one_comment(measure: Measure) -> None:
+    github = FakeGitHub()
+    environment = {"LOCUST_MAX_P95_MS": "20000", "K6_MAX_P95_MS": "20000"}
+    options: dict[str, Any] = {"github": github, "environment": environment, "overrides": {}}
+    edit = prepare("")
+
+    def shorten(tree: Path) -> None:
+        edit(tree)
+        file = tree / ".github/workflows/performance.yml"
+        file.write_text(file.read_text().replace("'20'", "'5'"))
+
+    run = measure("pull_request", edit=shorten, **options)
+    assert conclusions(run)["summary"] == "success", explain(run)
+    (comment,) = github.issues.pull_requests[1].comments
+    assert comment.startswith(MARKER)
+    assert "| Load test | ✅ success |" in comment
+    assert "postgresql" in comment

@@ -1,0 +1,144 @@
+from pathlib import Path
+
+import pytest
+from engine import ROOT, Job
+from fakes.github_api import FakeGitHub
+from harness import RunPipeline, append, make_small
+from origin import create
+
+HOSTILE = {
+    "a command": "feat: $(touch CANARY) `touch CANARY`",
+    "an end of the string": "feat: \"; touch CANARY; echo '",
+    "an expression": "feat: ${{ github.token }}",
+    "a workflow command": "::set-output name=title::feat",
+    "an old workflow command": "feat: ##[add-mask]secret ##[error]made up",
+    "a line break": "feat: x\n::error::made up\n",
+    "markdown": "feat: ``` \x60\x60\x60\x60 <img src=x onerror=alert(1)> | [a](javascript:b)",
+    "ten thousand characters": "feat: " + "x" * 10_000,
+    "right-to-left marks": "feat: \u202etxt.exe",
+    "an option": "--help",
+}
+ACCEPTED = {
+    "a command",
+    "an end of the string",
+    "an expression",
+    "an old workflow command",
+    "markdown",
+}
+
+
+def check_title(quick_pipeline: RunPipeline, title: str) -> Job:
+    run = quick_pipeline(
+        "pr",
+        "pull_request:edited",
+        job="validate",
+        overrides={"pull_request.title": title.replace("CANARY", str(ROOT / "canary"))},
+    )
+    return run.find_job("validate")
+
+
+@pytest.mark.parametrize("activity", ["opened", "synchronize", "reopened", "edited"])
+def test_green(quick_pipeline: RunPipeline, activity: str) -> None:
+    run = quick_pipeline("pr", f"pull_request:{activity}")
+    assert {job.id: job.conclusion for job in run.jobs} == dict.fromkeys(
+        ("validate", "quality", "test", "security", "summary"), "success"
+    )
+    assert all(job.summary for job in run.jobs)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_title_is_judged_by_the_rule_alone(quick_pipeline: RunPipeline, kind: str) -> None:
+    job = check_title(quick_pipeline, HOSTILE[kind])
+    assert job.conclusion == ("success" if kind in ACCEPTED else "failure")
+    assert not (ROOT / "canary").exists()
+    assert all(not step.outputs for step in job.steps)
+    assert all(note["title"].startswith("Title of the pull") for note in job.annotations)
+    assert len(job.summary) < 3_000
+    lines = job.summary.splitlines()
+    assert sum(line.startswith("### ") for line in lines) == 1
+    assert all("##[" not in line for step in job.steps for line in step.log)
+    first = next(line for line in lines if line.startswith("```"))
+    assert first.removesuffix("text") in lines
+
+
+def test_wrong_title_is_quoted_and_corrected(quick_pipeline: RunPipeline) -> None:
+    job = check_title(quick_pipeline, "Fixed(API) the thing")
+    (note,) = job.annotations
+    assert "Title: Fixed(API) the thing" in note["text"]
+    assert "does not start with a type" in note["text"]
+    assert "Example: feat: Fixed(API) the thing" in note["text"]
+    assert "Fixed(API) the thing" in job.summary
+
+
+def test_title_is_read_as_it_stands_now(quick_pipeline: RunPipeline) -> None:
+    run = quick_pipeline(
+        "pr",
+        "pull_request:opened",
+        job="validate",
+        overrides={"pull_request.title": "Wrong when the event fired"},
+        github=FakeGitHub(pull_request={"title": "fix: right by now"}),
+    )
+    job = run.find_job("validate")
+    assert job.conclusion == "success"
+    assert "fix: right by now" in job.summary
+    assert "As it stands now" in job.summary
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500])
+def test_title_of_the_event_counts_when_github_does_not_answer(
+    quick_pipeline: RunPipeline, status: int
+) -> None:
+    run = quick_pipeline(
+        "pr", "pull_request:opened", job="validate", github=FakeGitHub(status=status)
+    )
+    job = run.find_job("validate")
+    assert job.conclusion == "success"
+    assert "As it stood when the event fired" in job.summary
+    assert [note["level"] for note in job.annotations] == ["warning"]
+
+
+def test_pre_commit_checks_changed_files_only(quick_pipeline: RunPipeline, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    fault = "one line  \n"
+
+    git = create(ROOT, source)
+    make_small(source)
+    (source / "unchanged.txt").write_text(fault)
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "chore: start")
+
+    def change(name: str) -> Job:
+        run = quick_pipeline(
+            "pr",
+            "pull_request",
+            source=source,
+            small=False,
+            job="quality",
+            edit=lambda tree: (tree / name).write_text(fault if "bad" in name else "fine\n"),
+        )
+        return run.find_job("quality")
+
+    assert change("good.txt").conclusion == "success"
+    job = change("bad.txt")
+    assert job.conclusion == "failure"
+    assert [step.name for step in job.failed_steps] == ["Pre-commit on the changed files"]
+    assert "bad.txt" in job.summary
+    assert "unchanged.txt" not in job.summary
+
+
+FAULTS = {
+    "quality": ("Ruff linter", "\n\nassert double(1)\n", "S101"),
+    "test": ("Run the tests", "\n\nassert not 1\n", "AssertionError"),
+    "security": ("Ruff security rules", '\n\neval("1")\n', "S307"),
+}
+
+
+@pytest.mark.parametrize("job_id", FAULTS)
+def test_red(quick_pipeline: RunPipeline, job_id: str) -> None:
+    step, text, message = FAULTS[job_id]
+    edit = append("src/*/__init__.py", text)
+    run = quick_pipeline("pr", "pull_request", job=job_id, edit=edit)
+    job = run.find_job(job_id)
+    assert step in [failed.name for failed in job.failed_steps]
+    assert message in job.summary
+    assert [note for note in job.annotations if note["level"] == "error"]
