@@ -127,6 +127,8 @@ class FakeGitHub:
                 status, content = fake.answer(self.command, self.path, body, authorization)
                 is_file = isinstance(content, bytes)
                 sent = content if is_file else json.dumps(content).encode()
+                if not is_file:  # what uploads is on a server of its own
+                    sent = sent.replace(b"https://uploads.github.com", fake.url.encode())
                 kind = "application/octet-stream" if is_file else "application/json; charset=utf-8"
                 self.send_response(status)
                 self.send_header("Content-Type", kind)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.github_rest import GitHubError, ask, list_all
+from lib.github import GitHubError, ask, find, list_all
 from lib.markdown import link, plain, table
 from lib.workflow_commands import annotate, summarize
 
@@ -137,17 +137,13 @@ def _keep_one() -> dict[str, Any] | None:
 
 
 def _ensure_label(name: str, color: str, description: str) -> None:
+    if find(f"labels/{name}"):
+        return
     try:
-        ask("GET", f"labels/{name}")
-    except GitHubError as error:
-        if error.status != 404:  # noqa: PLR2004
-            raise
-        label = {"name": name, "color": color, "description": description}
-        try:
-            ask("POST", "labels", label)
-        except GitHubError as refusal:
-            if refusal.status != 422:  # noqa: PLR2004
-                raise  # 422: somebody made it meanwhile
+        ask("POST", "labels", {"name": name, "color": color, "description": description})
+    except GitHubError as refusal:
+        if refusal.status != 422:  # noqa: PLR2004
+            raise  # 422: somebody made it meanwhile
 
 
 def _mark(found: Mapping[str, Any]) -> str:

@@ -12,24 +12,7 @@ code of COMMAND. --fix names the command that puts a failure right.
 HELP
 }
 
-# Prints standard input as a Markdown code block that its content cannot close.
-quote_output() {
-  local text fence='```'
-  text=$(sed $'s/\x1b\\[[0-9;]*[a-zA-Z]//g')
-  while [[ $text == *"$fence"* ]]; do fence+='`'; done
-  printf '%stext\n%s\n%s\n\n' "$fence" "$text" "$fence"
-}
-
-report() {
-  local name=$1 status=$2 fix=$3 log=$4
-  if ((status == 0)); then
-    printf '### ✅ %s\n\n' "$name"
-    if grep -q '[^[:space:]]' "$log"; then grep '[^[:space:]]' "$log" | tail -n 1 | quote_output; fi
-  else
-    printf '### ❌ %s\n\nEnded with exit code %s.%s\n\n' "$name" "$status" "${fix:+ To put it right: \`$fix\`}"
-    tail -n 40 "$log" | quote_output
-  fi
-}
+tell() { python3 "$(dirname "$0")/../lib/workflow_commands.py" "$@"; }
 
 main() {
   local fix='' name status=0
@@ -42,9 +25,12 @@ main() {
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT
   "$@" 2>&1 | tee "$log" || status=$?
-  report "$name" "$status" "$fix" "$log" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
-  if ((status != 0)); then
-    printf '::error title=%s::%s\n' "$name" "${fix:+To put it right: $fix. }The job summary shows the last lines of the output."
+  if ((status == 0)); then
+    tell summary "✅ $name" --log "$log" --lines 1
+  else
+    fix=${fix:+To put it right: $fix. }
+    tell summary "❌ $name" "Ended with exit code $status. $fix" --log "$log"
+    tell error "$name" "${fix}The job summary shows the last lines of the output."
   fi
   return "$status"
 }

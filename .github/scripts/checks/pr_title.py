@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.github_rest import GitHubError, ask
+from lib.github import GitHubError, ask
 from lib.markdown import fence, is_visible, quote
 from lib.workflow_commands import annotate, summarize
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.github_rest import GitHubError, ask, list_all
+from lib.github import GitHubError, ask, list_all
 from lib.markdown import link, plain, table
 from lib.units import NONE, format_ratio, format_size, format_time
 from lib.workflow_commands import annotate, summarize

@@ -10,13 +10,13 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.github_cli import GitHubError, ask, download
+from lib.github import GitHubError, ask, download, find, list_all
 from lib.workflow_commands import annotate, summarize
 from release.release_version import Version
 
@@ -28,14 +28,6 @@ Release = dict[str, Any]
 
 class Conflict(Exception):  # noqa: N818
     """GitHub has something else under the same name."""
-
-
-def list_releases() -> Iterator[Release]:
-    """Yield all releases, drafts included."""
-    page = 1
-    while releases := ask("GET", f"releases?per_page=100&page={page}"):
-        yield from releases
-        page += 1
 
 
 def shorten(notes: str) -> str:
@@ -115,13 +107,7 @@ def finish(version: Version, commit: str, release: Release, others: Sequence[Rel
 
 def has_tag(version: Version) -> bool:
     """Say whether GitHub has the tag."""
-    try:
-        ask("GET", f"git/ref/tags/{version}")
-    except GitHubError as error:
-        if error.status == 404:  # noqa: PLR2004
-            return False
-        raise
-    return True
+    return find(f"git/ref/tags/{version}") is not None
 
 
 def digest_of(asset: dict[str, Any]) -> str:
@@ -145,7 +131,7 @@ def release_files(version: Version, commit: str, notes: str, files: Sequence[Pat
     """
     own: list[Release] = []
     others: list[Release] = []
-    for release in list_releases():
+    for release in list_all("releases"):
         (own if release["tag_name"] == str(version) else others).append(release)
     published = next((release for release in own if not release["draft"]), None)
     if published:
@@ -169,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Release what the command line names; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__.partition("\n")[0],
-        epilog="Calls gh, which reads GH_TOKEN; reads GITHUB_REPOSITORY.",
+        epilog="Reads GH_TOKEN and GITHUB_REPOSITORY.",
     )
     parser.add_argument("--tag", required=True, type=Version.parse)
     parser.add_argument("--commit", required=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.github_cli import GitHubError, ask
+from lib.github import GitHubError, find
 from lib.markdown import quote
 from lib.workflow_commands import annotate, set_outputs, summarize
 
@@ -176,12 +176,9 @@ def check_published(release: Release) -> None:
         Refusal: It was.
         GitHubError: GitHub could not be asked.
     """
-    try:
-        published = ask("GET", f"releases/tags/{release.version}")
-    except GitHubError as error:
-        if error.status == 404:  # noqa: PLR2004
-            return
-        raise
+    published = find(f"releases/tags/{release.version}")
+    if published is None:
+        return
     target = published["target_commitish"]
     if re.fullmatch("[0-9a-f]{40}", target) and target != release.commit:
         raise Refusal(

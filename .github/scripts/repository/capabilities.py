@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.github_rest import GitHubError, ask
+from lib.github import GitHubError, ask
 from lib.markdown import plain, table
 from lib.workflow_commands import annotate, set_outputs, summarize
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lib.github_cli import GitHubError, ask
-from repository.repository_settings import Account, Item, NotOfferedError, explain, find
+from lib.github import GitHubError, ask, find
+from repository.repository_settings import Account, Item, NotOfferedError, explain
 
 PAID = ("pro", "team", "business", "enterprise")
 LARGE = ("business", "enterprise")
@@ -110,7 +110,7 @@ class Protected:
     def _protect(self) -> None:
         now = self._describe()
         if not self._reviewers and not now["reviewers"]:
-            raise GitHubError(NOBODY, 0)
+            raise GitHubError("nobody approves it", "--reviewer LOGIN")
         ask("PUT", self._path, now | self._find_protection())
 
 

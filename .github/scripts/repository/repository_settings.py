@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lib.github_cli import GitHubError, ask
+from lib.github import GitHubError, ask
 
 NOT_OFFERED = re.compile(
     r"upgrade to|billing plan|make this repository public|not (available|supported)|"
@@ -48,8 +48,7 @@ class Account:
 
     def __init__(self, name: str) -> None:
         if name:
-            os.environ["GH_REPO"] = name
-        os.environ["GITHUB_REPOSITORY"] = "{owner}/{repo}"  # gh knows which it is
+            os.environ["GITHUB_REPOSITORY"] = name
         self.repository = ask("GET", "")
         os.environ["GITHUB_REPOSITORY"] = self.repository["full_name"]
         self.private = self.repository["visibility"] != "public"
@@ -82,17 +81,6 @@ class Account:
         """
         if self.private:
             raise NotOfferedError(f"{what}: public repositories only")
-
-
-def find(path: str) -> Any:  # noqa: ANN401
-    """Return what GitHub has at an address, `True` if that is empty, None if there is nothing."""
-    try:
-        found = ask("GET", path)
-    except GitHubError as error:
-        if error.status == 404:  # noqa: PLR2004
-            return None
-        raise
-    return True if found is None else found
 
 
 def explain(wanted: dict[str, Any], actual: dict[str, Any]) -> str:

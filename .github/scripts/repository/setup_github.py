@@ -2,8 +2,8 @@
 """Set up this repository on GitHub: environments, rules, labels, security, variables, secrets.
 
 It shows what differs and changes nothing, unless it is told `--apply`. What the account's plan does
-not offer is left out, with the reason. A second run finds nothing to do. It uses the program gh,
-with the login that gh has; that must be an administrator's.
+not offer is left out, with the reason. A second run finds nothing to do. It takes the login of the
+program gh, or the token of GH_TOKEN; that must be an administrator's.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from audit.report_issue import LABELS
-from lib.github_cli import GitHubError, ask
+from lib.github import GitHubError, ask, find
 from repository.repository_environments import PAID, Environment, Protected
 from repository.repository_settings import (
     NOT_OFFERED,
@@ -30,7 +30,6 @@ from repository.repository_settings import (
     NotOfferedError,
     differs,
     explain,
-    find,
 )
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -320,7 +319,7 @@ def _make_secret(text: str, *, replace: bool) -> Item:
         command += ["--env", environment] if environment else []
         done = subprocess.run(command, input=value, text=True, capture_output=True, check=False)
         if done.returncode:
-            raise GitHubError(done.stderr.strip(), 0)
+            raise GitHubError("gh secret set", done.stderr.strip())
 
     return Item(f"secret {text.partition('=')[0]}", compare, apply)
 

@@ -5,7 +5,7 @@ from threading import Barrier, Thread
 import pytest
 from audit import report_issue
 from fakes.github_api import FakeGitHub
-from lib.github_rest import GitHubError, ask
+from lib.github import GitHubError, ask
 
 RUN = "https://github.com/octo-org/widget/actions/runs/1"
 CLEAN = {"findings": [], "more": 0, "unknown": {}}

@@ -9,7 +9,6 @@ import yaml
 from checks import pr_title
 from hypothesis import given
 from hypothesis import strategies as st
-from lib.github_rest import GitHubError
 from lib.markdown import fence, quote
 
 ROOT = Path(__file__).parents[3]
@@ -137,10 +136,3 @@ def test_commit_message_is_refused_with_an_example(tmp_path: Path) -> None:
     done = check_message(tmp_path, "Fixed it\n")
     assert done.returncode == 1
     assert "feat: Fixed it" in done.stdout
-
-
-def test_address_of_the_api_must_be_github(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GITHUB_API_URL", "file:///etc")
-    monkeypatch.setenv("GITHUB_REPOSITORY", "a/b")
-    with pytest.raises(GitHubError, match="not an address"):
-        pr_title.read_title(1)

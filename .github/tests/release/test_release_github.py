@@ -1,17 +1,14 @@
 """GitHub releases are made completely, once, and published last, whatever fails on the way."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fakes.github_api import FakeGitHub
 from fakes.github_releases import Asset, Release, Releases
-from lib.github_cli import GitHubError, ask
+from lib.github import GitHubError, ask
 from origin import Git
 from release import release_github
-
-pytestmark = pytest.mark.skipif(not shutil.which("gh"), reason="gh is not installed")
 
 
 @pytest.fixture
@@ -22,17 +19,14 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitH
     git("commit", "--quiet", "--allow-empty", "-m", "feat: start")
     with FakeGitHub() as fake:
         fake.releases.origin = git
-        fake.lead_gh(tmp_path / "gh")
         for key, text in {
-            "GH_CONFIG_DIR": str(tmp_path / "gh"),
             "GH_TOKEN": "local",
+            "GITHUB_API_URL": fake.url,
             "GITHUB_REPOSITORY": "octo-org/widget",
             "GITHUB_SERVER_URL": "https://github.com",
             "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
         }.items():
             monkeypatch.setenv(key, text)
-        for key in ("GH_HOST", "GH_REPO", "GITHUB_TOKEN"):
-            monkeypatch.delenv(key, raising=False)
         yield fake
         assert not fake.unexpected
 
@@ -196,7 +190,7 @@ def test_notes_that_are_too_long_are_cut_and_that_is_said(
     assert f"**{10_000 - listed} more changes do not fit here.**" in body
 
 
-UPLOADS = "https://uploads.github.com/repos/octo-org/widget"
+UPLOADS = "{url}/repos/octo-org/widget"
 REFUSED: dict[str, tuple[str, str, object, int]] = {
     "a wrong method": ("PUT", "releases", {}, 404),
     "a second release": ("POST", "releases", {"tag_name": "v1.0.0"}, 422),
@@ -218,6 +212,6 @@ def test_fake_refuses_what_github_refuses(github: FakeGitHub, files: list[Path],
     release(github, files)
     it = github.releases.all[0]
     with pytest.raises(GitHubError) as error:
-        ask(method, path.format(id=it.id, asset=it.assets[0].id), content)
+        ask(method, path.format(id=it.id, asset=it.assets[0].id, url=github.url), content)
     assert error.value.status == status
     github.unexpected.clear()

@@ -1,15 +1,15 @@
 """Which tags become releases, and why the others do not."""
 
-import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fakes.github_api import FakeGitHub
 from hypothesis import given
 from hypothesis import strategies as st
-from lib.github_cli import GitHubError
+from lib.github import GitHubError
 from origin import Git
 from release import release_version
 from release.release_version import Refusal, Release, Version, check_published, correct, decide
@@ -232,31 +232,34 @@ def test_manual_run_on_a_tag_repeats_its_release(commit: Commit) -> None:
 
 @pytest.mark.parametrize("target", ["main", "1" * 40])
 def test_release_of_the_same_commit_goes_on(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release_version, "ask", lambda *_: {"target_commitish": target})
+    monkeypatch.setattr(release_version, "find", lambda *_: {"target_commitish": target})
     check_published(Release(Version(1, 0, 0), "1" * 40, "", tagged=True))
 
 
 @pytest.mark.parametrize("status", [404, 500])
 def test_github_without_an_answer(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(*_: str) -> None:
-        raise GitHubError("no", status)
-
-    monkeypatch.setattr(release_version, "ask", ask)
     release = Release(Version(1, 0, 0), "1" * 40, "", tagged=True)
-    if status == 404:
-        check_published(release)
-    else:
-        with pytest.raises(GitHubError):
+    with FakeGitHub(status=status) as fake:
+        monkeypatch.setenv("GITHUB_API_URL", fake.url)
+        monkeypatch.setenv("GITHUB_REPOSITORY", "octo-org/widget")
+        if status == 404:
             check_published(release)
+        else:
+            with pytest.raises(GitHubError):
+                check_published(release)
 
 
-def test_command(git: Git, commit: Commit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
+    with FakeGitHub() as fake:
+        monkeypatch.setenv("GITHUB_API_URL", fake.url)
+        yield fake
+
+
+def test_command(
+    commit: Commit, github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     head = commit("v1.0.0-rc.1")
-    shown = git.directory / "gh"
-    shown.write_text(
-        "#!/bin/sh\necho 'gh: Not Found (HTTP 404)' >&2\necho \"$@\" >>asked\nexit 1\n"
-    )
-    shown.chmod(0o755)
     environment = {
         "DEFAULT_BRANCH": "main",
         "GITHUB_EVENT_NAME": "push",
@@ -265,7 +268,7 @@ def test_command(git: Git, commit: Commit, tmp_path: Path, monkeypatch: pytest.M
         "GITHUB_REPOSITORY": "octo-org/widget",
         "GITHUB_SHA": head,
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "GH_TOKEN": "token",
         "TAG": "v1.0.0-rc.1",
     }
     for key, text in environment.items():
@@ -278,7 +281,7 @@ def test_command(git: Git, commit: Commit, tmp_path: Path, monkeypatch: pytest.M
         "prerelease": "true", "since": "", "tag": "v1.0.0-rc.1", "version": "1.0.0rc1",
     }  # fmt: skip
     assert "Python version | 1.0.0rc1" in (tmp_path / "summary").read_text()
-    assert "releases/tags/v1.0.0-rc.1" in (tmp_path / "asked").read_text()
+    assert github.requests == ["GET /repos/octo-org/widget/releases/tags/v1.0.0-rc.1"]
 
     monkeypatch.setenv("TAG", "v1\n::error::x")
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -15,15 +15,15 @@ REVIEWER = ("--reviewer", "octocat")
 
 @pytest.fixture
 def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
-    """Return a new repository on a fake GitHub, which gh talks to."""
+    """Return a new repository on a fake GitHub, which gh talks to as well."""
     with FakeGitHub() as fake:
         fake.security.code_scanning = fake.security.default_setup = True
         fake.security.reads_setup = True
         fake.lead_gh(tmp_path / "gh")
         monkeypatch.setenv("GH_CONFIG_DIR", str(tmp_path / "gh"))
         monkeypatch.setenv("GH_TOKEN", "token")
-        for name in ("GH_REPO", "GITHUB_REPOSITORY"):
-            monkeypatch.setenv(name, "")
+        monkeypatch.setenv("GITHUB_API_URL", fake.url)
+        monkeypatch.setenv("GITHUB_REPOSITORY", "")
         yield fake
         assert not fake.unexpected
 

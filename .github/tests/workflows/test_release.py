@@ -9,8 +9,6 @@ from fakes.github_releases import Release
 from harness import RunPipeline, explain, said
 from projects import Project, make_template, results, subjects
 
-pytestmark = pytest.mark.skipif(not shutil.which("gh"), reason="gh is not installed")
-
 JOBS = ["validate", "test", "build", "changelog", "release", "pypi", "summary"]
 ALL = dict.fromkeys(JOBS, "success")
 REFUSED = dict.fromkeys(JOBS, "skipped") | {"validate": "failure", "summary": "failure"}

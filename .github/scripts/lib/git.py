@@ -1,0 +1,49 @@
+"""Git in one work tree."""
+
+import subprocess
+from pathlib import Path
+
+
+class GitError(Exception):
+    """Git failed; the message is what it said."""
+
+
+class Git:
+    """Git in one work tree.
+
+    Args:
+        tree: The work tree; the current folder if not given.
+    """
+
+    def __init__(self, tree: Path | None = None) -> None:
+        self.tree = tree or Path()
+
+    def __call__(self, *arguments: str) -> str:
+        """Run `git ARGUMENTS`; return what it prints, without the last line break.
+
+        Raises:
+            GitError: Git failed.
+        """
+        done = subprocess.run(["git", *arguments], cwd=self.tree, capture_output=True, check=False)
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip()
+            raise GitError(said or f"git {arguments[0]} ended with {done.returncode}")
+        # a file name may be anything: it comes back as it was when it is given to Git again
+        return done.stdout.decode(errors="surrogateescape").rstrip("\n")
+
+    def find(self, revision: str) -> str:
+        """Return the commit that a revision names; empty if it names none."""
+        try:
+            return self(
+                "rev-parse", "--quiet", "--verify", "--end-of-options", f"{revision}^{{commit}}"
+            )
+        except GitError:
+            return ""
+
+    def list_files(self, tree: str) -> set[str]:
+        """Return the paths of all files of a commit or tree.
+
+        Raises:
+            GitError: There is none.
+        """
+        return set(filter(None, self("ls-tree", "-r", "--name-only", "-z", tree).split("\0")))

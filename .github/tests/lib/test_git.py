@@ -1,0 +1,34 @@
+"""Git in one work tree."""
+
+from pathlib import Path
+
+import origin
+import pytest
+from lib.git import Git, GitError
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> Git:
+    strange = "\udcffa\nb"
+    (tmp_path / strange).write_text("")
+    made = origin.Git(tmp_path)
+    made("init", "--quiet")
+    made("add", "--all")
+    made("commit", "--quiet", "-m", "feat: start")
+    return Git(tmp_path)
+
+
+def test_commit_is_found_or_not(git: Git) -> None:
+    assert git.find("HEAD") == git("rev-parse", "HEAD")
+    assert not git.find("v1.0.0")
+    assert not git.find("--help")
+
+
+def test_names_of_files_may_be_anything(git: Git) -> None:
+    [name] = git.list_files("HEAD")
+    assert git("cat-file", "-t", f"HEAD:{name}") == "blob"
+
+
+def test_git_says_why_it_failed(git: Git) -> None:
+    with pytest.raises(GitError, match="nothing"):
+        git("show", "nothing")

@@ -1,0 +1,198 @@
+"""The client of GitHub's API, on the fake one and on servers that misbehave."""
+
+import json
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from fakes.github_api import FakeGitHub
+from fakes.github_issues import Issue
+from lib import github
+from lib.github import GitHubError
+
+Serve = Callable[[Callable[[BaseHTTPRequestHandler], None]], str]
+
+
+@pytest.fixture(autouse=True)
+def _identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GH_TOKEN", "secret")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "octo-org/widget")
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
+    with FakeGitHub() as fake:
+        monkeypatch.setenv("GITHUB_API_URL", fake.url)
+        yield fake
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Return a function that starts a server with one answer to everything."""
+    servers = []
+
+    def start(answer: Callable[[BaseHTTPRequestHandler], None]) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            do_GET = do_POST = answer  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def refuse(status: int, content: object, **headers: str) -> Callable[..., None]:
+    """Return an answer with a status and headers whose names have underscores."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(content if isinstance(content, bytes) else json.dumps(content).encode())
+
+    return answer
+
+
+def test_nothing_there_is_none(fake: FakeGitHub) -> None:
+    assert github.find("labels/nothing") is None
+    assert github.find("labels/bug") == {"name": "bug"}
+    fake.settings.switches["/vulnerability-alerts"] = True
+    assert github.find("vulnerability-alerts") is True
+    fake.status = 500
+    with pytest.raises(GitHubError, match="HTTP 500: This is a test"):
+        github.find("labels/bug")
+
+
+@pytest.mark.parametrize("count", [0, 99, 100, 101, 250])
+def test_all_pages_come(fake: FakeGitHub, count: int) -> None:
+    fake.issues.all = [Issue(number + 1, "x", "", []) for number in range(count)]
+    assert len(github.list_all("issues?state=open")) == count
+    assert len(fake.requests) == count // 100 + 1
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "headers", "message"),
+    [
+        (401, {"message": "Bad credentials"}, {}, "HTTP 401: Bad credentials. .*gh auth login"),
+        (
+            403,
+            {"message": "Resource not accessible by integration"},
+            {"X_Accepted_GitHub_Permissions": "contents=write"},
+            "The token needs contents=write",
+        ),
+        (
+            403,
+            {"message": "API rate limit exceeded"},
+            {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "0"},
+            "run it again in 0 s",
+        ),
+        (429, {"message": "slow down"}, {"Retry_After": "60"}, "run it again in 60 s"),
+        (
+            422,
+            {"message": "Validation Failed", "errors": [{"code": "already_exists"}, {}]},
+            {},
+            "HTTP 422: Validation Failed; already_exists; None",
+        ),
+        (422, {"message": "x", "errors": ["no object"]}, {}, "HTTP 422"),
+        (502, b"<html>", {}, "HTTP 502: Bad Gateway"),
+        (200, b"<html>", {}, "the answer is no JSON"),
+    ],
+)
+def test_refusal_says_what_to_do(  # noqa: PLR0913, PLR0917
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    content: object,
+    headers: dict[str, str],
+    message: str,
+) -> None:
+    monkeypatch.setenv("GITHUB_API_URL", serve(refuse(status, content, **headers)))
+    with pytest.raises(GitHubError, match=message) as error:
+        github.ask("GET", "releases")
+    assert error.value.status == (0 if status == 200 else status)
+    assert "secret" not in str(error.value)
+
+
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:1")
+    with pytest.raises(GitHubError, match="refused") as error:
+        github.ask("GET", "releases")
+    assert error.value.status == 0
+
+
+def test_token_goes_to_no_other_server(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def keep(handler: BaseHTTPRequestHandler) -> None:
+        seen.append(handler.headers.get("Authorization"))
+        refuse(200, b"content")(handler)
+
+    storage = serve(keep)
+    api = serve(refuse(302, b"", Location=f"{storage}/signed"))
+    monkeypatch.setenv("GITHUB_API_URL", api)
+    assert github.download("releases/assets/1") == b"content"
+    assert seen == [None]
+
+
+def test_repository_that_was_renamed_is_followed(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path == "/new":
+            refuse(200, {"token": handler.headers["Authorization"]})(handler)
+        else:
+            refuse(301, b"", Location="/new")(handler)
+
+    monkeypatch.setenv("GITHUB_API_URL", serve(answer))
+    assert github.ask("GET", "") == {"token": "Bearer secret"}
+
+
+@pytest.mark.parametrize(
+    ("api", "path"),
+    [
+        ("file:///etc", "x"),
+        ("http://api.github.com", "x"),
+        ("", "https://evil.example/x"),
+        ("", "http://api.github.com/x"),
+        ("", "https://api.github.com.evil.example/x"),
+    ],
+)
+def test_address_that_is_not_githubs(monkeypatch: pytest.MonkeyPatch, api: str, path: str) -> None:
+    monkeypatch.setenv("GITHUB_API_URL", api)
+    with pytest.raises(GitHubError, match="not an address of GitHub's API"):
+        github.ask("GET", path)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "git@github.com:octo-org/widget.git",
+        "https://github.com/octo-org/widget",
+        "ssh://git@github.com/octo-org/widget.git/",
+    ],
+)
+def test_person_is_in_the_repository_of_the_remote_and_logged_in_with_gh(
+    fake: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    for name in ("GH_TOKEN", "GITHUB_TOKEN", "GITHUB_REPOSITORY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, text in (("gh", "mine"), ("git", address)):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert github.ask("GET", "")["full_name"] == "octo-org/widget"
+    assert fake.requests == ["GET /repos/octo-org/widget"]
+    (tmp_path / "git").write_text("#!/bin/sh\nexit 2\n")
+    with pytest.raises(GitHubError, match="set GITHUB_REPOSITORY"):
+        github.ask("GET", "")

@@ -1,0 +1,88 @@
+"""Processes end in time, with what they started; servers answer or are said not to."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from lib.processes import NoAnswerError, end, find_free_port, run, wait_until_it_answers
+
+CHILD = "sleep 98 & echo $! >child; "
+
+
+def lives(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().rpartition(") ")[2][0] != "Z"
+
+
+def wait_until_gone(folder: Path) -> bool:
+    child = int((folder / "child").read_text())
+    deadline = time.monotonic() + 10
+    while lives(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not lives(child)
+
+
+def test_output_comes_back() -> None:
+    done = run(["sh", "-c", "echo out; echo err >&2; cat; exit 3"], 60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "out\n", "err\n")
+    assert run(["sh", "-c", "echo x >&2"], 60, errors=subprocess.STDOUT).stdout == "x\n"
+
+
+def test_what_takes_too_long_ends_with_its_children(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.TimeoutExpired) as error:
+        run(["sh", "-c", f"{CHILD} echo begun; wait"], 1, folder=tmp_path)
+    assert error.value.output == "begun\n"
+    assert wait_until_gone(tmp_path)
+
+
+def test_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
+    run(["sh", "-c", f"exec >&- 2>&-; {CHILD}"], 60, folder=tmp_path)
+    assert wait_until_gone(tmp_path)
+
+
+def test_program_that_is_not_there() -> None:
+    with pytest.raises(OSError, match="no-such-program"):
+        run(["no-such-program"], 1)
+
+
+@pytest.mark.parametrize(("grace", "said"), [(30, "bye\n"), (0, "")])
+def test_end_is_polite_if_told_so(grace: float, said: str) -> None:
+    script = "trap 'echo bye; exit' TERM; echo ready >&2; while :; do sleep 0.05; done"
+    with subprocess.Popen(
+        ["sh", "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr
+        assert process.stdout
+        assert process.stderr.readline() == "ready\n"
+        end(process, grace)
+        assert process.stdout.read() == said
+
+
+def test_server_that_answers_late(tmp_path: Path) -> None:
+    port = find_free_port()
+    (tmp_path / "health").write_text("well")
+    script = f"sleep 0.5; exec {sys.executable} -m http.server {port} --bind 127.0.0.1"
+    with subprocess.Popen(
+        ["sh", "-c", script], cwd=tmp_path, text=True, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, start_new_session=True,
+    ) as server:  # fmt: skip
+        try:
+            url = f"http://127.0.0.1:{port}"
+            health = wait_until_it_answers(f"{url}/health", 60, lambda: server.poll() is None)
+            assert health == b"well"
+            with pytest.raises(NoAnswerError, match="404"):
+                wait_until_it_answers(f"{url}/nothing", 0.2, lambda: True)
+        finally:
+            end(server)
+
+
+def test_server_that_ends_is_not_waited_for() -> None:
+    port = find_free_port()
+    with pytest.raises(NoAnswerError, match="ended before it answered"):
+        wait_until_it_answers(f"http://127.0.0.1:{port}", 60, lambda: False)
