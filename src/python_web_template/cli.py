@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from . import logs
 from .about import DISTRIBUTION, VERSION
-from .migrate import MigrationError, migrate
+from .migrate import MigrationError, is_newer, migrate
 from .server import serve
 from .settings import Settings, SettingsError
 
@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _move_schema(settings: Settings, revision: str) -> None:
     reached = migrate(settings.database, revision)
-    logs.get_logger().info("schema migrated", revision=reached or "base")
+    event = "schema is newer than this version" if is_newer(reached) else "schema migrated"
+    logs.get_logger().info(event, revision=reached or "base")
 
 
 def _fail(message: str, code: int) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from zlib import crc32
 
@@ -10,19 +11,30 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, NullPool, bindparam, create_engine, event, func, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    NullPool,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    inspect,
+    select,
+)
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
 from .about import DISTRIBUTION
 from .database import connect_arguments
+from .models import Base
 
 LOCK = crc32(DISTRIBUTION.encode())
 """Key of the PostgreSQL advisory lock that lets one migration run at a time."""
 
 
 class MigrationError(Exception):
-    """The schema could not be moved; the text says why in one line."""
+    """The schema could not be read or moved; the text says why in one line."""
 
 
 def alembic_config() -> Config:
@@ -33,8 +45,68 @@ def alembic_config() -> Config:
     return config
 
 
+@cache
+def newest_revision() -> str | None:
+    """Return the last migration that comes with the package.
+
+    Raises:
+        MigrationError: There is more than one last migration.
+    """
+    heads = ScriptDirectory.from_config(alembic_config()).get_heads()
+    if len(heads) > 1:
+        raise MigrationError(f"this version has several last migrations: {', '.join(heads)}")
+    return heads[0] if heads else None
+
+
+@cache
+def known_revisions() -> frozenset[str]:
+    """Return all migrations that come with the package."""
+    script = ScriptDirectory.from_config(alembic_config())
+    return frozenset(known.revision for known in script.walk_revisions())
+
+
+def is_newer(revision: str | None) -> bool:
+    """Tell whether a revision of a database comes from a later version than this one.
+
+    An earlier one would have come with the package. The schema of a later version suits this one
+    too, as long as its migrations take nothing away that this version needs.
+    """
+    return revision is not None and revision not in known_revisions()
+
+
+def read_revision(connection: Connection) -> str | None:
+    """Return the revision that a database has; None if it is empty.
+
+    Raises:
+        MigrationError: What the database says about its revision cannot be true, or not be read.
+        DBAPIError: The connection was lost.
+    """
+    try:
+        heads = MigrationContext.configure(connection).get_current_heads()
+        tables = (
+            set() if heads else {*inspect(connection).get_table_names()} & {*Base.metadata.tables}
+        )
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        raise MigrationError(
+            f"the table alembic_version cannot be read: {_one_line(error)}"
+        ) from error
+    if tables:
+        raise MigrationError(
+            f"the table alembic_version has no revision, but there is the table {min(tables)}; "
+            "tell it the right one with `alembic stamp`"
+        )
+    if len(heads) > 1 or not all(head and head.strip() for head in heads):
+        found = ", ".join(map(repr, heads))
+        raise MigrationError(f"the table alembic_version must have one revision, and has {found}")
+    return heads[0] if heads else None
+
+
 def migrate(url: URL, revision: str = "head") -> str | None:
     """Upgrade or downgrade, all or nothing; a second call at the same time waits for the first.
+
+    A database that a later version has migrated stays as it is: this version works with it.
 
     Args:
         url: Where the database is.
@@ -44,22 +116,35 @@ def migrate(url: URL, revision: str = "head") -> str | None:
         The revision that the schema has now; None for an empty database.
 
     Raises:
-        MigrationError: The database cannot be reached, or there is no such revision.
+        MigrationError: The database cannot be reached, there is no such revision, or no way to it.
     """
     config = alembic_config()
     try:
         with open_exclusively(url) as connection:
             config.attributes["connection"] = connection
-            context = MigrationContext.configure(connection)
-            if _is_behind(config, context.get_current_revision(), revision):
+            if revision == "head":
+                newest_revision()  # there must be one
+            current = read_revision(connection)
+            if is_newer(current):
+                if revision == "head":
+                    return current
+                raise MigrationError(
+                    f"the database is at {current}, which a later version made: "
+                    f"only that version can lead it to {revision}"
+                )
+            if _is_behind(config, current, revision):
                 command.downgrade(config, revision)
             else:
                 command.upgrade(config, revision)
-            return context.get_current_revision()
+            return read_revision(connection)
     except CommandError as error:
-        raise MigrationError(str(error)) from error
+        raise MigrationError(" ".join(str(error).split())) from error
     except DBAPIError as error:
-        raise MigrationError(" ".join(str(error.orig).split())) from error
+        raise MigrationError(_one_line(error)) from error
+
+
+def _one_line(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())
 
 
 def _is_behind(config: Config, current: str | None, target: str) -> bool:

@@ -1,30 +1,20 @@
 """Is everything there that the app needs to answer requests?"""
 
 import asyncio
-from functools import cache
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from .database import Database
 from .logs import get_logger
-from .migrate import alembic_config
+from .migrate import MigrationError, is_newer, newest_revision, read_revision
 
 TIMEOUT_SECONDS = 2.0
 """How long one check may take."""
 
 OK = "ok"
-
-
-@cache
-def expected_revision() -> str | None:
-    """Return the newest migration that comes with the package."""
-    return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
 async def check_all(database: Database, services: tuple[str, ...]) -> dict[str, str]:
@@ -41,19 +31,20 @@ async def check_all(database: Database, services: tuple[str, ...]) -> dict[str, 
 async def _check_database(database: Database) -> dict[str, str]:
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS), database.engine.connect() as connection:
-            revision = await connection.run_sync(_current_revision)
+            revision = await connection.run_sync(read_revision)
+        schema = _compare(revision, newest_revision())
+    except MigrationError as error:
+        schema = str(error)
     except (SQLAlchemyError, OSError, TimeoutError):
         get_logger().warning("database unreachable", exc_info=True)
         return {"database": "unreachable", "schema": "unknown"}
-    expected = expected_revision()
-    return {
-        "database": OK,
-        "schema": OK if revision == expected else f"at {revision or 'base'}, expected {expected}",
-    }
+    return {"database": OK, "schema": schema}
 
 
-def _current_revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+def _compare(revision: str | None, expected: str | None) -> str:
+    if revision == expected or is_newer(revision):
+        return OK
+    return f"at {revision or 'base'}, expected {expected}"
 
 
 async def _check_services(urls: tuple[str, ...]) -> dict[str, str]:

@@ -8,9 +8,10 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from python_web_template.app import create_app
-from python_web_template.migrate import migrate
+from python_web_template.migrate import migrate, open_exclusively
 from python_web_template.settings import Settings, parse_database_url
 
 type NewClient = Callable[[Settings], TestClient]
@@ -102,6 +103,31 @@ def test_not_ready_with_old_schema(empty_database: str, new_client: NewClient) -
     assert before.status_code == 503
     assert before.json()["checks"] == {"database": "ok", "schema": "at base, expected 0001"}
     assert client.get("/ready").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("statement", "schema"),
+    [
+        ("UPDATE alembic_version SET version_num = 'later'", "ok"),
+        (
+            "INSERT INTO alembic_version VALUES ('later')",
+            "the table alembic_version must have one revision, and has '0001', 'later'",
+        ),
+    ],
+)
+def test_schema_that_another_version_left(
+    empty_database: str, new_client: NewClient, statement: str, schema: str
+) -> None:
+    """What a later version made does: it takes nothing away. What is ambiguous does not."""
+    url = parse_database_url(empty_database)
+    migrate(url)
+    with open_exclusively(url) as connection:
+        connection.execute(text(statement))
+
+    answer = new_client(Settings(database_url=SecretStr(empty_database))).get("/ready")
+
+    assert answer.json()["checks"] == {"database": "ok", "schema": schema}
+    assert answer.status_code == (200 if schema == "ok" else 503)
 
 
 @pytest.mark.parametrize(

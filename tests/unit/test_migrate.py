@@ -1,12 +1,16 @@
 """Migrations, on each kind of database."""
 
+import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
+from python_web_template import migrate as module
 from python_web_template.migrate import MigrationError, migrate, open_exclusively
 from python_web_template.models import Base
 from python_web_template.settings import parse_database_url
@@ -15,6 +19,12 @@ from python_web_template.settings import parse_database_url
 def tables(url: str) -> set[str]:
     with open_exclusively(parse_database_url(url)) as connection:
         return set(inspect(connection).get_table_names()) - {"sqlite_sequence"}
+
+
+def execute(url: str, *statements: str) -> None:
+    with open_exclusively(parse_database_url(url)) as connection:
+        for statement in statements:
+            connection.execute(text(statement))
 
 
 def test_up_down_up(empty_database: str) -> None:
@@ -47,6 +57,71 @@ def test_several_at_the_same_time(empty_database: str) -> None:
 def test_unknown_revision(empty_database: str) -> None:
     with pytest.raises(MigrationError, match="Can't locate revision identified by 'nonsense'"):
         migrate(parse_database_url(empty_database), "nonsense")
+
+
+def test_schema_of_a_later_version_stays_as_it_is(empty_database: str) -> None:
+    url = parse_database_url(empty_database)
+    migrate(url)
+    execute(
+        empty_database,
+        "ALTER TABLE items ADD COLUMN colour TEXT",
+        "UPDATE alembic_version SET version_num = '0002'",
+    )
+
+    assert migrate(url) == "0002"
+    for revision in ("base", "0001"):
+        with pytest.raises(MigrationError, match=f"0002, .* only that version .* to {revision}"):
+            migrate(url, revision)
+    assert tables(empty_database) == {"alembic_version", "items"}
+
+
+BROKEN = {
+    "several": (["INSERT INTO alembic_version VALUES ('0002')"], "one revision, and has '0001', '"),
+    "blank": (["UPDATE alembic_version SET version_num = ' '"], "one revision, and has ' '"),
+    "empty": (["DELETE FROM alembic_version"], "no revision, but there is the table items"),
+    "no table": (["DROP TABLE alembic_version"], "no revision, but there is the table items"),
+    "other columns": (
+        ["DROP TABLE alembic_version", "CREATE TABLE alembic_version (n INTEGER)"],
+        "the table alembic_version cannot be read: .*version_num",
+    ),
+}
+"""What can be wrong with the table of the revision: how it got so, and what is said."""
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_version_table_that_is_broken(empty_database: str, fault: str) -> None:
+    statements, message = BROKEN[fault]
+    migrate(parse_database_url(empty_database))
+    execute(empty_database, *statements)
+
+    with pytest.raises(MigrationError, match=message) as caught:
+        migrate(parse_database_url(empty_database))
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def branches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The package comes with two migrations that both follow the first."""
+    config = module.alembic_config()
+    copy = tmp_path / "migrations"
+    shutil.copytree(str(config.get_main_option("script_location")), copy)
+    for name in ("left", "right"):
+        lines = f'revision = "{name}"\ndown_revision = "0001"\ndef upgrade() -> None: ...\n'
+        (copy / f"versions/{name}.py").write_text(lines)
+    config.set_main_option("script_location", str(copy))
+    monkeypatch.setattr(module, "alembic_config", lambda: config)
+    for function in (module.newest_revision, module.known_revisions):
+        function.cache_clear()
+    yield
+    for function in (module.newest_revision, module.known_revisions):
+        function.cache_clear()
+
+
+@pytest.mark.usefixtures("branches")
+def test_migrations_that_branch(empty_database: str) -> None:
+    with pytest.raises(MigrationError, match="this version has several last migrations: left, rig"):
+        migrate(parse_database_url(empty_database))
 
 
 def test_unreachable_database_is_told_in_one_line_without_password() -> None:
