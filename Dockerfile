@@ -23,11 +23,17 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 RUN --mount=type=cache,target=/root/.cache/uv \
     UV_PROJECT_ENVIRONMENT=/opt/tools uv sync --locked --only-group=release
 # Apart from its dependencies: a change of the source makes one small layer.
-COPY LICENSE README.md ./
-COPY src src
+COPY . .
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv build --quiet --wheel --no-build-isolation --python=/opt/tools --out-dir=/dist \
     && uv pip install --quiet --no-deps --compile-bytecode --python=/opt/venv --prefix=/app /dist/*.whl
+# The commands `serve` and `migrate`, as [tool.pipelines] in pyproject.toml has them.
+RUN mkdir -p /app/bin && python -c "import tomllib; \
+        app = tomllib.load(open('pyproject.toml', 'rb'))['tool']['pipelines']; \
+        write = lambda name, command: print(f'#!/bin/sh\nexec {command} \"\$@\"', file=open(f'/app/bin/{name}', 'w')); \
+        write('serve', app['serve'].format(host='0.0.0.0', port=8000, workers='\${WEB_CONCURRENCY:-1}')); \
+        write('migrate', app.get('migrate', 'echo The app has no migrations.'))" \
+    && chmod 755 /app/bin/serve /app/bin/migrate
 
 # The load test, for docker compose --profile load; no part of the app's image.
 FROM build AS build-load
@@ -49,8 +55,9 @@ RUN useradd --uid=10001 --no-create-home --home-dir=/data --shell=/usr/sbin/nolo
     && install --directory --owner=app --group=app /data
 COPY --from=build /opt/venv /opt/venv
 # The base has no bytecode, and the app's user may not write any: each start would compile again.
-# These two import nearly all of the standard library that the app uses.
-RUN PYTHONDONTWRITEBYTECODE='' python -c "import fastapi, uvicorn"
+# This is what web frameworks use of the standard library.
+RUN PYTHONDONTWRITEBYTECODE='' python -c "import asyncio, concurrent.futures.thread, dataclasses, email.parser, \
+    http.client, importlib.metadata, inspect, json, logging.config, multiprocessing, secrets, sqlite3, ssl, urllib.request"
 COPY --from=build /app /opt/venv
 USER 10001:10001
 WORKDIR /data
@@ -58,8 +65,7 @@ VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --start-interval=1s \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health', timeout=2)"]
-ENTRYPOINT ["python-web-template"]
-CMD ["serve", "--host=0.0.0.0"]
+CMD ["serve"]
 # Last, because they change with every commit.
 ARG APP_VERSION=0.0.0
 ARG APP_REVISION=unknown

@@ -4,14 +4,19 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import package_index
 import pytest
-from containers import ContainersError, find_engine_version, registry
+from containers import ContainersError, adapt, docker, find_engine_version, registry
+from deployments import publish
 from engine import ROOT, Run, run
 from events import Event
 from harness import Edit, RunPipeline, make_quick, make_small
+from origin import create
 
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+VERSION = "v1.2.3"
 NO_DOCKER = "Containers were not tested"
 SMALL = {
     "PYTHONPATH": "src",
@@ -68,6 +73,41 @@ def engine() -> None:
         if os.environ.get("REQUIRE_DOCKER") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def tree(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
+    """A copy of this repository, for the engine that is here."""
+    copy = create(ROOT, tmp_path_factory.mktemp("tree") / "copy").directory
+    adapt(copy)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def image(tree: Path) -> Iterator[str]:
+    """Name of an image of the app."""
+    tag = f"test-{uuid4().hex}"
+    arguments = (f"--build-arg=APP_REVISION={REVISION}", f"--build-arg=APP_VERSION={VERSION}")
+    docker("buildx", "build", "--load", f"--tag={tag}", *arguments, tree)
+    yield tag
+    docker("image", "rm", "--force", tag)
+
+
+@pytest.fixture(scope="session")
+def releases(image: str) -> Iterator[Callable[[str, str], str]]:
+    """Return a function that makes an image of a revision with a fault, and pushes it.
+
+    It takes the revision and a line of a Dockerfile, and returns the image by its digest.
+    """
+    made: dict[tuple[str, str], str] = {}
+    with registry() as host:
+
+        def make(revision: str, line: str = "") -> str:
+            if (revision, line) not in made:
+                made[revision, line] = publish(host, image, revision, line)
+            return made[revision, line]
+
+        yield make
 
 
 @pytest.fixture(scope="session")

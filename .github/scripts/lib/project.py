@@ -1,0 +1,123 @@
+"""What the pipelines know of the app: `[tool.pipelines]` in `pyproject.toml`, and nothing else.
+
+`serve` is the command that answers HTTP requests, with `{host}` and `{port}` where these go, and
+`{workers}` where it takes a number of processes. `migrate`, if the app has a database, moves it to
+the schema of this version. `code` is the folder of the app's code.
+"""
+
+import re
+import shlex
+import string
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FILE = "pyproject.toml"
+TABLE = "tool.pipelines"
+KEYS: Mapping[str, type] = {"serve": str, "migrate": str, "code": str, "accepted": dict}
+FIELDS = {"host", "port", "workers"}
+
+
+class ProjectError(Exception):
+    """`[tool.pipelines]` cannot be used; the text names file, line, cause and remedy."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """The app as the pipelines see it.
+
+    Attributes:
+        name: The distribution's name.
+        serve: Command that serves, with `{host}`, `{port}` and perhaps `{workers}`.
+        migrate: Command that moves the database to the newest schema; empty if there is none.
+        code: Folder of the code, relative to the root.
+        accepted: Rules of the workflows that are broken on purpose, each with its reason.
+    """
+
+    name: str
+    serve: str
+    migrate: str = ""
+    code: str = "src"
+    accepted: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def takes_workers(self) -> bool:
+        """Whether the serving command takes a number of processes."""
+        return "{workers}" in self.serve
+
+    def serve_command(self, host: str, port: int, workers: int = 1) -> list[str]:
+        """Return the words of the command that serves on a host and port."""
+        return shlex.split(self.serve.format(host=host, port=port, workers=workers))
+
+    def migrate_command(self) -> list[str]:
+        """Return the words of the command that migrates; none if the app has no migrations."""
+        return shlex.split(self.migrate)
+
+
+def read_project(root: Path) -> Project:
+    """Read what the pipelines know of the app in a tree.
+
+    Raises:
+        ProjectError: The table is missing, or a key in it is unknown, missing or of a wrong type.
+    """
+    text = (root / FILE).read_text(encoding="utf-8")
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProjectError(f"{FILE} is no valid TOML: {error}") from error
+    table = content.get("tool", {}).get("pipelines")
+    if not isinstance(table, dict):
+        raise ProjectError(
+            f"{FILE} has no [{TABLE}]: add it, with the command that serves the app, such as\n"
+            'serve = "uvicorn app:app --host {host} --port {port}"'
+        )
+    for key, value in table.items():
+        _check(text, key, value)
+    if "serve" not in table:
+        raise _wrong(text, "", "serve is missing: the command that answers HTTP requests")
+    return Project(str(content.get("project", {}).get("name", "")), **table)
+
+
+def _check(text: str, key: str, value: object) -> None:
+    if key not in KEYS:
+        raise _wrong(text, key, f"{key} is unknown; there are {', '.join(KEYS)}")
+    if not isinstance(value, KEYS[key]):
+        kind = "a table" if KEYS[key] is dict else "a text"
+        raise _wrong(text, key, f"{key} has to be {kind}, not {value!r}")
+    if isinstance(value, dict):
+        for rule, reason in value.items():
+            if not isinstance(reason, str) or not reason.strip():
+                raise _wrong(text, rule, f"accepted needs a reason for {rule}, as a text")
+    elif not str(value).strip():
+        raise _wrong(text, key, f"{key} is empty; leave it out if there is none")
+    elif key != "code":
+        _check_command(text, key, str(value))
+
+
+def _check_command(text: str, key: str, command: str) -> None:
+    allowed = FIELDS if key == "serve" else set()
+    try:
+        found = {name for _, name, _, _ in string.Formatter().parse(command) if name is not None}
+        shlex.split(command)
+    except ValueError as error:
+        raise _wrong(text, key, f"{key} cannot be read as a command: {error}") from error
+    if unknown := found - allowed:
+        known = ", ".join(f"{{{name}}}" for name in sorted(allowed)) or "none"
+        raise _wrong(text, key, f"{key} has {{{min(unknown)}}}; known here: {known}")
+    if key == "serve" and "port" not in found:
+        raise _wrong(text, key, "serve has to say where the port goes: {port}")
+
+
+def _wrong(text: str, key: str, problem: str) -> ProjectError:
+    """Return an error that names the line of a key, or else that of the table."""
+    number = 0
+    inside = False
+    for count, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("["):
+            inside = TABLE in line
+            number = number or (count if inside else 0)
+        elif inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+            number = count
+            break
+    return ProjectError(f"{FILE}, line {number}, [{TABLE}]: {problem}.")

@@ -1,0 +1,52 @@
+"""What `[tool.pipelines]` may say, and what is said of what it may not."""
+
+from pathlib import Path
+
+import pytest
+from engine import ROOT
+from lib.project import ProjectError, read_project
+
+SERVE = 'serve = "uvicorn app:app --host {host} --port {port}"'
+
+
+def read(folder: Path, table: str) -> object:
+    (folder / "pyproject.toml").write_text(f'[project]\nname = "shop"\n\n{table}\n')
+    return read_project(folder)
+
+
+def test_our_own() -> None:
+    project = read_project(ROOT)
+    assert (ROOT / project.code).is_dir()
+    assert "8123" in project.serve_command("127.0.0.1", 8123)
+
+
+def test_least(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[tool.pipelines]\n{SERVE}\n")
+    project = read_project(tmp_path)
+    words = ["uvicorn", "app:app", "--host", "0.0.0.0", "--port", "80"]  # noqa: S104
+    assert project.serve_command("0.0.0.0", 80) == words  # noqa: S104
+    assert not project.migrate_command()
+    assert not project.takes_workers
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("", "has no [tool.pipelines]"),
+        ("[tool]\npipelines = 1", "has no [tool.pipelines]"),
+        ("[tool.pipelines]\ncode = 'src'", "line 4, [tool.pipelines]: serve is missing"),
+        (f"[tool.pipelines]\n{SERVE}\nserv = 'x'", "line 6, [tool.pipelines]: serv is unknown"),
+        ("[tool.pipelines]\nserve = ['x']", "line 5, [tool.pipelines]: serve has to be a text"),
+        ("[tool.pipelines]\nserve = ' '", "serve is empty"),
+        ("[tool.pipelines]\nserve = 'x --port 80'", "where the port goes"),
+        ("[tool.pipelines]\nserve = 'x {port} {prot}'", "{prot}"),
+        ("[tool.pipelines]\nserve = 'x {port'", "cannot be read as a command"),
+        (f"[tool.pipelines]\n{SERVE}\nmigrate = 'x \"'", "line 6"),
+        (f"[tool.pipelines]\n{SERVE}\n[tool.pipelines.accepted]\nx = ''", "a reason for x"),
+        ("[tool.pipelines\n", "no valid TOML"),
+    ],
+)
+def test_mistake_is_named_with_its_line(tmp_path: Path, table: str, message: str) -> None:
+    with pytest.raises(ProjectError) as error:
+        read(tmp_path, table)
+    assert message in str(error.value)
