@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PEOPLE = {"octocat": 1, "hubot": 2}
-RULES = {"deletion", "non_fast_forward", "pull_request", "required_status_checks"}
+CHECKS = "required_status_checks"
+RULES = {"creation", "deletion", "non_fast_forward", "pull_request", CHECKS, "update"}
+ROLES = {2, 4, 5}
+"""Maintain, which only organisations have, write, admin."""
 UPGRADE = "Upgrade to GitHub Pro or make this repository public to enable this feature."
 NO_REVIEWERS = (
     "Failed to create the environment protection rule. Please ensure the billing plan supports "
@@ -25,9 +28,11 @@ class Settings:
     Attributes:
         private: Whether it is private.
         plan: The plan of its owner: `free`, `pro`, `team` or `enterprise`.
+        kind: What its owner is: `Organization` or `User`.
         admin: Whether the token may change settings.
         repository: Fields of the repository itself.
         switches: Paths of what can be switched on, and whether it is.
+        workflows: Paths of the workflows, and their states.
         objects: Paths of what is one object of fields.
         environments: The environments with their protection.
         tags: The patterns of tags that may deploy to an environment, by their ids.
@@ -43,6 +48,7 @@ class Settings:
         self.private = private
         self.plan = plan
         self.owner = owner
+        self.kind = "Organization"
         self.admin = True
         self.repository: dict[str, Any] = {
             "squash_merge_commit_title": "COMMIT_OR_PR_TITLE",
@@ -52,7 +58,11 @@ class Settings:
                 "secret_scanning_push_protection": {"status": "disabled"},
             },
         }
-        self.switches = {"/vulnerability-alerts": False, "/private-vulnerability-reporting": False}
+        self.switches = dict.fromkeys(
+            ("/vulnerability-alerts", "/private-vulnerability-reporting", "/immutable-releases"),
+            False,
+        )
+        self.workflows: dict[str, str] = {}
         self.objects: dict[str, dict[str, Any]] = {
             "/actions/permissions": {
                 "enabled": True,
@@ -75,7 +85,9 @@ class Settings:
             ("GET /users/([^/]+)", self._get_person),
             ("GET ", lambda _: (200, self._describe())),
             ("PATCH ", self._change_repository),
-            ("(?:GET|PUT) (/vulnerability-alerts|/private-vulnerability-reporting)", self._switch),
+            (f"(?:GET|PUT) ({'|'.join(self.switches)})", self._switch),
+            ("GET /actions/workflows", self._list_workflows),
+            ("PUT /actions/workflows/(\\d+)/enable", self._enable_workflow),
             ("(?:GET|PUT) (/actions/permissions(?:/workflow)?)", self._object),
             (f"GET {ENVIRONMENT}", self._get_environment),
             (f"PUT {ENVIRONMENT}", self._put_environment),
@@ -110,7 +122,7 @@ class Settings:
     def _describe(self) -> dict[str, Any]:
         return self.repository | {
             "full_name": f"{self.owner}/widget",
-            "owner": {"login": self.owner, "type": "Organization"},
+            "owner": {"login": self.owner, "type": self.kind},
             "permissions": {"admin": self.admin},
             "visibility": "private" if self.private else "public",
         }
@@ -131,7 +143,7 @@ class Settings:
 
     def _switch(self, request: Request, path: str) -> Answer:
         is_alerts = path == "/vulnerability-alerts"
-        if self.private and not is_alerts:
+        if self.private and path == "/private-vulnerability-reporting":
             return not_found()
         if request.method == "PUT":
             self.switches[path] = True
@@ -139,6 +151,18 @@ class Settings:
         if is_alerts:
             return (204, None) if self.switches[path] else not_found()
         return 200, {"enabled": self.switches[path]}
+
+    def _list_workflows(self, request: Request) -> Answer:
+        size, page = int(request.query["per_page"]), int(request.query["page"])
+        every = [
+            {"id": number, "path": path, "state": state}
+            for number, (path, state) in enumerate(self.workflows.items())
+        ]
+        return 200, {"workflows": every[size * (page - 1) : size * page]}
+
+    def _enable_workflow(self, _: Request, number: str) -> Answer:
+        self.workflows[[*self.workflows][int(number)]] = "active"
+        return 204, None
 
     def _object(self, request: Request, path: str) -> Answer:
         if request.method == "GET":
@@ -197,8 +221,7 @@ class Settings:
         if self._is_free:
             return 403, {"message": UPGRADE}
         if request.method == "GET":
-            listed = [{"id": key, "name": it["name"]} for key, it in self.rulesets.items()]
-            return 200, listed
+            return 200, [{"id": key, "name": it["name"]} for key, it in self.rulesets.items()]
         number = max(self.rulesets, default=0) + 1
         return self._put_ruleset(request, number, 201)
 
@@ -214,8 +237,12 @@ class Settings:
         rules = {it["type"]: it.get("parameters") for it in sent["rules"]}
         if rules.keys() - RULES or sent["enforcement"] not in {"active", "disabled", "evaluate"}:
             return _invalid("Invalid rule")
-        if any(it.keys() - {"context", "integration_id"} for it in _checks(rules)):
+        checks = (rules.get(CHECKS) or {}).get(CHECKS, [])
+        if any(it.keys() - {"context", "integration_id"} for it in checks):
             return _invalid("Invalid check")
+        roles = ROLES if self.kind == "Organization" else ROLES - {2}
+        if {it["actor_id"] for it in sent.get("bypass_actors", [])} - roles:
+            return _invalid("Invalid actor")
         self.rulesets[number] = sent | {"id": number}
         return status, self.rulesets[number]
 
@@ -247,11 +274,6 @@ class Settings:
             return _invalid("not sealed with the key")
         self.secrets.add(path)
         return 201, {}
-
-
-def _checks(rules: dict[str, Any]) -> list[dict[str, Any]]:
-    checks: list[dict[str, Any]] = rules["required_status_checks"]["required_status_checks"]
-    return checks
 
 
 def _invalid(message: str) -> Answer:

@@ -1,117 +1,100 @@
 """The environments of a repository on GitHub, and what protects them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lib.github import GitHubError, ask, find
-from repository.repository_settings import Account, Item, NotOfferedError, explain
-
-PAID = ("pro", "team", "business", "enterprise")
-LARGE = ("business", "enterprise")
-NOBODY = "nobody approves it: --reviewer LOGIN"
+from repository.repository_settings import LARGE, PAID, Change, Setting, explain
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What protects an environment.
+    """What an environment is for, and what protects it.
 
     Attributes:
-        reviewed: Whether somebody has to approve a deployment.
-        wait: Minutes that a deployment waits.
-        tags: Patterns of the tags that may deploy; any branch and tag if there is none.
+        workflow: File of the workflow that deploys or publishes there.
+        reviewed: Whether somebody has to approve it.
+        wait: Minutes that it waits.
+        tags: Patterns of the tags that may; any branch and tag if there is none.
     """
 
+    workflow: str
     reviewed: bool = False
     wait: int = 0
     tags: tuple[str, ...] = ()
 
 
-class Protected:
-    """An environment to set up.
+def list_settings(name: str, wanted: Environment, reviewers: Sequence[str]) -> Iterator[Setting]:
+    """Yield what is to be set up for an environment, in order.
 
     Args:
-        account: Whose repository it is in.
         name: Its name.
         wanted: What is to protect it.
         reviewers: Who approves: logins, or `ORGANISATION/TEAM`; those of now if it is empty.
     """
+    path = f"environments/{name}"
+    made = f"environment {name}"
+    yield Setting(made, lambda: _make(path, wanted), PAID)
+    if wanted.tags:
+        yield Setting(f"tags that deploy to {name}", lambda: _limit(path, wanted), PAID, made)
+    if wanted.reviewed:
+        protect = partial(_protect, path, wanted, reviewers)
+        yield Setting(f"protection of {name}", protect, LARGE, made)
 
-    def __init__(
-        self, account: Account, name: str, wanted: Environment, reviewers: Sequence[str]
-    ) -> None:
-        self._account = account
-        self._name = name
-        self._wanted = wanted
-        self._reviewers = reviewers
-        self._path = f"environments/{name}"
-        self._tags_path = f"{self._path}/deployment-branch-policies"
 
-    def list_items(self) -> Iterator[Item]:
-        """Yield what is to be set up, in order."""
-        name = self._name
-        yield Item(
-            f"environment {name}", self._compare, lambda: ask("PUT", self._path, self._describe())
-        )
-        if self._wanted.tags:
-            yield Item(f"tags that deploy to {name}", self._compare_tags, self._apply_tags)
-        if self._wanted.reviewed:
-            yield Item(f"protection of {name}", self._compare_protection, self._protect)
+def _make(path: str, wanted: Environment) -> Iterable[Change]:
+    now = find(path)
+    limited = {"limited to tags": bool(wanted.tags)}
+    is_limited = bool(now and now["deployment_branch_policy"])
+    text = explain(limited, {"limited to tags": is_limited}) if now else "create"
+    if text:
+        yield Change("PUT", path, _describe(now, wanted), text)
 
-    def _compare(self) -> str:
-        self._account.require("environments", *PAID)
-        found = find(self._path)
-        if not found:
-            return "create"
-        limited = {"limited to tags": bool(self._wanted.tags)}
-        return explain(limited, {"limited to tags": bool(found["deployment_branch_policy"])})
 
-    def _describe(self) -> dict[str, Any]:
-        """Return what protects it now, in the form that is sent."""
-        rules = {it["type"]: it for it in (find(self._path) or {}).get("protection_rules", [])}
-        reviewed = rules.get("required_reviewers", {}).get("reviewers", [])
-        policy = {"protected_branches": False, "custom_branch_policies": True}
-        return {
-            "wait_timer": rules.get("wait_timer", {}).get("wait_timer", 0),
-            "reviewers": [{"type": it["type"], "id": it["reviewer"]["id"]} for it in reviewed],
-            "deployment_branch_policy": policy if self._wanted.tags else None,
-        }
+def _limit(path: str, wanted: Environment) -> Iterable[Change]:
+    path = f"{path}/deployment-branch-policies"
+    now = {it["name"]: it["id"] for it in (find(path) or {}).get("branch_policies", [])}
+    for tag in (it for it in wanted.tags if it not in now):
+        yield Change("POST", path, {"name": tag, "type": "tag"}, f"{tag} may")
+    for tag in (it for it in now if it not in wanted.tags):
+        yield Change("DELETE", f"{path}/{now[tag]}", None, f"{tag} may not")
 
-    def _find_tags(self) -> dict[str, Any]:
-        found = (find(self._tags_path) or {}).get("branch_policies", [])
-        return {it["name"]: it for it in found}
 
-    def _compare_tags(self) -> str:
-        self._account.require("tags of an environment", *PAID)
-        wanted, now = sorted(self._wanted.tags), sorted(self._find_tags())
-        return explain({"tags": wanted}, {"tags": now})
+def _protect(path: str, wanted: Environment, reviewers: Sequence[str]) -> Iterable[Change]:
+    now = _describe(find(path), wanted)
+    protection: dict[str, Any] = {"wait_timer": wanted.wait}
+    if reviewers:
+        protection["reviewers"] = [_find_reviewer(it) for it in reviewers]
+    if text := explain(protection, now):
+        yield Change("PUT", path, now | protection, text)
+    if not reviewers and not now["reviewers"]:
+        yield _Nobody("", path, None, "nobody approves it: --reviewer LOGIN")
 
-    def _apply_tags(self) -> None:
-        if not find(self._path):
-            raise NotOfferedError("there is no such environment")
-        now = self._find_tags()
-        for tag in (it for it in self._wanted.tags if it not in now):
-            ask("POST", self._tags_path, {"name": tag, "type": "tag"})
-        for it in (it for key, it in now.items() if key not in self._wanted.tags):
-            ask("DELETE", f"{self._tags_path}/{it['id']}")
 
-    def _compare_protection(self) -> str:
-        now = self._describe()
-        missing = "" if now["reviewers"] or self._reviewers else NOBODY
-        return "; ".join(filter(None, (explain(self._find_protection(), now), missing)))
+class _Nobody(Change):
+    """What cannot be changed before somebody says who approves."""
 
-    def _find_protection(self) -> dict[str, Any]:
-        self._account.require("reviewers and waiting time of an environment", *LARGE)
-        protection: dict[str, Any] = {"wait_timer": self._wanted.wait}
-        if self._reviewers:
-            protection["reviewers"] = [_find_reviewer(it) for it in self._reviewers]
-        return protection
+    def send(self) -> None:
+        """Refuse.
 
-    def _protect(self) -> None:
-        now = self._describe()
-        if not self._reviewers and not now["reviewers"]:
-            raise GitHubError("nobody approves it", "--reviewer LOGIN")
-        ask("PUT", self._path, now | self._find_protection())
+        Raises:
+            GitHubError: Always.
+        """
+        raise GitHubError("nobody approves it", "--reviewer LOGIN")
+
+
+def _describe(now: dict[str, Any] | None, wanted: Environment) -> dict[str, Any]:
+    """Return what protects an environment now, in the form that is sent."""
+    rules = {it["type"]: it for it in (now or {}).get("protection_rules", [])}
+    reviewed = rules.get("required_reviewers", {}).get("reviewers", [])
+    policy = {"protected_branches": False, "custom_branch_policies": True}
+    return {
+        "wait_timer": rules.get("wait_timer", {}).get("wait_timer", 0),
+        "reviewers": [{"type": it["type"], "id": it["reviewer"]["id"]} for it in reviewed],
+        "deployment_branch_policy": policy if wanted.tags else None,
+    }
 
 
 def _find_reviewer(login: str) -> dict[str, Any]:

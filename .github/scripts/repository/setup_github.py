@@ -2,8 +2,9 @@
 """Set up this repository on GitHub: environments, rules, labels, security, variables, secrets.
 
 It shows what differs and changes nothing, unless it is told `--apply`. What the account's plan does
-not offer is left out, with the reason. A second run finds nothing to do. It takes the login of the
-program gh, or the token of GH_TOKEN; that must be an administrator's.
+not offer, or what no workflow of this copy needs, is left out, with the reason. A second run finds
+nothing to do. It takes the token of GH_TOKEN, or else the login of the program gh; that must be an
+administrator's.
 """
 
 import argparse
@@ -13,78 +14,133 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from audit.report_issue import LABELS
-from lib.github import GitHubError, ask, find
-from repository.repository_environments import PAID, Environment, Protected
+from lib.github import GitHubError, ask, find, find_repository, list_all
+from repository.repository_environments import Environment, list_settings
 from repository.repository_settings import (
     NOT_OFFERED,
+    PAID,
+    PUBLIC,
     Account,
-    Item,
+    Change,
     NotOfferedError,
+    Setting,
     differs,
     explain,
+    set_fields,
+    switch_on,
 )
+
+try:
+    from audit.report_issue import LABELS
+except ModuleNotFoundError:  # that pipeline was dropped
+    LABELS = {}
 
 ROOT = Path(__file__).resolve().parents[3]
 GITHUB_ACTIONS = 15368
 """The app that reports the checks; no other may report one of their names."""
+MAINTAIN = 2
+"""The role that only a repository of an organisation has."""
+COUNT = "required_approving_review_count"
+REVIEWED = (
+    "dismiss_stale_reviews_on_push",
+    "require_code_owner_review",
+    "require_last_push_approval",
+    "strict_required_status_checks_policy",
+)
+"""What is asked for where people review, besides how many."""
 
 
 # Yours to edit: the environments, and what people have to do before something is deployed there.
 ENVIRONMENTS = {
-    "staging": Environment(),
-    "production": Environment(reviewed=True, wait=5, tags=("v*.*.*",)),
-    "pypi": Environment(reviewed=True),
+    "staging": Environment("cd.yml"),
+    "production": Environment("cd.yml", reviewed=True, wait=5, tags=("v*.*.*",)),
+    "pypi": Environment("release.yml", reviewed=True),
 }
-REPOSITORY = {
-    "squash_merge_commit_title": "PR_TITLE",  # the title that was checked gets into the changelog
-    "squash_merge_commit_message": "PR_BODY",
-}
-POLICY = {"sha_pinning_required": True}
-TOKEN = {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False}
-SECRET_SCANNING = {"secret_scanning": "enabled", "secret_scanning_push_protection": "enabled"}
+SCANNING = {key: {"status": "enabled"} for key in (
+    "secret_scanning", "secret_scanning_push_protection",
+)}  # fmt: skip
+SETTINGS = (
+    # the title that was checked gets into the changelog
+    set_fields("merging", "PATCH", "", {
+        "squash_merge_commit_title": "PR_TITLE", "squash_merge_commit_message": "PR_BODY",
+    }),
+    switch_on("dependency graph and Dependabot alerts", "vulnerability-alerts"),
+    set_fields("secret scanning", "PATCH", "", {"security_and_analysis": SCANNING}),
+    switch_on("private vulnerability reporting", "private-vulnerability-reporting", PUBLIC),
+    switch_on("releases that nobody changes", "immutable-releases"),
+    set_fields("only actions pinned to a commit", "PUT", "actions/permissions", {
+        "sha_pinning_required": True,
+    }),
+    set_fields("tokens that read only", "PUT", "actions/permissions/workflow", {
+        "default_workflow_permissions": "read", "can_approve_pull_request_reviews": False,
+    }),
+)  # fmt: skip
+DEFAULT_SETUP = set_fields(
+    "CodeQL by its workflow, not by the default setup",
+    "PATCH",
+    "code-scanning/default-setup",
+    {"state": "not-configured"},
+)
 
 
-def list_items(account: Account, options: argparse.Namespace) -> Iterator[Item]:
+def list_all_settings(account: Account, options: argparse.Namespace) -> Iterator[Setting]:
     """Yield all that is to be set up, in order."""
-    yield _make_setting("merging", "", REPOSITORY, "PATCH")
-    yield from _list_security(account)
-    yield from _list_actions()
+    workflows = read_workflows()
+    yield from SETTINGS
+    if any("github/codeql-action/analyze@" in text for text in workflows.values()):
+        yield DEFAULT_SETUP
+    yield Setting("workflows that GitHub disabled", lambda: _enable(workflows))
     for name, wanted in ENVIRONMENTS.items():
-        yield from Protected(account, name, wanted, options.reviewer).list_items()
+        if wanted.workflow in workflows:
+            yield from list_settings(name, wanted, options.reviewer)
     for name, (color, description) in LABELS.items():
         yield _make_label({"name": name, "color": color, "description": description})
-    yield _make_ruleset(account)
+    for path in sorted((ROOT / ".github/rulesets").glob("*.json")):
+        yield _make_ruleset(account, path, options.reviews)
     for text in options.variable:
         yield _make_variable(text)
     for text in options.secret:
         yield _make_secret(text, replace=options.replace_secrets)
 
 
+def read_workflows() -> dict[str, str]:
+    """Return the texts of the workflows by the names of their files."""
+    paths = sorted((ROOT / ".github/workflows").glob("*.y*ml"))
+    return {path.name: path.read_text(encoding="utf-8") for path in paths}
+
+
 def find_checks() -> list[str]:
-    """Return the names of the checks that a pull request has to pass: the pipelines' verdicts."""
+    """Return the names of the checks that a pull request has to pass: the pipelines' verdicts.
+
+    A workflow that some pull requests do not start is left out: its check would never come there.
+    """
     names = []
-    for path in sorted((ROOT / ".github/workflows").glob("*.yml")):
-        workflow = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
-        if "pull_request" in workflow["on"]:
-            names.append(workflow["jobs"]["summary"]["name"])
+    for text in read_workflows().values():
+        workflow = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
+        events = workflow["on"]
+        events = [events] if isinstance(events, str) else events
+        trigger = events.get("pull_request") if isinstance(events, dict) else None
+        if "pull_request" not in events or {"paths", "paths-ignore"} & {*(trigger or ())}:
+            continue
+        names += [
+            job.get("name", key)
+            for key, job in workflow["jobs"].items()
+            if any(it.get("uses") == "./.github/actions/verdict" for it in job.get("steps", []))
+        ]
     return names
 
 
 def find_settings() -> dict[str, set[str]]:
     """Return the names of the `secrets` and `vars` that workflows, actions and targets read."""
-    text = "\n".join(
-        path.read_text(encoding="utf-8")
-        for folder in ("workflows", "actions")
-        for path in (ROOT / ".github" / folder).rglob("*.yml")
-    )
+    actions = (path.read_text("utf-8") for path in (ROOT / ".github/actions").rglob("*.yml"))
+    text = "\n".join([*read_workflows().values(), *actions])
     kinds = ("secrets", "vars")
     found = {kind: set(re.findall(rf"\b{kind}\.([A-Z][A-Z0-9_]*)", text)) for kind in kinds}
     for target in (ROOT / "deploy/targets").glob("*.sh"):
@@ -96,22 +152,29 @@ def find_settings() -> dict[str, set[str]]:
     return found
 
 
-def work(items: Iterator[Item], *, apply: bool) -> dict[str, int]:
-    """Show each item and, if told so, make it so; return how many of them ended how."""
+def work(account: Account, settings: Iterable[Setting], *, apply: bool) -> dict[str, int]:
+    """Show each setting and, if told so, make it so; return how many of them ended how."""
     counts = dict.fromkeys(("same", "different", "changed", "skipped", "failed"), 0)
-    for item in items:
-        kind, text = _work_on(item, apply=apply)
+    left_out = set()
+    for setting in settings:
+        kind, text = "skipped", f"without {setting.needs}"
+        if setting.needs not in left_out:
+            kind, text = _work_on(account, setting, apply=apply)
+        if kind == "skipped":
+            left_out.add(setting.name)
         counts[kind] += 1
         mark = {"same": "=", "different": "~", "changed": "✔", "skipped": "-", "failed": "✘"}[kind]
-        print(f"{mark} {item.name}{f': {text}' if text else ''}", flush=True)
+        print(f"{mark} {setting.name}{f': {text}' if text else ''}", flush=True)
     return counts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Set up the repository; return 1 if something failed, or differs with `--check`."""
     options = parse_arguments(arguments)
+    if options.repo:
+        os.environ["GITHUB_REPOSITORY"] = options.repo
     try:
-        account = Account(options.repo)
+        account = Account()
     except GitHubError as error:
         print(f"GitHub does not show the repository: {error}", file=sys.stderr)
         return 1
@@ -124,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.apply and not options.reviewer and sys.stdin.isatty():
         answer = input("Who approves deployments? Logins, or ORGANISATION/TEAM, with spaces: ")
         options.reviewer = answer.split()
-    counts = work(list_items(account, options), apply=options.apply)
+    counts = work(account, list_all_settings(account, options), apply=options.apply)
     print("\n" + ", ".join(f"{number} {kind}" for kind, number in counts.items() if number) + ".")
     if counts["different"] and not options.check:
         print("Nothing was changed. `uv run poe setup-github --apply` does it.")
@@ -153,6 +216,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="approves deployments: a login, or ORGANISATION/TEAM; asked for if none is given",
     )
     parser.add_argument(
+        "--reviews",
+        type=int,
+        choices=range(7),
+        metavar="N",
+        help="people who approve a pull request, code owners and of the last push; as it is now if "
+        "not given",
+    )
+    parser.add_argument(
         "--variable", action="append", default=[], metavar="[ENVIRONMENT/]NAME=VALUE"
     )
     parser.add_argument(
@@ -178,109 +249,73 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _work_on(item: Item, *, apply: bool) -> tuple[str, str]:
+def _work_on(account: Account, setting: Setting, *, apply: bool) -> tuple[str, str]:
     try:
-        difference = item.compare()
-        if not difference:
-            return "same", ""
-        if not apply:
-            return "different", difference
-        item.apply()
+        account.require(setting)
+        changes = [*setting.find_changes()]
+        if apply:
+            for change in changes:
+                change.send()
     except NotOfferedError as reason:
         return "skipped", str(reason)
     except GitHubError as error:
         return ("skipped" if NOT_OFFERED.search(str(error)) else "failed"), str(error)
-    return "changed", difference
+    text = "; ".join(it.text for it in changes)
+    return ("changed" if apply else "different") if changes else "same", text
 
 
-def _make_setting(name: str, path: str, wanted: dict[str, Any], method: str = "PUT") -> Item:
-    """Return an item whose address takes what it gives."""
-
-    def apply() -> None:
-        kept = ask("GET", path) if method == "PUT" else {}
-        ask(method, path, {key: it for key, it in kept.items() if "url" not in key} | wanted)
-
-    return Item(name, lambda: explain(wanted, ask("GET", path)), apply)
-
-
-def _list_security(account: Account) -> Iterator[Item]:
-    def make_switch(name: str, path: str, is_on: Callable[[Any], bool]) -> Item:
-        return Item(
-            name,
-            lambda: "" if is_on(find(path)) else "off → on",
-            lambda: ask("PUT", path),
-        )
-
-    yield make_switch("dependency graph and Dependabot alerts", "vulnerability-alerts", bool)
-
-    def compare_scanning() -> str:
-        found = ask("GET", "").get("security_and_analysis") or {}
-        return explain(SECRET_SCANNING, {key: it["status"] for key, it in found.items()})
-
-    fields = {key: {"status": value} for key, value in SECRET_SCANNING.items()}
-    yield Item(
-        "secret scanning",
-        compare_scanning,
-        lambda: ask("PATCH", "", {"security_and_analysis": fields}),
-    )
-    path = "private-vulnerability-reporting"
-    reporting = make_switch("private vulnerability reporting", path, lambda it: it["enabled"])
-
-    def compare_reporting() -> str:
-        account.require_public(reporting.name)
-        return reporting.compare()
-
-    yield Item(reporting.name, compare_reporting, reporting.apply)
-    yield _make_setting(
-        "CodeQL by codeql.yml, not by the default setup",
-        "code-scanning/default-setup",
-        {"state": "not-configured"},
-        "PATCH",
-    )
+def _enable(workflows: dict[str, str]) -> Iterable[Change]:
+    """Enable what the default setup of CodeQL, or 60 days without a commit, switched off."""
+    for it in list_all("actions/workflows", "workflows"):
+        folder, _, name = it["path"].rpartition("/")
+        if folder == ".github/workflows" and name in workflows and it["state"] != "active":
+            path = f"actions/workflows/{it['id']}/enable"
+            yield Change("PUT", path, None, f"{name} {it['state']} → active")
 
 
-def _list_actions() -> Iterator[Item]:
-    yield _make_setting("only actions pinned to a commit", "actions/permissions", POLICY)
-    yield _make_setting("tokens that read only", "actions/permissions/workflow", TOKEN)
+def _make_label(wanted: dict[str, str]) -> Setting:
+    def find_changes() -> Iterable[Change]:
+        if not find(f"labels/{wanted['name']}"):
+            yield Change("POST", "labels", wanted, "create")
+
+    return Setting(f"label {wanted['name']}", find_changes)
 
 
-def _make_label(wanted: dict[str, str]) -> Item:
-    name = wanted["name"]
-    return Item(
-        f"label {name}",
-        lambda: "" if find(f"labels/{name}") else "create",
-        lambda: ask("POST", "labels", wanted),
-    )
+def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
+    wanted = json.loads(path.read_text(encoding="utf-8"))
 
-
-def _make_ruleset(account: Account) -> Item:
-    wanted = json.loads((ROOT / ".github/rulesets/main.json").read_text(encoding="utf-8"))
-    checks = [{"context": it, "integration_id": GITHUB_ACTIONS} for it in find_checks()]
-    for rule in wanted["rules"]:
-        if rule["type"] == "required_status_checks":
-            rule["parameters"]["required_status_checks"] = checks
-
-    def find() -> dict[str, Any] | None:
-        account.require("rulesets", *PAID)
-        listed = ask("GET", "rulesets?includes_parents=false&per_page=100")
+    def find_changes() -> Iterable[Change]:
+        listed = list_all("rulesets?includes_parents=false")
         number = next((it["id"] for it in listed if it["name"] == wanted["name"]), None)
-        found: dict[str, Any] | None = ask("GET", f"rulesets/{number}") if number else None
-        return found
-
-    def compare() -> str:
-        now = find()
+        now = ask("GET", f"rulesets/{number}") if number else None
+        _complete(wanted, now, account, reviews)
         if not now:
-            return f"create; required: {', '.join(find_checks())}"
-        return "differs from .github/rulesets/main.json" if differs(wanted, now) else ""
+            checks = f"; required: {', '.join(find_checks())}" if path.stem == "main" else ""
+            yield Change("POST", "rulesets", wanted, f"create{checks}")
+        elif differs(wanted, now):
+            file = path.relative_to(ROOT)
+            yield Change("PUT", f"rulesets/{number}", wanted, f"differs from {file}")
 
-    def apply() -> None:
-        now = find()
-        if now:
-            ask("PUT", f"rulesets/{now['id']}", wanted)
-        else:
-            ask("POST", "rulesets", wanted)
+    return Setting(f"ruleset {wanted['name']}", find_changes, PAID)
 
-    return Item(f"ruleset {wanted['name']}", compare, apply)
+
+def _complete(
+    wanted: dict[str, Any], now: dict[str, Any] | None, account: Account, reviews: int | None
+) -> None:
+    """Put into a ruleset what its file cannot know: checks, reviews, roles that exist."""
+    actual = {it["type"]: it.get("parameters", {}) for it in (now or {}).get("rules", [])}
+    for rule in wanted["rules"]:
+        fields, before = rule.get("parameters", {}), actual.get(rule["type"], {})
+        for key in fields.keys() & {*REVIEWED, COUNT}:
+            given = reviews if key == COUNT else bool(reviews)
+            fields[key] = before.get(key, fields[key]) if reviews is None else given
+        if rule["type"] == "required_status_checks":
+            checks = [{"context": it, "integration_id": GITHUB_ACTIONS} for it in find_checks()]
+            fields["required_status_checks"] = checks
+    if not account.is_organisation and "bypass_actors" in wanted:
+        wanted["bypass_actors"] = [
+            it for it in wanted["bypass_actors"] if it["actor_id"] != MAINTAIN
+        ]
 
 
 def _split(text: str) -> tuple[str, str, str]:
@@ -290,38 +325,51 @@ def _split(text: str) -> tuple[str, str, str]:
     return environment, name, value
 
 
-def _make_variable(text: str) -> Item:
+def _make_variable(text: str) -> Setting:
     environment, name, value = _split(text)
     path = f"environments/{environment}/variables" if environment else "actions/variables"
+    body = {"name": name, "value": value}
 
-    def compare() -> str:
-        return explain({"value": value}, find(f"{path}/{name}") or {})
+    def find_changes() -> Iterable[Change]:
+        now = find(f"{path}/{name}")
+        if difference := explain({"value": value}, now or {}):
+            method, where = ("PATCH", f"{path}/{name}") if now else ("POST", path)
+            yield Change(method, where, body, difference)
 
-    def apply() -> None:
-        there = find(f"{path}/{name}")
-        where = f"{path}/{name}" if there else path
-        ask("PATCH" if there else "POST", where, {"name": name, "value": value})
-
-    return Item(f"variable {text.partition('=')[0]}", compare, apply)
+    return Setting(f"variable {text.partition('=')[0]}", find_changes)
 
 
-def _make_secret(text: str, *, replace: bool) -> Item:
-    environment, name, file = _split(text)
-    path = f"environments/{environment}/secrets" if environment else "actions/secrets"
+class _Secret(Change):
+    """A secret, which gh seals with the repository's key; the body is the file with its value."""
 
-    def compare() -> str:
-        there = find(f"{path}/{name}")
-        return ("replace" if replace else "") if there else "set"
+    def send(self) -> None:
+        """Set it.
 
-    def apply() -> None:
-        value = Path(file).read_text(encoding="utf-8") if file else getpass.getpass(f"{text}: ")
-        command = ["gh", "secret", "set", name, "--repo", os.environ["GITHUB_REPOSITORY"]]
+        Raises:
+            GitHubError: gh is missing, or GitHub refused.
+        """
+        environment, name, file = _split(str(self.body))
+        value = Path(file).read_text("utf-8") if file else getpass.getpass(f"{self.body}: ")
+        command = ["gh", "secret", "set", name, "--repo", find_repository()]
         command += ["--env", environment] if environment else []
-        done = subprocess.run(command, input=value, text=True, capture_output=True, check=False)
+        try:
+            done = subprocess.run(command, input=value, text=True, capture_output=True, check=False)
+        except OSError as error:
+            raise GitHubError("gh secret set", str(error)) from error
         if done.returncode:
             raise GitHubError("gh secret set", done.stderr.strip())
 
-    return Item(f"secret {text.partition('=')[0]}", compare, apply)
+
+def _make_secret(text: str, *, replace: bool) -> Setting:
+    environment, name, _ = _split(text)
+    path = f"environments/{environment}/secrets" if environment else "actions/secrets"
+
+    def find_changes() -> Iterable[Change]:
+        now = find(f"{path}/{name}")
+        if replace or not now:
+            yield _Secret("", path, text, "replace" if now else "set")
+
+    return Setting(f"secret {text.partition('=')[0]}", find_changes)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,9 @@ def test_shows_its_plan_and_changes_nothing(run: Run, github: FakeGitHub) -> Non
         assert "octo-org/widget (public, plan free)" in text
         for line in (
             "~ environment production: create",
-            '~ tags that deploy to production: tags [] → ["v*.*.*"]',
+            "~ tags that deploy to production: v*.*.* may",
+            "~ releases that nobody changes: off → on",
+            "~ ruleset tags: never moved or deleted: create",
             "~ dependency graph and Dependabot alerts: off → on",
             "~ only actions pinned to a commit: sha_pinning_required false → true",
             "~ label security: create",
@@ -86,7 +88,7 @@ def test_second_run_changes_nothing(run: Run, github: FakeGitHub) -> None:
 
 def test_required_checks_are_the_verdicts(run: Run, github: FakeGitHub) -> None:
     run("--apply", *REVIEWER)
-    [ruleset] = github.settings.rulesets.values()
+    [ruleset] = [it for it in github.settings.rulesets.values() if it["name"] == "main"]
     rules = {it["type"]: it.get("parameters") for it in ruleset["rules"]}
     checks = [it["context"] for it in rules["required_status_checks"]["required_status_checks"]]
     workflows = [load(path) for path in find_workflows(ROOT).values()]
@@ -103,6 +105,10 @@ def test_drift_is_found_and_mended(run: Run, github: FakeGitHub) -> None:
     now.tags["production"][2] = "*"
     del now.environments["staging"]
     now.rulesets[1]["enforcement"] = "disabled"
+    now.rulesets[2]["rules"].pop()
+    now.switches["/immutable-releases"] = False
+    github.security.default_setup = True
+    now.workflows[".github/workflows/codeql.yml"] = "disabled_manually"
     now.switches["/vulnerability-alerts"] = False
     now.repository["squash_merge_commit_title"] = "X"
     code, text = run("--check")
@@ -110,9 +116,13 @@ def test_drift_is_found_and_mended(run: Run, github: FakeGitHub) -> None:
     for line in (
         "protection of production: wait_timer 0 → 5",
         "protection of pypi: nobody approves it",
-        'tags that deploy to production: tags ["*", "v*.*.*"] → ["v*.*.*"]',
+        "tags that deploy to production: * may not",
         "environment staging: create",
         "ruleset main: differs from .github/rulesets/main.json",
+        "ruleset tags: never moved or deleted: differs from .github/rulesets/tags-kept.json",
+        "releases that nobody changes: off → on",
+        'CodeQL by its workflow, not by the default setup: state "configured" → "not-configured"',
+        "workflows that GitHub disabled: codeql.yml disabled_manually → active",
         "dependency graph and Dependabot alerts: off → on",
         'merging: squash_merge_commit_title "X" → "PR_TITLE"',
     ):
@@ -226,6 +236,104 @@ def test_differences_count_one_way_only() -> None:
     assert differs({"a": [1]}, {"a": [1, 2]})
 
 
-def test_ruleset_can_be_imported_by_hand() -> None:
-    ruleset = json.loads((ROOT / ".github/rulesets/main.json").read_text())
-    assert ruleset.keys() == {"name", "target", "enforcement", "conditions", "rules"}
+@pytest.mark.parametrize("path", sorted((ROOT / ".github/rulesets").glob("*.json")), ids=str)
+def test_ruleset_can_be_imported_by_hand(path: Path) -> None:
+    keys = {"name", "target", "enforcement", "conditions", "rules"}
+    assert json.loads(path.read_text()).keys() - {"bypass_actors"} == keys
+
+
+@pytest.mark.parametrize("kind", ["Organization", "User"])
+def test_tags_are_made_by_maintainers_and_never_moved(
+    run: Run, github: FakeGitHub, kind: str
+) -> None:
+    github.settings.kind = kind
+    code, text = run("--apply", *REVIEWER)
+    assert code == 0, text
+    tags = [it for it in github.settings.rulesets.values() if it["target"] == "tag"]
+    may = {
+        rule["type"]: [it["actor_id"] for it in ruleset.get("bypass_actors", [])]
+        for ruleset in tags
+        for rule in ruleset["rules"]
+    }
+    makers = [2, 5] if kind == "Organization" else [5]
+    assert may == {"creation": makers, "deletion": [], "update": []}
+    assert run("--check")[0] == 0
+
+
+def test_reviews_are_asked_for_and_stay(run: Run, github: FakeGitHub) -> None:
+    def find_rules() -> dict[str, dict[str, object]]:
+        [ruleset] = [it for it in github.settings.rulesets.values() if it["name"] == "main"]
+        return {it["type"]: it.get("parameters", {}) for it in ruleset["rules"]}
+
+    run("--apply", *REVIEWER)
+    assert find_rules()["pull_request"]["required_approving_review_count"] == 0
+    assert run("--check", "--reviews", "2")[0] == 1
+    run("--apply", "--reviews", "2")
+    rules = find_rules()
+    assert rules["pull_request"]["required_approving_review_count"] == 2
+    assert rules["pull_request"]["require_last_push_approval"]
+    assert rules["required_status_checks"]["strict_required_status_checks_policy"]
+    assert run("--check")[0] == 0, "what was asked for once is no difference"
+    run("--apply", "--reviews", "0")
+    assert not find_rules()["pull_request"]["require_code_owner_review"]
+
+
+def test_only_workflows_of_this_copy_are_enabled(run: Run, github: FakeGitHub) -> None:
+    github.settings.workflows = {
+        f".github/workflows/{number}.yml": "deleted" for number in range(120)
+    } | {
+        ".github/workflows/ci.yml": "disabled_inactivity",
+        "dynamic/github-code-scanning/codeql": "disabled_manually",
+    }
+    run("--apply", *REVIEWER)
+    states = github.settings.workflows
+    assert states[".github/workflows/ci.yml"] == "active"
+    assert states["dynamic/github-code-scanning/codeql"] == "disabled_manually"
+    assert states[".github/workflows/7.yml"] == "deleted"
+
+
+VERDICT = """on: {pull_request: TRIGGER}
+jobs:
+  work: {runs-on: x}
+  whole: {name: All, steps: [{uses: ./.github/actions/verdict}]}
+"""
+
+
+@pytest.fixture
+def dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy that has one workflow of its own and no other pipeline."""
+    workflows = tmp_path / "copy/.github/workflows"
+    workflows.mkdir(parents=True)
+    (workflows / "own.yaml").write_text(VERDICT.replace("TRIGGER", ""))
+    monkeypatch.setattr(setup_github, "ROOT", tmp_path / "copy")
+    monkeypatch.setattr(setup_github, "LABELS", {})
+    return workflows
+
+
+def test_only_what_the_copy_has_is_set_up(dropped: Path, run: Run, github: FakeGitHub) -> None:
+    assert dropped.exists()
+    code, text = run("--apply")
+    assert code == 0, text
+    assert github.security.default_setup, "nothing else looks for weaknesses"
+    assert not github.settings.environments
+    assert "environment" not in text
+    assert "label" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "checks"),
+    [
+        (VERDICT.replace("TRIGGER", ""), ["All"]),
+        (VERDICT.replace("TRIGGER", "{branches: [main]}"), ["All"]),
+        (VERDICT.replace("TRIGGER", "{paths: [src/**]}"), []),
+        (VERDICT.replace("{pull_request: TRIGGER}", "[push, pull_request]"), ["All"]),
+        (VERDICT.replace("{pull_request: TRIGGER}", "pull_request_target"), []),
+        ("on: {pull_request: }\njobs: {work: {runs-on: x}}", []),
+        ("on: {pull_request: }\njobs: {call: {uses: ./.github/workflows/x.yml}}", []),
+    ],
+)
+def test_required_is_what_every_pull_request_gets(
+    dropped: Path, text: str, checks: list[str]
+) -> None:
+    (dropped / "own.yaml").write_text(text)
+    assert setup_github.find_checks() == checks
