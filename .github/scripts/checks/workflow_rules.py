@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""Check what keeps workflows and composite actions safe and right, and leave taste to you.
+
+A rule that is broken on purpose is accepted by its key, with the reason, in pyproject.toml:
+
+    [tool.pipelines.accepted]
+    "nightly.yml/scan: timeout" = "runs on a machine of ours, as long as it takes"
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.markdown import plain
+from lib.project import ProjectError, read_project
+from lib.workflow_commands import annotate, summarize
+
+PIN = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
+FOREIGN = re.compile(r"\$\{\{[^}]*\b(github\.event\.|github\.(head_ref|ref_name|ref)\b|inputs\.)")
+"""Text that others choose: what an event says, names of branches and tags, inputs."""
+VERDICT = "./.github/actions/verdict"
+WRITE_ALL = "write-all"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule that a file breaks: where and which, why that matters, what puts it right."""
+
+    place: str
+    rule: str
+    text: str
+
+    @property
+    def key(self) -> str:
+        """What accepts it in `[tool.pipelines.accepted]`."""
+        return f"{self.place}: {self.rule}"
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return the content of a workflow or action file, every scalar as a string."""
+    content: object = yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # noqa: S506
+    return content if isinstance(content, dict) else {}
+
+
+def steps_of(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps of a job, or of a composite action; none of what is not written yet."""
+    steps = body.get("steps")
+    return [it for it in steps if isinstance(it, dict)] if isinstance(steps, list) else []
+
+
+def find_files(root: Path) -> list[Path]:
+    """Return the workflow files and those of composite actions of a tree."""
+    github = root / ".github"
+    patterns = ("workflows/*.yml", "workflows/*.yaml", "actions/*/action.y*ml")
+    return sorted(path for pattern in patterns for path in github.glob(pattern))
+
+
+def check_file(path: Path) -> Iterator[Finding]:
+    """Yield the rules that a workflow, or a composite action, breaks."""
+    content = load(path)
+    name = path.name if path.parent.name == "workflows" else path.parent.name
+    if isinstance(runs := content.get("runs"), dict):
+        yield from check_steps(name, steps_of(runs))
+        return
+    jobs = content.get("jobs")
+    jobs = (
+        {key: job for key, job in jobs.items() if isinstance(job, dict)}
+        if isinstance(jobs, dict)
+        else {}
+    )
+    if content.get("permissions") == WRITE_ALL:
+        text = "every job may write everything. Ask for what each job needs, in the job"
+        yield Finding(name, "permissions", text)
+    for job_id, job in jobs.items():
+        place = f"{name}/{job_id}"
+        yield from check_job(place, job, content)
+        yield from check_steps(place, steps_of(job))
+        if any(step.get("uses") == VERDICT for step in steps_of(job)):
+            yield from check_verdict(place, job, [it for it in jobs if it != job_id])
+            yield from check_triggers(name, content.get("on"))
+
+
+def check_job(place: str, job: dict[str, Any], workflow: dict[str, Any]) -> Iterator[Finding]:
+    """Yield what is wrong with a job's time limit and permissions."""
+    if "uses" not in job and "timeout-minutes" not in job:
+        text = "a job that hangs is paid for six hours. Add `timeout-minutes: 10`, say"
+        yield Finding(place, "timeout", text)
+    if "permissions" not in job and "permissions" not in workflow:
+        text = (
+            "it gets whatever the repository's default is, perhaps the right to write. "
+            "Add `permissions: {contents: read}`, or what it needs"
+        )
+        yield Finding(place, "permissions", text)
+        return
+    granted = job.get("permissions", workflow.get("permissions"))
+    if granted == WRITE_ALL and "permissions" in job:
+        text = "it may write everything. Name what it needs, such as `contents: read`"
+        yield Finding(place, "permissions", text)
+    uses = [step.get("uses", "") for step in steps_of(job)]
+    if any(it.startswith(("actions/checkout@", "./")) for it in uses) and not may_read(granted):
+        text = (
+            "it checks the code out but may not read it, which fails in a private repository "
+            "with 'repository not found'. Add `contents: read` to its permissions"
+        )
+        yield Finding(place, "contents", text)
+
+
+def may_read(granted: object) -> bool:
+    """Say whether permissions, as a job or workflow states them, include reading the code."""
+    if isinstance(granted, dict):
+        return granted.get("contents") in {"read", "write"}
+    return granted in ("read-all", WRITE_ALL)
+
+
+def check_steps(place: str, steps: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+    """Yield what is wrong with the actions that steps use and the text that they run."""
+    for step in steps:
+        action = str(step.get("uses", ""))
+        where = str(step.get("name") or action or "a step")
+        if action and not action.startswith(("./", "docker://")) and not PIN.fullmatch(action):
+            text = (
+                f"{action}: whoever moves this tag or branch runs their code with your token. "
+                "Name a full commit, with the version in a comment: `owner/name@COMMIT # v1.2.3`"
+            )
+            yield Finding(place, f"pin of {action.partition('@')[0]}", text)
+        if action.startswith("docker://") and "@sha256:" not in action:
+            text = f"{action}: a tag can be moved. Name the image by its digest, `@sha256:…`"
+            yield Finding(place, "pin of an image", text)
+        if action.startswith("actions/checkout@"):
+            options = step.get("with") if isinstance(step.get("with"), dict) else {}
+            if (options or {}).get("persist-credentials") != "false":
+                text = (
+                    f"{where} leaves the job's token in .git/config, where each later step and "
+                    "artifact can pick it up. Add `with: {persist-credentials: false}`"
+                )
+                yield Finding(place, "credentials", text)
+        if found := FOREIGN.search(str(step.get("run", ""))):
+            text = (
+                f"{where} puts `{found.group()[3:].strip()}…` into the script: who chooses that "
+                'text runs commands. Pass it through `env:` and use "$NAME"'
+            )
+            yield Finding(place, "text of others", text)
+
+
+def check_verdict(place: str, job: dict[str, Any], others: Sequence[str]) -> Iterator[Finding]:
+    """Yield what lets a job that judges the others miss one of them."""
+    needs = job.get("needs") or []
+    missing = [it for it in others if it not in ([needs] if isinstance(needs, str) else needs)]
+    if missing:
+        names = ", ".join(missing)
+        text = f"it does not wait for {names}, so that a failure there is not seen. Add to `needs:`"
+        yield Finding(place, "verdict", f"{text}: {names}")
+    if "always()" not in str(job.get("if", "")):
+        text = "a skipped job counts as success, and this one is skipped when another fails"
+        yield Finding(place, "verdict runs always", f"{text}. Add `if: always()`")
+
+
+def check_triggers(name: str, on: object) -> Iterator[Finding]:
+    """Yield path filters of a workflow whose verdict can be a required check."""
+    for event, filters in (on if isinstance(on, dict) else {}).items():
+        named = filters.keys() if isinstance(filters, dict) else set()
+        if event.startswith("pull_request") and named & {"paths", "paths-ignore"}:
+            text = (
+                f"with a path filter on {event} a pull request that touches other paths waits "
+                "for ever for the required check. Decide inside a job what to skip"
+            )
+            yield Finding(name, "paths", text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check a tree; return 1 if a rule is broken that is not accepted."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("root", nargs="?", type=Path, default=Path.cwd(), help="the tree (.)")
+    root: Path = parser.parse_args(arguments).root
+    try:
+        accepted = read_project(root).accepted
+        files = find_files(root)
+        findings = {it.key: it for path in files for it in check_file(path)}
+    except (ProjectError, yaml.YAMLError) as error:
+        annotate("error", "The workflows could not be checked", str(error))
+        return 1
+    broken = [it for key, it in findings.items() if key not in accepted]
+    for it in broken:
+        keep = f'To keep it anyway, add to [tool.pipelines.accepted]: "{it.key}" = "why"'
+        annotate("error", it.key, f"{it.text}. {keep}")
+    for key in (key for key in accepted if key not in findings):
+        annotate("warning", "Nothing to accept", f'"{key}" in [tool.pipelines.accepted] can go.')
+    kept = [f"- {plain(key)}: {plain(accepted[key])}\n" for key in findings if key in accepted]
+    if kept:
+        summarize(f"Rules of the workflows that are broken on purpose:\n\n{''.join(kept)}")
+    print(f"{len(files)} files, {len(broken)} rules broken, {len(kept)} accepted.")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

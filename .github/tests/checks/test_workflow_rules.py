@@ -1,0 +1,96 @@
+"""The rules that keep workflows safe and right: each is broken once, accepted once."""
+
+from pathlib import Path
+
+import pytest
+from checks import workflow_rules
+from engine import ROOT
+
+PIN = "3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
+PYPROJECT = '[tool.pipelines]\nserve = "app --port {port}"\n'
+PLAIN = """on: push
+jobs:
+  scan:
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    permissions: {contents: read}
+    steps:
+      - uses: actions/checkout@PIN
+        with: {persist-credentials: false}
+      - run: make scan
+"""
+VERDICT = """
+  last:
+    needs: [scan]
+    if: always()
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    permissions: {contents: read}
+    steps:
+      - uses: ./.github/actions/verdict
+"""
+ADDED = "\n  new: {runs-on: x, timeout-minutes: 5, permissions: {}, steps: [{run: make}]}\n"
+FAULTS = {
+    "other.yml/scan: timeout": ("    timeout-minutes: 5\n", "", "six hours"),
+    "other.yml/scan: permissions": ("    permissions: {contents: read}\n", "", "default"),
+    "other.yml: permissions": ("on: push", "on: push\npermissions: write-all", "everything"),
+    "other.yml/scan: contents": ("{contents: read}", "{}", "private repository"),
+    "other.yml/scan: pin of actions/checkout": (PIN, "v7", "full commit"),
+    "other.yml/scan: pin of an image": ("run: make scan", "uses: docker://alpine:3", "digest"),
+    "other.yml/scan: credentials": ("persist-credentials: false", "", "token"),
+    "other.yml/scan: text of others": ("make", "make ${{ github.event.issue.title }}", "env:"),
+    "other.yml/last: verdict": (VERDICT, VERDICT + ADDED, "new"),
+    "other.yml/last: verdict runs always": ("    if: always()\n", "", "always()"),
+    "other.yml: paths": ("on: push", "on: {pull_request: {paths: [src]}}", "for ever"),
+}
+
+
+def write(folder: Path, text: str, accepted: str = "") -> None:
+    workflows = folder / ".github/workflows"
+    workflows.mkdir(parents=True, exist_ok=True)
+    (workflows / "other.yml").write_text(text)
+    table = f"[tool.pipelines.accepted]\n{accepted}\n" if accepted else ""
+    (folder / "pyproject.toml").write_text(PYPROJECT + table)
+
+
+def test_our_own_break_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert workflow_rules.main([str(ROOT)]) == 0, capsys.readouterr().out
+
+
+def test_plain_workflow_of_somebody_breaks_none(tmp_path: Path) -> None:
+    write(tmp_path, PLAIN.replace("PIN", PIN))
+    assert workflow_rules.main([str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize("key", FAULTS)
+def test_fault_is_named_and_can_be_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    old, new, word = FAULTS[key]
+    text = (PLAIN + VERDICT).replace("PIN", PIN)
+    assert old in text
+    write(tmp_path, text.replace(old, new))
+    assert workflow_rules.main([str(tmp_path)]) == 1
+    said = capsys.readouterr().out.replace("%3A", ":")
+    assert [line for line in said.splitlines() if line.startswith(f"::error title={key}::")]
+    assert word in said
+    write(tmp_path, text.replace(old, new), f'"{key}" = "we want it so"')
+    assert workflow_rules.main([str(tmp_path)]) == 0
+
+
+def test_acceptance_that_nothing_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, PLAIN.replace("PIN", PIN), '"gone.yml: paths" = "old"')
+    assert workflow_rules.main([str(tmp_path)]) == 0
+    assert "can go" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "on: push", "jobs: {a: null}", "jobs:\n  a: {steps: null}"])
+def test_half_written_workflow_is_no_traceback(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
+    workflow_rules.main([str(tmp_path)])
+
+
+def test_no_yaml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, "jobs: {")
+    assert workflow_rules.main([str(tmp_path)]) == 1
+    assert "could not be checked" in capsys.readouterr().out
