@@ -69,12 +69,12 @@ def test_fault_is_named_and_can_be_kept(
     old, new, word = FAULTS[key]
     text = (PLAIN + VERDICT).replace("PIN", PIN)
     assert old in text
-    write(tmp_path, text.replace(old, new))
+    write(tmp_path, text.replace(old, new, 1))
     assert workflow_rules.main([str(tmp_path)]) == 1
     said = capsys.readouterr().out.replace("%3A", ":")
     assert [line for line in said.splitlines() if line.startswith(f"::error title={key}::")]
     assert word in said
-    write(tmp_path, text.replace(old, new), f'"{key}" = "we want it so"')
+    write(tmp_path, text.replace(old, new, 1), f'"{key}" = "we want it so"')
     assert workflow_rules.main([str(tmp_path)]) == 0
 
 
