@@ -34,16 +34,17 @@ PASSED_ON = (
 )  # fmt: skip
 """What the steps see of the environment; the rest would make a run differ from GitHub's."""
 
-EXPECTED = ("gh", "jq")
-"""Programs that GitHub's runners have and another machine may lack."""
 EARLY = re.compile(r'time="[^"]*" level=(debug|info|warning) ')
 """What act may log before it has turned to JSON."""
 FAILURE = {"shell": "bash", "run": "echo '::error::made to fail'; exit 1"}
 """What takes the place of a step that is to fail."""
-MISSING = """#!/bin/sh
-echo "{name} is not on this machine. Install the package '{name}' and run this again." >&2
-sleep 0.5 # the last words of a step can be lost
-exit 127
+LEFT_OUT = """name: {name}
+description: Takes the place of an action that has no stand-in
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      run: 'echo "::notice title={name}::no stand-in: left out. --real-actions runs it."'
 """
 
 
@@ -161,7 +162,7 @@ def run(  # noqa: PLR0913
         on_update: Called with the run whenever something changed.
 
     Raises:
-        LookupError: A used action has no stand-in, or there is no step `fail`.
+        LookupError: There is no step `fail`.
     """
     git = origin.create(source, directory / "origin")
     if edit:
@@ -187,7 +188,7 @@ def run(  # noqa: PLR0913
         command += ["--env", f"GITHUB_API_URL={api.url}", *(["--job", job] if job else [])]
         command += ["--env", f"PIPELINES_ATTESTATIONS={attested}"]
         command += [f"--env={key}={text}" for key, text in (environment or {}).items()]
-        command += [] if real_actions else _map_stand_ins(git.directory)
+        command += [] if real_actions else _map_stand_ins(git.directory, directory)
         for kind, values in (("secret", secrets or {}), ("var", variables or {})):
             file = directory / f"{kind}s"
             file.write_text("".join(f"{key}={json.dumps(text)}\n" for key, text in values.items()))
@@ -248,7 +249,7 @@ def _command(
     for key, value in {
         "GITHUB_REPOSITORY": payload["repository"]["full_name"],
         "GITHUB_REPOSITORY_OWNER": payload["repository"]["owner"]["login"],
-        "PIPELINES_GH": shutil.which("gh") or "",
+        "PIPELINES_GH": find_program("gh"),
         "PIPELINES_ARTIFACTS": directory / "artifacts",
         "PIPELINES_ORIGIN": tree,
         "PIPELINES_PYTHON": Path(sys.executable).resolve(),
@@ -259,30 +260,48 @@ def _command(
         yield from ("--env", f"{key}={value}")
 
 
+def find_program(name: str) -> str:
+    """Return the path of a program of this machine, or else of the lock file; empty if of neither.
+
+    The machine's own wins: it is what its owner keeps up to date.
+    """
+    own = Path(sys.executable).parent
+    return shutil.which(name, path=_machine_path()) or shutil.which(name, path=own) or ""
+
+
+def _machine_path() -> str:
+    """Return PATH without this project's virtual environment."""
+    own = str(Path(sys.executable).parent)
+    return os.pathsep.join(it for it in os.environ["PATH"].split(os.pathsep) if it != own)
+
+
 def _place_programs(directory: Path) -> None:
-    """Put a stand-in in the place of gh; where a program is missing, one that says so."""
-    if shutil.which("gh"):
-        (directory / "bin/gh").symlink_to(STAND_INS / "gh.sh")
-    for name in EXPECTED:
-        if not shutil.which(name):
-            (directory / "bin" / name).write_text(MISSING.format(name=name))
-            (directory / "bin" / name).chmod(0o755)
+    """Put a stand-in in the place of gh, and Python where GitHub's runners have it."""
+    (directory / "bin/gh").symlink_to(STAND_INS / "gh.sh")
+    if not shutil.which("python3", path=_machine_path()):
+        (directory / "bin/python3").symlink_to(Path(sys.executable).resolve())
 
 
-def _map_stand_ins(tree: Path) -> list[str]:
-    mapping = {}
-    for path, match in workflows.find_uses(tree):
+def _map_stand_ins(tree: Path, directory: Path) -> list[str]:
+    """Return act's options that lead each action from outside to what plays it here."""
+    mapping: dict[str, Path] = {}
+    for _, match in workflows.find_uses(tree):
         name = "/".join(match["action"].split("/")[:2])
-        if not (STAND_INS / name).is_dir():
-            raise LookupError(f"{path.name} uses {name}, which has no stand-in in {STAND_INS}")
-        mapping[f"{name}@{match['ref']}"] = STAND_INS / name
+        mapping.setdefault(f"{name}@{match['ref']}", STAND_INS / name)
+        if (STAND_INS / match["action"] / "action.yml").is_file():
+            continue
+        played = directory / "actions" / name
+        if (STAND_INS / name).is_dir():
+            shutil.copytree(STAND_INS / name, played, dirs_exist_ok=True)
+        action = directory / "actions" / match["action"] / "action.yml"
+        action.parent.mkdir(parents=True, exist_ok=True)
+        action.write_text(LEFT_OUT.format(name=match["action"]))
+        mapping[f"{name}@{match['ref']}"] = played
     return [f"--local-repository={key}={folder}" for key, folder in mapping.items()]
 
 
 def _environment(directory: Path) -> dict[str, str]:
     """A runner's environment: nothing of this project's own, its virtual environment least."""
-    own = str(Path(sys.executable).parent)
-    path = [entry for entry in os.environ["PATH"].split(os.pathsep) if entry != own]
     cache = subprocess.run(
         [directory / "bin/uv", "cache", "dir"], check=True, text=True, capture_output=True
     )
@@ -290,7 +309,7 @@ def _environment(directory: Path) -> dict[str, str]:
         "GIT_PAGER": "cat",
         "HOME": str(directory / "home"),
         "PAGER": "cat",
-        "PATH": os.pathsep.join([str(directory / "bin"), *path]),
+        "PATH": os.pathsep.join([str(directory / "bin"), _machine_path()]),
         "TERM": "dumb",
         "UV_CACHE_DIR": cache.stdout.strip(),
     }

@@ -6,20 +6,22 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from containers import ContainersError, adapt, find_engine_version, registry
-from engine import ROOT, Job, Run, make_directory, run
+from containers import ContainersError, adapt, registry
+from engine import ROOT, Job, Run, Step, make_directory, run
 from events import EVENTS, USUAL, Event
 from fakes.fake_advisories import FakeAdvisories
+from machine import DOCKER, find_needs
 from rich.console import Console
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
-from workflows import find_workflows, load, needs_containers, starts_on
+from workflows import find_workflows, load, starts_on
 
 MARKS = {
     "success": "[green]✔ success[/]",
@@ -27,7 +29,6 @@ MARKS = {
     "skipped": "[dim]- skipped[/]",
     "not-run": "[yellow]? not-run[/]",
 }
-LAST_LINES = 30
 KEPT = Path(tempfile.gettempdir()) / f"pipelines-of-{getpass.getuser()}"
 """Images and what was attested: what a run deploys, the next one can go back to."""
 
@@ -52,16 +53,52 @@ def make_table(runs: Sequence[Run], *, finished: bool) -> Table:
     return table
 
 
-def show_failure(console: Console, pipeline: str, job: Job) -> None:
-    """Show the last lines of each failed step, and the errors that it announced."""
-    for step in job.failed_steps:
-        log = [line for it in job.steps if it.id[: len(step.id)] == step.id for line in it.log]
-        console.rule(f"[red]{pipeline} / {job.name} / {step.name}", align="left")
-        console.print(Text.from_ansi("".join(log[-LAST_LINES:]).rstrip()))
-    for note in job.annotations:
-        if note["level"] == "error":
-            title = note.get("title", "error")
-            console.print(Text(f"✘ {title}: {note['text']}", style="red"))
+def find_cause(job: Job, step: Step) -> str:
+    """Return the first line that says why a step failed: its error, or else its last words."""
+    errors = [note for note in job.annotations if note["level"] == "error"]
+    if errors:
+        title = errors[0].get("title", "")
+        return f"{title}: {errors[0]['text']}" if title else errors[0]["text"]
+    lines = [line.strip() for line in find_log(job, step) if line.strip()]
+    return Text.from_ansi(lines[-1]).plain if lines else "it said nothing"
+
+
+def find_log(job: Job, step: Step) -> list[str]:
+    """Return the lines of a step and of the steps inside the action that it uses."""
+    return [line for it in job.steps if it.id[: len(step.id)] == step.id for line in it.log]
+
+
+def show_failures(console: Console, runs: Sequence[Run], log: Path) -> None:
+    """List what failed: where, the first line of the cause, and the command to run it alone."""
+    console.rule("[red]what failed", align="left")
+    for it in runs:
+        alone = f"uv run poe pipelines {it.pipeline} --event {it.event}"
+        for job in it.jobs:
+            for step in job.failed_steps:
+                cause = find_cause(job, step).splitlines()[0]
+                place = f"✘ {it.pipeline} / {job.name} / {step.name}"
+                console.print(Text(f"{place} — {cause}", style="red"), soft_wrap=True)
+                command = f"  {alone} --job {job.id.partition('/')[0]}"
+                console.print(Text(command), soft_wrap=True)
+        if it.error and it.conclusion != "success":
+            cause = it.error.strip().splitlines()[0]
+            console.print(Text(f"✘ {it.pipeline} — {cause}", style="red"), soft_wrap=True)
+            console.print(Text(f"  {alone}"), soft_wrap=True)
+    console.print(f"The whole logs: {log}", soft_wrap=True)
+
+
+def keep_logs(runs: Sequence[Run], folder: Path) -> Path:
+    """Write what every step of every job said into one file; return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"{time.strftime('%Y-%m-%d-%H%M%S')}.log"
+    with log.open("w", encoding="utf-8") as file:
+        for it in runs:
+            for job in it.jobs:
+                for step in job.steps:
+                    file.write(f"\n##### {it.pipeline} / {job.name} / {step.name}: ")
+                    file.write(f"{step.outcome}\n{Text.from_ansi(''.join(step.log)).plain}\n")
+            file.write(it.error)
+    return log
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -135,26 +172,30 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def check_engine(options: argparse.Namespace) -> str:
-    """Leave out what needs Docker on a machine without it; return what to say about that.
+def check_machine(options: argparse.Namespace, console: Console) -> None:
+    """Show what is here and what is missing; leave out the pipelines that need what is missing.
 
     Raises:
-        ContainersError: It was asked for by its name.
+        ContainersError: One that was asked for by its name cannot run here.
     """
-    files = find_workflows(ROOT)
-    options.containers = [name for name, _ in options.plan if needs_containers(ROOT, files[name])]
-    if not options.containers:
-        return ""
-    try:
-        find_engine_version()
-    except ContainersError as error:
-        names = ", ".join(options.containers)
+    needs = find_needs(ROOT, [name for name, _ in options.plan])
+    table = Table("Needed", "Here", "By", title="this machine", title_justify="left")
+    for it in needs:
+        by = ", ".join(it.pipelines) or "all"
+        if it.found or it.pipelines or it.program != DOCKER:
+            table.add_row(it.program, it.found or f"[red]missing[/]: {it.fix}", by)
+    console.print(table)
+    missing = [it for it in needs if not it.found and (it.pipelines or it.program != DOCKER)]
+    lacking = {name for it in missing for name in it.pipelines or [it[0] for it in options.plan]}
+    if lacking:
+        fixes = "; ".join(f"{it.program} is missing: {it.fix}" for it in missing)
+        named = ", ".join(sorted(lacking))
         if options.pipeline:
-            raise ContainersError(f"{names} cannot run here: {error}") from error
-        options.plan = [it for it in options.plan if it[0] not in options.containers]
-        options.containers = []
-        return f"Left out: {names}. {error}"
-    return ""
+            raise ContainersError(f"{named} cannot run here. {fixes}")
+        options.plan = [it for it in options.plan if it[0] not in lacking]
+        console.print(Text(f"Left out: {named}. {fixes}", style="yellow"))
+    containers = next(it.pipelines for it in needs if it.program == DOCKER)
+    options.containers = [name for name, _ in options.plan if name in containers]
 
 
 def execute(
@@ -200,17 +241,14 @@ def execute(
 
 
 def show(console: Console, runs: Sequence[Run]) -> None:
-    """Show the job summaries, then what failed."""
+    """Show the job summaries, then what failed: the list of it is the last thing."""
     for it in runs:
         for job in it.jobs:
             if job.summary:
                 console.rule(f"{it.pipeline} / {job.name} / summary", align="left")
                 console.print(Markdown(job.summary))
-    for it in runs:
-        for job in it.jobs:
-            show_failure(console, it.pipeline, job)
-        if it.error and it.conclusion != "success":
-            console.print(Text(it.error, style="red"))
+    if any(it.conclusion != "success" for it in runs):
+        show_failures(console, runs, keep_logs(runs, KEPT / "logs"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -221,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         environment: Mapping[str, str] = {}
         variables: Mapping[str, str] = {}
         try:
-            left_out = check_engine(options)
+            check_machine(options, console)
             if options.containers:
                 variables = {"CONTAINER_REGISTRY": stack.enter_context(registry(KEPT / "images"))}
             if options.stand_in_advisories:
@@ -232,8 +270,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (ContainersError, LookupError) as error:
             console.print(Text(str(error), style="red"))
             return 2
-    if left_out:
-        console.print(Text(left_out, style="yellow"))
     console.line()
     if options.json:
         print(json.dumps([it.as_dict() for it in runs], indent=2))

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 USES = re.compile(
-    r"uses: (?P<action>[\w.-]+/[\w./-]+)@(?P<ref>[\w./-]+)(?: # (?P<version>\S+))?",
+    r"uses: ['\"]?(?P<action>[\w.-]+/[\w./-]+)@(?P<ref>[\w./-]+)['\"]?(?: # (?P<version>\S+))?",
 )
 """A use of an action from outside, with the version that the comment behind it names."""
 
@@ -30,12 +30,12 @@ def load(path: Path) -> dict[str, Any]:
 
 def find_workflows(root: Path) -> dict[str, Path]:
     """Return the workflow files of the tree below `root` by their names."""
-    return {path.stem: path for path in sorted((root / ".github/workflows").glob("*.yml"))}
+    return {path.stem: path for path in sorted((root / ".github/workflows").glob("*.y*ml"))}
 
 
 def find_actions(root: Path) -> list[Path]:
     """Return the files of the composite actions of the tree below `root`."""
-    return sorted((root / ".github/actions").glob("*/action.yml"))
+    return sorted((root / ".github/actions").glob("*/action.y*ml"))
 
 
 def find_uses(root: Path) -> Iterator[tuple[Path, re.Match[str]]]:

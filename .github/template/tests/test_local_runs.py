@@ -1,0 +1,132 @@
+"""Our own pipelines on this machine: what the command says, and what it leaves alone."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import engine
+import machine
+import pytest
+import run as cli
+from containers import find_engine_version
+from engine import ROOT
+from harness import RunPipeline
+from origin import Git
+from rich.console import Console
+
+
+def test_working_tree_is_not_touched(run_pipeline: RunPipeline) -> None:
+    def state() -> str:
+        return Git(ROOT)("status", "--porcelain=v2", "--branch", "--ignored=no")
+
+    before = state()
+    run_pipeline("pr", "pull_request", job="validate")
+    assert state() == before
+
+
+def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / ".github/runner/run.py", *arguments],
+        check=False,
+        text=True,
+        capture_output=True,
+        env=os.environ | {"COLUMNS": "120"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "no pipeline nothing; there are: cd, ci, "),
+        (["--event", "pusj"], "unknown event 'pusj'; known are: push, pull_request, "),
+        (["pr", "--event", "push"], "pr does not start on push; it starts on: pull_request"),
+        (["ci", "--event", "push:develop"], "ci does not start on push:develop"),
+        (["ci", "--job", "nothing"], "ci has no job nothing; it has: lint, "),
+        (["ci", "--set", "x"], "--set takes PATH=VALUE, not x"),
+    ],
+)
+def test_mistakes_are_answered_with_what_is_valid(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_shows_a_table_the_summaries_and_the_failure() -> None:
+    done = call("pr", "--job", "validate", "--set", "pull_request.title=Wrong")
+    assert done.returncode == 1
+    assert "pr: failure in " in done.stdout
+    assert "✘ failure" in done.stdout
+    assert "Validate the title / summary" in done.stdout
+    assert "feat: Wrong" in done.stdout
+    end = done.stdout[done.stdout.index("what failed") :]
+    assert "✘ pr / Validate the title / Check the title — " in end
+    assert "uv run poe pipelines pr --event pull_request:opened --job validate" in end
+    log = Path(end.rpartition("The whole logs: ")[2].strip())
+    assert "pr / Validate the title / Check the title: failure" in log.read_text()
+    assert len(end.splitlines()) < 10, end
+
+
+def test_prints_json_and_keeps_what_it_made() -> None:
+    done = call("pr", "--job", "validate", "--json", "--keep")
+    assert done.returncode == 0, done.stderr
+    (it,) = json.loads(done.stdout)
+    assert it["conclusion"] == "success"
+    assert [job["id"] for job in it["jobs"]] == ["validate"]
+    assert Path(it["artifacts"]).is_dir()
+
+
+def test_advisories_of_a_stand_in_are_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["dependency-review", "--job", "vulnerabilities", "--stand-in-advisories"]
+    assert cli.main([*arguments, "--event", "workflow_dispatch"]) == 0
+    shown = capsys.readouterr().out
+    assert "A stand-in that knows 0 advisories answers the scan." in shown
+    assert "Copies answered, not the databases themselves" in " ".join(shown.split())
+
+
+def test_step_that_is_made_to_fail(run_pipeline: RunPipeline) -> None:
+    it = run_pipeline("pr", "pull_request", job="security", fail="security/Ruff security rules")
+    job = it.find_job("security")
+    assert [step.name for step in job.failed_steps] == ["Ruff security rules"]
+    assert "made to fail" in [note["text"] for note in job.annotations]
+    assert job.find_step("Annotate the findings").outcome == "success", "conditions stay"
+    with pytest.raises(LookupError, match="pr has no step security/Bandit; it has: security/"):
+        run_pipeline("pr", "pull_request", fail="security/Bandit")
+
+
+@pytest.fixture
+def no_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine on which no Docker Engine runs."""
+    find_engine_version.cache_clear()
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody")
+
+
+@pytest.mark.usefixtures("no_docker")
+def test_pipelines_that_need_docker_are_left_out_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = cli.parse_arguments(["--event", "push", "--job", "summary"])
+    assert "docker" in [name for name, _ in options.plan]
+    cli.check_machine(options, Console(width=200))
+    assert "Left out: cd, docker. Docker is missing: " in capsys.readouterr().out
+    names = [name for name, _ in options.plan]
+    assert not {"cd", "docker"} & {*names}
+    assert "ci" in names
+    assert cli.main(["docker", "--event", "workflow_dispatch", "--job", "lint"]) == 2
+    assert "docker cannot run here. " in capsys.readouterr().out
+
+
+def test_missing_program_is_said_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        machine, "find_program", lambda name: "" if name == "git" else engine.find_program(name)
+    )
+    assert cli.main(["pr"]) == 2
+    assert "pr cannot run here. git is missing: install the package 'git'" in (
+        " ".join(capsys.readouterr().out.split())
+    )
