@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Give the project another name: distribution, package, command, database file, texts.
 
-What belongs to the template alone goes: its description, and the parts of the README between
-`<!-- template -->` and `<!-- /template -->`. Nothing is committed: `git diff HEAD` shows it all.
+What proves the template to those who make it goes: `.github/template`, `.ci`, and what stands
+between the comments `template` and `/template`. Nothing is committed: `git diff HEAD` shows it all.
 Workflows do not change, because none of them knows the name.
 """
 
@@ -24,7 +24,11 @@ UV = os.environ.get("UV") or "uv"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 50
 DESCRIPTION = "A FastAPI service"
-TEMPLATE_ONLY = re.compile(r"<!-- template -->\n(.*?)<!-- /template -->\n\n?", re.DOTALL)
+PROOF = (".github/template", ".ci")
+"""What proves the template to those who make it, and is none of a copy's business."""
+TEMPLATE_ONLY = re.compile(
+    r"^ *(<!--|#) template( -->)?\n.*?^ *\1 /template\2\n\n?", re.DOTALL | re.MULTILINE
+)
 TIDY = (f"{UV} lock --quiet", "ruff check --quiet --fix --select=I .", "ruff format --quiet .")
 """What brings the lock file, imports and long lines into order after the name has changed."""
 
@@ -66,8 +70,9 @@ def check_name(tree: Path, name: str) -> None:
     lock = (tree / "uv.lock").read_text(encoding="utf-8")
     if name in {it.name for it in lockfile.read(lock)} or module in packages_distributions():
         raise RefusedError(f"{name} is a package that the project uses.")
-    if (tree / module).exists() or (tree / "src" / module).exists():
-        raise RefusedError(f"There is a file or folder {module} already.")
+    for folder in (tree, tree / "src", tree / ".github/scripts"):
+        if (folder / module).exists():
+            raise RefusedError(f"There is a file or folder {module} already, in {folder.name}.")
 
 
 def find_published(name: str) -> bool | None:
@@ -103,9 +108,14 @@ def rename(tree: Path, name: str, description: str = DESCRIPTION) -> None:
             f"stands. Rename by hand what `git grep -w {old}` finds."
         )
     listed = _git(tree, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    for path in (tree / it for it in listed.split("\0") if it):
+    readme = tree / "README.md"
+    if readme.exists():
+        text = readme.read_text(encoding="utf-8")
+        readme.write_text(TEMPLATE_ONLY.sub(lambda _: f"{description}.\n\n", text, count=1))
+    for path in (tree / it for it in listed.split("\0") if it and not it.startswith(PROOF)):
         if path.is_file() and not path.is_symlink():
             _replace(path, old, name)
+    _git(tree, "rm", "-r", "--quiet", "--force", "--ignore-unmatch", *PROOF)
     _git(tree, "mv", f"src/{to_module(old)}", f"src/{to_module(name)}")
     _describe(tree, description)
 
@@ -161,7 +171,7 @@ def _replace(path: Path, old: str, new: str) -> None:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return
-    changed = text
+    changed = TEMPLATE_ONLY.sub("", text)
     for wrong, right in ((old, new), (to_module(old), to_module(new))):
         changed = re.sub(rf"(?<![A-Za-z0-9]){wrong}(?![A-Za-z0-9])", right, changed)
     if changed != text:
@@ -175,11 +185,6 @@ def _describe(tree: Path, description: str) -> None:
     project.write_text(
         re.sub(r"(?m)^description = .*$", lambda _: line, text, count=1), encoding="utf-8"
     )
-    readme = tree / "README.md"
-    if readme.exists():
-        text = readme.read_text(encoding="utf-8")
-        text = TEMPLATE_ONLY.sub(lambda _: f"{description}.\n\n", text, count=1)
-        readme.write_text(TEMPLATE_ONLY.sub("", text), encoding="utf-8")
 
 
 def _git(tree: Path, *arguments: str) -> str:

@@ -13,6 +13,8 @@ SCRIPT = ROOT / ".github/scripts/repository/rename_project.py"
 FILES = {
     ".python-version": "3.13\n",
     ".github/workflows/ci.yml": "name: CI\n",
+    ".ci/run": "the-template\n",
+    ".github/template/tests/test_proof.py": "import the_template\n",
     "LICENSE": "Copyright (c) The the-template authors\n",
     "README.md": "# the-template\n\n<!-- template -->\nAll.\n\n<!-- /template -->\n\n## Start\n",
     "pyproject.toml": """[project]
@@ -21,6 +23,19 @@ version = "1"
 description = "A template"
 requires-python = ">=3.13"
 scripts = { the-template = "the_template.cli:main" }
+
+# template
+[tool.proof]
+name = "the-template"
+# /template
+
+[tool.kept]
+groups = [
+  "a",
+  # template
+  "b",
+  # /template
+]
 """,
     "src/the_template/app.py": 'from the_template import x\n\nFILE = "the-template.sqlite3"\n',
     "tests/test_app.py": "from the_template import app\nother_the_templates = app\n",
@@ -94,7 +109,11 @@ def test_name_is_changed_everywhere(git: Git) -> None:
     with pytest.raises(subprocess.CalledProcessError):  # nothing is found
         git("grep", "--cached", "--word-regexp", "the[-_]template")
     tree = git.directory
-    project = tomllib.loads((tree / "pyproject.toml").read_text())["project"]
+    content = tomllib.loads((tree / "pyproject.toml").read_text())
+    assert content["tool"] == {"kept": {"groups": ["a"]}}
+    assert not (tree / ".ci").exists()
+    assert not (tree / ".github/template").exists()
+    project = content["project"]
     assert project["name"] == "my-service"
     assert project["description"] == 'Takes "orders"'
     assert project["scripts"] == {"my-service": "my_service.cli:main"}
