@@ -27,7 +27,6 @@ class Security:
         code_scanning: Whether code scanning takes results.
         default_setup: Whether GitHub's own CodeQL setup is on.
         reads_setup: Whether the token may see that; that of a workflow may not.
-        analyzed: Whether that setup has analyzed something already.
         changes: What the dependency graph says that changed.
         uploads: The SARIF logs that came, decoded.
     """
@@ -39,15 +38,14 @@ class Security:
         code_scanning: bool = False,
         default_setup: bool = False,
         reads_setup: bool = False,
-        analyzed: bool = True,
     ) -> None:
         self.dependency_graph = dependency_graph
         self.code_scanning = code_scanning
         self.default_setup = default_setup
         self.reads_setup = reads_setup
-        self.analyzed = analyzed
         self.changes: list[dict[str, Any]] = []
         self.uploads: list[dict[str, Any]] = []
+        self._refused: list[list[str]] = []
 
     def answer(self, request: Request) -> Answer | None:
         """Answer a request; None if it is about something else."""
@@ -58,6 +56,7 @@ class Security:
             "PATCH /code-scanning/default-setup": lambda: self._set_up(request.fields),
             "GET /code-scanning/analyses": self._list_analyses,
             "POST /code-scanning/sarifs": lambda: self._take(request.fields),
+            "GET /code-scanning/sarifs/\\d+": lambda: self._tell(request.path),
         }
         asked = f"{request.method} {request.path}"
         return next((it() for pattern, it in routes.items() if re.fullmatch(pattern, asked)), None)
@@ -79,19 +78,24 @@ class Security:
     def _take(self, sent: dict[str, Any]) -> Answer:
         if not self.code_scanning:
             return 403, {"message": NO_SCANNING}
-        if self.default_setup:
-            return 403, {"message": REFUSED}
         log = json.loads(gzip.decompress(base64.b64decode(sent["sarif"], validate=True)))
         if sent.keys() != {"commit_sha", "ref", "sarif"} or log["version"] != "2.1.0":
             return 400, {"message": "Invalid request"}
-        self.uploads.append(log)
-        return 202, {"id": str(len(self.uploads)), "url": ""}
+        tools = {run["tool"]["driver"]["name"] for run in log["runs"]}
+        self._refused.append([REFUSED] if self.default_setup and "CodeQL" in tools else [])
+        if not self._refused[-1]:
+            self.uploads.append(log)
+        return 202, {"id": str(len(self._refused)), "url": ""}
+
+    def _tell(self, path: str) -> Answer:
+        number = int(path.rpartition("/")[2])
+        if not 0 < number <= len(self._refused):
+            return 404, {"message": "Not Found"}
+        errors = self._refused[number - 1]
+        status = "failed" if errors else "complete"
+        return 200, {"processing_status": status, "errors": errors or None}
 
     def _list_analyses(self) -> Answer:
         if not self.code_scanning:
             return 403, {"message": NO_SCANNING}
-        analyses: list[dict[str, Any]] = []
-        if self.default_setup and self.analyzed:
-            key = "dynamic/github-code-scanning/codeql:analyze"
-            analyses.append({"analysis_key": key, "category": "/language:python"})
-        return (200, analyses) if analyses else (404, {"message": "no analysis found"})
+        return 404, {"message": "no analysis found"}

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.github import GitHubError, ask
+from lib.github import GitHubError, ask, find
 from lib.markdown import plain, table
 from lib.workflow_commands import annotate, set_outputs, summarize
 
@@ -109,20 +109,26 @@ def find_deployment() -> Answer:
 
 
 def find_code_scanning() -> Answer:
-    """Say whether GitHub takes the results of this run's analysis."""
+    """Say whether GitHub takes the results of CodeQL in this run.
+
+    Only an administrator's token sees whether CodeQL's default setup is on. Where it cannot be
+    seen, GitHub's answer to the upload tells it.
+    """
+    try:
+        if find("code-scanning/default-setup")["state"] == "configured":
+            return _DEFAULT_SETUP
+    except (GitHubError, LookupError, TypeError):
+        pass
+    return find_sarif()
+
+
+def find_sarif() -> Answer:
+    """Say whether GitHub takes the results of any tool in this run."""
     if _is_read_only():
         return Answer(False, *READ_ONLY)
     try:
-        state = ask("GET", "code-scanning/default-setup")["state"]
-        if state == "configured":
-            return _DEFAULT_SETUP
-    except (GitHubError, LookupError, TypeError):
-        pass  # the usual token may not see that; the analyses tell it too
-    try:
-        analyses = ask("GET", "code-scanning/analyses?tool_name=CodeQL&per_page=1")
+        find("code-scanning/analyses?per_page=1")  # nothing: it is on, and nothing was analysed yet
     except GitHubError as error:
-        if error.status == 404:  # noqa: PLR2004
-            return Answer(True)  # on, and nothing was analysed yet
         return Answer(
             False,
             f"Code scanning is off ({error.reason})",
@@ -131,8 +137,6 @@ def find_code_scanning() -> Answer:
             "in a private repository it needs GitHub Code Security: Settings → Advanced Security "
             "→ Code Security → Enable",
         )
-    if analyses and str(analyses[0].get("analysis_key", "")).startswith("dynamic/"):
-        return _DEFAULT_SETUP
     return Answer(True)
 
 
@@ -151,6 +155,7 @@ QUESTIONS: dict[str, Callable[[], Answer]] = {
     "comment": find_comment,
     "dependency-review": find_dependency_review,
     "deployment": find_deployment,
+    "sarif": find_sarif,
 }
 
 

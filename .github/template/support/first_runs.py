@@ -66,7 +66,7 @@ KINDS = {
     "pull request of Dependabot": Kind(overrides=DEPENDABOT, says=UNTRUSTED),
     "default setup of CodeQL": Kind(
         security=lambda: Security(code_scanning=True, default_setup=True),
-        says={**NEW, "codeql": [DEFAULT_SETUP], "docker": [DEFAULT_SETUP]},
+        says={**NEW, "codeql": [DEFAULT_SETUP]},
     ),
     "upper case": Kind(Repository("Octo-Org", "Widget"), says=NEW),
     "the template's own": Kind(Repository(template=True), says=NEW),

@@ -7,7 +7,7 @@ import yaml
 from engine import ROOT, Job, Run
 from fakes.github_api import FakeGitHub
 from fakes.github_security import Security
-from harness import Edit, RunPipeline, append, explain, make_small, write
+from harness import Edit, RunPipeline, append, explain, make_small, said, write
 from origin import create
 
 FAULT = '\n\neval("1")\n'
@@ -139,22 +139,40 @@ def test_token_that_may_only_read_uploads_nothing(
     assert not fake.security.uploads
 
 
-def test_default_setup_in_the_way_is_said(run_pipeline: RunPipeline) -> None:
-    fake = github(code_scanning=True, default_setup=True)
+@pytest.mark.parametrize("reads_setup", [True, False])
+def test_default_setup_in_the_way_is_said(run_pipeline: RunPipeline, *, reads_setup: bool) -> None:
+    fake = github(code_scanning=True, default_setup=True, reads_setup=reads_setup)
     run = run_pipeline("codeql", "push", edit=only("python"), github=fake, job="analyze")
     job = leg(run, "python")
     assert job.conclusion == "success"
     assert "Switch to advanced" in job.summary
+    assert "Switch to advanced" in said(run, "notice")
     assert not fake.security.uploads
 
 
+def test_results_that_github_refuses_are_judged_here(run_pipeline: RunPipeline) -> None:
+    fake = github(code_scanning=True, default_setup=True)
+    edit = only("python", append("src/*/__init__.py", FAULT))
+    run = run_pipeline("codeql", "push", edit=edit, github=fake, job="analyze")
+    assert [step.name for step in leg(run, "python").failed_steps][1:] == ["Show the results"]
+
+
+def test_results_are_uploaded_after_the_switch_to_advanced(run_pipeline: RunPipeline) -> None:
+    fake = github(code_scanning=True, default_setup=True)
+    options: dict[str, Any] = {"edit": only("python"), "github": fake, "job": "analyze"}
+    run_pipeline("codeql", "push", **options)
+    fake.security.default_setup = False
+    run_pipeline("codeql", "push", **options)
+    assert len(fake.security.uploads) == 1
+
+
 def test_refused_upload_is_explained(run_pipeline: RunPipeline) -> None:
-    fake = github(code_scanning=True, default_setup=True, analyzed=False)
+    fake = github(code_scanning=True)
+    fake.faults = ["POST .*/code-scanning/sarifs"]
     run = run_pipeline("codeql", "push", edit=only("python"), github=fake, job="analyze")
     job = leg(run, "python")
-    assert [step.name for step in job.failed_steps] == ["Upload the results"]
+    assert [step.name for step in job.failed_steps][1:] == ["Judge the refusal"]
     assert "GitHub did not take the results" in job.summary
-    assert "Switch to advanced" in job.summary
 
 
 def test_scheduled_run_does_not_start_in_a_fork(run_pipeline: RunPipeline) -> None:

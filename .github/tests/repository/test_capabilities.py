@@ -79,6 +79,7 @@ def test_new_repository_is_told_what_is_off_and_how_to_switch_it_on(
         "comment": "true",
         "dependency-review": "false",
         "deployment": "false",
+        "sarif": "false",
     }
     assert capsys.readouterr().out.count("::notice title=Not available here::") == 4
     assert "setup-github --apply --reviewer" in read_summary(tmp_path)
@@ -123,11 +124,14 @@ def test_rehearsal_is_no_target(ask: Ask, target: str) -> None:
     assert ask(target=target)["deployment"] == "false"
 
 
-@pytest.mark.parametrize("reads_setup", [True, False])
-def test_default_setup_is_in_the_way(ask: Ask, tmp_path: Path, *, reads_setup: bool) -> None:
-    answers = ask(Security(code_scanning=True, default_setup=True, reads_setup=reads_setup))
-    assert answers["code-scanning"] == "false"
+def test_default_setup_is_in_the_way_of_codeql_alone(ask: Ask, tmp_path: Path) -> None:
+    answers = ask(Security(code_scanning=True, default_setup=True, reads_setup=True))
+    assert (answers["code-scanning"], answers["sarif"]) == ("false", "true")
     assert "Switch to advanced" in read_summary(tmp_path)
+
+
+def test_default_setup_that_cannot_be_seen_is_told_by_the_upload(ask: Ask) -> None:
+    assert ask(Security(code_scanning=True, default_setup=True))["code-scanning"] == "true"
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
