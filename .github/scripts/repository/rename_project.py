@@ -27,7 +27,7 @@ DESCRIPTION = "A FastAPI service"
 PROOF = (".github/template", ".ci")
 """What proves the template to those who make it, and is none of a copy's business."""
 TEMPLATE_ONLY = re.compile(
-    r"^ *(<!--|#) template( -->)?\n.*?^ *\1 /template\2\n\n?", re.DOTALL | re.MULTILINE
+    r"^ *(<!--|#) template( -->|)\n.*?^ *\1 /template\2\n\n?", re.DOTALL | re.MULTILINE
 )
 TIDY = (f"{UV} lock --quiet", "ruff check --quiet --fix --select=I .", "ruff format --quiet .")
 """What brings the lock file, imports and long lines into order after the name has changed."""

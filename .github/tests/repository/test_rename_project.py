@@ -87,9 +87,8 @@ def test_name_that_cannot_be(name: str, reason: str) -> None:
         check_name(ROOT, name)
 
 
-@pytest.mark.parametrize("name", ["my-service", "orders", "a2-b3"])
-def test_name_that_can_be(name: str) -> None:
-    check_name(ROOT, name)
+def test_name_that_can_be() -> None:
+    check_name(ROOT, f"{read_name(ROOT)[:40]}2-b3")
 
 
 def run(git: Git, *arguments: str) -> "subprocess.CompletedProcess[str]":
