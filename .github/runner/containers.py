@@ -160,7 +160,9 @@ def _import_program(program: Path, tag: str, *changes: str) -> None:
 
 
 def _make_postgres(tag: str) -> None:
-    docker("buildx", "build", "--quiet", "--load", f"--tag={tag}", IMAGES / "postgres")
+    folder = IMAGES / "postgres"
+    options = ("--quiet", "--load", f"--tag={tag}", f"--file={folder / 'Containerfile'}")
+    docker("buildx", "build", *options, folder)
 
 
 MAKERS = {"caddy": _make_caddy, "postgres": _make_postgres, "python": _make_python, "uv": _make_uv}

@@ -1,40 +1,82 @@
 """Dependabot looks after everything here that has versions, and after nothing else."""
 
+import re
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from engine import ROOT
-from workflows import find_actions
+from origin import Git
 
 UPDATES = {
     it["package-ecosystem"]: it
     for it in yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
 }
 MANIFESTS = {
-    "docker": "Dockerfile",
-    "docker-compose": "docker-compose.yml",
-    "github-actions": ".github/workflows/ci.yml",
-    "uv": "uv.lock",
+    "docker": r"(.*/)?Dockerfile",
+    "docker-compose": r"(.*/)?(docker-)?compose(\.\w+)?\.ya?ml",
+    "github-actions": r"\.github/workflows/.*\.ya?ml|(.*/)?action\.ya?ml",
+    "npm": r"(.*/)?package\.json",
+    "uv": r"(.*/)?uv\.lock",
 }
+"""What Dependabot reads: https://docs.github.com/code-security/reference/supply-chain-security/supported-ecosystems-and-repositories."""
+STAND_INS = ".github/runner/stand-ins/"
+"""Actions without versions: the local runner puts them in the place of others."""
+NO_BOT = re.compile(r"(?P<what>\S+) # no bot raises it: looked at on (?P<day>\d{4}-\d\d-\d\d)")
+OLD_DAYS = 180
+THIS = str(Path(__file__).relative_to(ROOT))
+FILES = Git(ROOT)("ls-files").splitlines()
 
 
-def test_each_kind_of_manifest_is_looked_after() -> None:
-    here = {kind for kind, path in MANIFESTS.items() if (ROOT / path).exists()}
-    assert UPDATES.keys() == here, "a kind without a manifest is an error in Dependabot"
+def read(path: str) -> str:
+    """Return the text of a file of the repository; empty if it is no text."""
+    return (ROOT / path).read_text(encoding="utf-8", errors="ignore")
+
+
+def find_steps(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps of a workflow or an action."""
+    jobs = [content["runs"]] if "runs" in content else content["jobs"].values()
+    return [step for job in jobs for step in job.get("steps", [])]
+
+
+@pytest.mark.parametrize("kind", MANIFESTS)
+def test_each_manifest_is_looked_after(kind: str) -> None:
+    paths = [it for it in FILES if re.fullmatch(MANIFESTS[kind], it)]
+    update = UPDATES.get(kind, {})
+    patterns = update.get("directories", [update.get("directory", "none")])
+    for path in paths:
+        if not path.startswith(STAND_INS):
+            # that of the workflows is called by the root
+            folder = "/" + re.sub(r"^\.github/workflows$|^\.$", "", str(Path(path).parent))
+            assert any(fnmatchcase(folder, it) for it in patterns), path
+    assert (kind in UPDATES) == bool(paths), "a kind without a manifest is an error in Dependabot"
+
+
+def test_what_no_bot_raises_was_looked_at_lately() -> None:
+    found = [it for path in FILES if path != THIS for it in NO_BOT.finditer(read(path))]
+    assert found
+    today = datetime.now(tz=UTC).date()
+    old = [it["what"] for it in found if (today - date.fromisoformat(it["day"])).days > OLD_DAYS]
+    assert not old, "look for a newer release, then write the day of today beside it"
+
+
+def test_trivy_is_of_one_version() -> None:
+    versions = {
+        step["with"]["version"]
+        for path in FILES
+        if re.fullmatch(MANIFESTS["github-actions"], path)
+        for step in find_steps(yaml.safe_load(read(path)))
+        if step.get("uses", "").startswith("aquasecurity/setup-trivy@")
+    }
+    assert len(versions) == 1
 
 
 def test_hooks_have_no_versions_of_their_own() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert {it["repo"] for it in hooks["repos"]} == {"local"}, "let Dependabot watch pre-commit"
-
-
-def test_composite_actions_and_the_list_of_pins_are_looked_after() -> None:
-    patterns = UPDATES["github-actions"]["directories"]
-    for path in (*find_actions(ROOT), ROOT / ".github/runner/pins/action.yml"):
-        folder = f"/{path.parent.relative_to(ROOT)}"
-        assert any(fnmatchcase(folder, pattern) for pattern in patterns), folder
 
 
 @pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
