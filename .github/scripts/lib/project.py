@@ -2,20 +2,24 @@
 
 `serve` is the command that answers HTTP requests, with `{host}` and `{port}` where these go, and
 `{workers}` where it takes a number of processes. `migrate`, if the app has a database, moves it to
-the schema of this version. `code` is the folder of the app's code.
+the schema of this version. `code` is the folder of the app's code. `yours` lists what an update
+from the template leaves alone.
 """
 
 import re
 import shlex
 import string
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 FILE = "pyproject.toml"
 TABLE = "tool.pipelines"
-KEYS: Mapping[str, type] = {"serve": str, "migrate": str, "code": str, "accepted": dict}
+KEYS: Mapping[str, type] = {
+    "serve": str, "migrate": str, "code": str, "yours": list, "accepted": dict,
+}  # fmt: skip
+KINDS = {str: "a text", list: "a list of texts", dict: "a table"}
 FIELDS = {"host", "port", "workers"}
 
 
@@ -32,6 +36,7 @@ class Project:
         serve: Command that serves, with `{host}`, `{port}` and perhaps `{workers}`.
         migrate: Command that moves the database to the newest schema; empty if there is none.
         code: Folder of the code, relative to the root.
+        yours: Files and folders (with a slash behind) that an update leaves alone.
         accepted: Rules of the workflows that are broken on purpose, each with its reason.
     """
 
@@ -39,6 +44,7 @@ class Project:
     serve: str
     migrate: str = ""
     code: str = "src"
+    yours: Sequence[str] = ("README.md", "src/", "tests/")
     accepted: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -83,12 +89,14 @@ def _check(text: str, key: str, value: object) -> None:
     if key not in KEYS:
         raise _wrong(text, key, f"{key} is unknown; there are {', '.join(KEYS)}")
     if not isinstance(value, KEYS[key]):
-        kind = "a table" if KEYS[key] is dict else "a text"
-        raise _wrong(text, key, f"{key} has to be {kind}, not {value!r}")
+        raise _wrong(text, key, f"{key} has to be {KINDS[KEYS[key]]}, not {value!r}")
     if isinstance(value, dict):
         for rule, reason in value.items():
             if not isinstance(reason, str) or not reason.strip():
                 raise _wrong(text, rule, f"accepted needs a reason for {rule}, as a text")
+    elif isinstance(value, list):
+        if wrong := [item for item in value if not isinstance(item, str) or not item]:
+            raise _wrong(text, key, f"{key} has to be a list of texts, not of {wrong[0]!r}")
     elif not str(value).strip():
         raise _wrong(text, key, f"{key} is empty; leave it out if there is none")
     elif key != "code":

@@ -17,13 +17,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.project import Project, ProjectError, read_project
 from repository.rename_project import RefusedError, read_name, refuse_changes, rename
 
 UV = os.environ.get("UV") or "uv"
 REMOTE = "template"
 TRAILER = "Template-Commit"
-YOURS = ("README.md", "locustfile.py", "k6-script.js", "src/", "tests/")
-"""What an update leaves alone; the lock file follows from `pyproject.toml`."""
 LOCK = "uv.lock"
 
 
@@ -134,11 +133,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 class _Git:
     def __init__(self, tree: Path) -> None:
-        self._tree = tree
+        self.tree = tree
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            ["git", *arguments], cwd=self._tree, text=True, capture_output=True, check=False
+            ["git", *arguments], cwd=self.tree, text=True, capture_output=True, check=False
         )
 
     def __call__(self, *arguments: str) -> str:
@@ -170,9 +169,13 @@ def _find_untouchable(git: _Git, old: str, new: str) -> Iterator[str]:
     def list_files(tree: str) -> set[str]:
         return set(git("ls-tree", "-r", "--name-only", "-z", tree).split("\0"))
 
+    try:
+        yours = tuple(read_project(git.tree).yours)
+    except ProjectError:  # a copy from before there was such a list
+        yours = tuple(Project.yours)
     deleted = list_files(old) - list_files("HEAD")
     for path in git("diff", "--name-only", "--no-renames", "-z", old, new).split("\0"):
-        if path and (path == LOCK or path.startswith(YOURS) or path in deleted):
+        if path and (path == LOCK or path.startswith(yours) or path in deleted):
             yield path
 
 

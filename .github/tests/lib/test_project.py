@@ -43,6 +43,8 @@ def test_least(tmp_path: Path) -> None:
         ("[tool.pipelines]\nserve = 'x {port'", "cannot be read as a command"),
         (f"[tool.pipelines]\n{SERVE}\nmigrate = 'x \"'", "line 6"),
         (f"[tool.pipelines]\n{SERVE}\n[tool.pipelines.accepted]\nx = ''", "a reason for x"),
+        (f"[tool.pipelines]\n{SERVE}\nyours = 'src'", "yours has to be a list of texts"),
+        (f"[tool.pipelines]\n{SERVE}\nyours = [1]", "not of 1"),
         ("[tool.pipelines\n", "no valid TOML"),
     ],
 )
