@@ -19,7 +19,7 @@ TABLE = "tool.pipelines"
 KEYS: Mapping[str, type] = {
     "serve": str, "migrate": str, "code": str, "yours": list, "accepted": dict,
 }  # fmt: skip
-KINDS = {str: "a text", list: "a list of texts", dict: "a table"}
+KINDS: Mapping[type, str] = {str: "a text", list: "a list of texts", dict: "a table"}
 FIELDS = {"host", "port", "workers"}
 
 
