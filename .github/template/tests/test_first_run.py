@@ -66,7 +66,7 @@ def leave_images_out(tree: Path) -> None:
 def leave_work_out(tree: Path) -> None:
     """Let the pipelines do only what may depend on the kind of repository."""
     for name, stub in LEFT_OUT.items():
-        (tree / ".github/scripts" / name).write_text(stub)
+        next((tree / ".github/scripts").rglob(name)).write_text(stub)
     leave_images_out(tree)
     for pipeline in ("ci", "pr"):
         path = tree / f".github/workflows/{pipeline}.yml"

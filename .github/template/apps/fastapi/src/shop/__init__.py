@@ -1,0 +1,1 @@
+"""A small app: FastAPI, and nothing else."""

@@ -1,0 +1,1 @@
+"""A small app in a folder of its own, without src."""

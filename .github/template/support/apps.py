@@ -1,0 +1,77 @@
+"""Foreign apps in the place of the sample, as docs/customizing.md says to bring one."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from engine import ROOT
+from origin import Git, create
+
+APPS = ROOT / ".github/template/apps"
+NAME = "shop"
+SAMPLE = ("k6-script.js", "locustfile.py", "src", "tests")
+"""What of the sample goes."""
+
+
+def rename(tree: Path, name: str) -> None:
+    """Make a copy somebody's own, as its README says, and commit it.
+
+    Raises:
+        subprocess.CalledProcessError: It was refused.
+    """
+    git = Git(tree)
+    git("add", "--all")
+    git("commit", "--quiet", "--allow-empty", "-m", "feat: start")
+    script = tree / ".github/scripts/repository/rename_project.py"
+    subprocess.run([sys.executable, script, name, "--unpublished"], cwd=tree, check=True)
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "chore: rename")
+
+
+def make_copy(directory: Path, name: str) -> Git:
+    """Return a copy of this repository with one commit and a name of its own."""
+    git = create(ROOT, directory)
+    for ref in git("for-each-ref", "--format=%(refname)").splitlines():
+        git("update-ref", "-d", ref)
+    git("symbolic-ref", "HEAD", "refs/heads/main")
+    rename(directory, name)
+    return git
+
+
+def bring(tree: Path, app: str) -> None:
+    """Put one of the foreign apps into a renamed copy.
+
+    Args:
+        tree: The copy.
+        app: A folder of `APPS`: files to lay over the copy, and `app.toml` with what
+            `pyproject.toml` has to say: `dependencies`, and the keys of `[tool.pipelines]`.
+    """
+    for name in SAMPLE:
+        path = tree / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copytree(APPS / app, tree, dirs_exist_ok=True, ignore=shutil.ignore_patterns("app.toml"))
+    said = tomllib.loads((APPS / app / "app.toml").read_text())
+    wanted = ", ".join(f'"{it}"' for it in said.pop("dependencies"))
+    table = "".join(f'{key} = "{value}"\n' for key, value in said.items())
+    project = tree / "pyproject.toml"
+    text = project.read_text()
+    for old, new in (
+        (r"^dependencies = \[.*?^\]\n", f"dependencies = [{wanted}]\n"),
+        (r"^\[project\.scripts\]\n.*?\n\n", ""),
+        (r"^\[tool\.alembic\].*?\n\n", ""),
+        (r"^\[tool\.pipelines\]\n.*?\n\n", f"[tool.pipelines]\n{table}\n"),
+    ):
+        parts = re.split(old, text, flags=re.DOTALL | re.MULTILINE)
+        assert len(parts) == 2, old
+        text = new.join(parts)
+    if (code := said.get("code", "src")) != "src":
+        text = text.replace('"--cov=src"', f'"--cov={code}"').replace('"src",\n', f'"{code}",\n')
+        text += f'\n[tool.hatch.build.targets.wheel]\npackages = ["{code}"]\n'
+        for name in ("ci", "pr"):
+            workflow = tree / f".github/workflows/{name}.yml"
+            workflow.write_text(workflow.read_text().replace("--cov=src", f"--cov={code}"))
+    project.write_text(text)
+    subprocess.run(["uv", "lock", "--quiet"], cwd=tree, check=True)

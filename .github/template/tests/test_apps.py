@@ -1,0 +1,54 @@
+"""Any app: a command that serves and `/health` are enough for all eight pipelines."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from apps import APPS, NAME, bring, make_copy
+from containers import adapt
+from engine import ROOT
+from events import USUAL, Event
+from fakes.fake_advisories import FakeAdvisories
+from harness import RunPipeline, explain
+from run import choose_events
+from workflows import find_workflows, needs_containers
+
+WORKFLOWS = find_workflows(ROOT)
+
+
+@pytest.fixture(scope="session", params=sorted(it.name for it in APPS.iterdir()))
+def copy(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A renamed copy with a foreign app, committed."""
+    # Not in the memory where tests write: these jobs install their packages.
+    with TemporaryDirectory(prefix="app-") as folder:
+        git = make_copy(Path(folder) / "copy", NAME)
+        bring(git.directory, request.param)
+        git("add", "--all")
+        git("commit", "--quiet", "-m", "feat: an app of our own")
+        yield git.directory
+
+
+@pytest.mark.parametrize("pipeline", WORKFLOWS)
+def test_green(
+    copy: Path, run_pipeline: RunPipeline, request: pytest.FixtureRequest, pipeline: str
+) -> None:
+    event = choose_events(WORKFLOWS[pipeline], [Event.parse(it) for it in USUAL])
+    containers = needs_containers(ROOT, WORKFLOWS[pipeline])
+    variables = {"CONTAINER_REGISTRY": request.getfixturevalue("host")} if containers else {}
+    directory = copy.parent / pipeline
+    with FakeAdvisories() as advisories:
+        run = run_pipeline(
+            pipeline,
+            str(event),
+            source=copy,
+            directory=directory,
+            small=False,
+            edit=adapt if containers else None,
+            variables=variables,
+            environment=advisories.environment,
+            timeout=900,
+        )
+    shutil.rmtree(directory, ignore_errors=True)
+    assert run.conclusion == "success", explain(run)
