@@ -29,6 +29,7 @@ MARKS = {
     "skipped": "[dim]- skipped[/]",
     "not-run": "[yellow]? not-run[/]",
 }
+VERDICT = "Not every job succeeded"
 KEPT = Path(tempfile.gettempdir()) / f"pipelines-of-{getpass.getuser()}"
 """Images and what was attested: what a run deploys, the next one can go back to."""
 
@@ -69,21 +70,29 @@ def find_log(job: Job, step: Step) -> list[str]:
 
 
 def show_failures(console: Console, runs: Sequence[Run], log: Path) -> None:
-    """List what failed: where, the first line of the cause, and the command to run it alone."""
+    """List what failed: where, the first line of the cause, and the command to run it alone.
+
+    A job that only judges the others says nothing new, nor does act of a job that failed.
+    """
     console.rule("[red]what failed", align="left")
     for it in runs:
         alone = f"uv run poe pipelines {it.pipeline} --event {it.event}"
-        for job in it.jobs:
-            for step in job.failed_steps:
-                cause = find_cause(job, step).splitlines()[0]
-                place = f"✘ {it.pipeline} / {job.name} / {step.name}"
-                console.print(Text(f"{place} — {cause}", style="red"), soft_wrap=True)
-                command = f"  {alone} --job {job.id.partition('/')[0]}"
-                console.print(Text(command), soft_wrap=True)
-        if it.error and it.conclusion != "success":
-            cause = it.error.strip().splitlines()[0]
-            console.print(Text(f"✘ {it.pipeline} — {cause}", style="red"), soft_wrap=True)
-            console.print(Text(f"  {alone}"), soft_wrap=True)
+        causes = [
+            (f"{it.pipeline} / {job.name} / {step.name}", job, find_cause(job, step))
+            for job in it.jobs
+            for step in job.failed_steps
+        ]
+        own = [cause for cause in causes if VERDICT not in cause[2]] or causes
+        for place, job, cause in own:
+            text = f"✘ {place} — {cause.splitlines()[0]}"
+            console.print(Text(text, style="red"), soft_wrap=True)
+            console.print(f"  {alone} --job {job.id.partition('/')[0]}", soft_wrap=True)
+        if it.conclusion != "success" and not own:
+            unsaid = [job.name for job in it.jobs if job.conclusion == "not-run"]
+            cause = it.error.strip() or f"did not run: {', '.join(unsaid)}"
+            text = f"✘ {it.pipeline} — {cause.splitlines()[0]}"
+            console.print(Text(text, style="red"), soft_wrap=True)
+            console.print(f"  {alone}", soft_wrap=True)
     console.print(f"The whole logs: {log}", soft_wrap=True)
 
 

@@ -30,7 +30,7 @@ main() {
   else
     fix=${fix:+To put it right: $fix. }
     tell summary "❌ $name" "Ended with exit code $status. $fix" --log "$log"
-    tell error "$name" "${fix}The job summary shows the last lines of the output."
+    tell error "$name" "$(grep '[[:alnum:]]' "$log" | tail -n 1 | cut -c 1-300 || true) $fix"
   fi
   return "$status"
 }

@@ -42,7 +42,7 @@ def test_failure_keeps_the_code_and_shows_the_end(tmp_path: Path, code: int) -> 
     assert summary.startswith("### ❌ Lint\n")
     assert "\nwrong\n```" in summary
     assert "\n60\n" not in summary
-    assert "::error title=Lint::To put it right: uv run poe fix." in done.stdout
+    assert "::error title=Lint::wrong To put it right: uv run poe fix." in done.stdout
 
 
 def test_missing_command_is_a_failure(tmp_path: Path) -> None:

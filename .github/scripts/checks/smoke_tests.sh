@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Run the app's smoke tests against something that serves.
+set -euo pipefail
+
+show_help() {
+  cat <<'HELP'
+usage: smoke_tests.sh URL [OPTION]...
+
+Runs tests/smoke with --base-url=URL and the options, which tests/conftest.py
+defines. An app without smoke tests is asked for /health alone, and that is said.
+HELP
+}
+
+main() {
+  case ${1:-} in --help) show_help && return ;; esac
+  (($#)) || { show_help >&2 && return 2; }
+  cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
+  if [[ ! -d tests/smoke ]]; then
+    echo '::notice title=No smoke tests::The app has no tests in tests/smoke: only /health was asked.'
+    return
+  fi
+  local url=$1
+  shift
+  exec uv run pytest tests/smoke --no-cov --numprocesses=0 -q --base-url="$url" "$@"
+}
+
+main "$@"

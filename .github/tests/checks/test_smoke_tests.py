@@ -1,0 +1,36 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+from engine import ROOT
+
+SCRIPT = Path(".github/scripts/checks/smoke_tests.sh")
+UV = """#!/bin/sh
+echo "$@"
+"""
+
+
+def call(folder: Path, *arguments: str) -> str:
+    """Run the script in a tree, with a uv that only says what it was asked to run."""
+    (folder / SCRIPT).parent.mkdir(parents=True)
+    shutil.copy(ROOT / SCRIPT, folder / SCRIPT)
+    (folder / "uv").write_text(UV)
+    (folder / "uv").chmod(0o755)
+    return subprocess.run(
+        [folder / SCRIPT, *arguments],
+        check=True,
+        text=True,
+        capture_output=True,
+        env={"PATH": f"{folder}:/usr/bin:/bin"},
+    ).stdout
+
+
+def test_options_reach_the_smoke_tests(tmp_path: Path) -> None:
+    (tmp_path / "tests/smoke").mkdir(parents=True)
+    said = call(tmp_path, "http://127.0.0.1:8000", "--header", "Host: a b")
+    assert "pytest tests/smoke" in said
+    assert "--base-url=http://127.0.0.1:8000 --header Host: a b" in said
+
+
+def test_app_without_smoke_tests_is_said(tmp_path: Path) -> None:
+    assert "::notice title=No smoke tests::" in call(tmp_path, "http://127.0.0.1:8000")
