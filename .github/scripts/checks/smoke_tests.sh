@@ -4,10 +4,9 @@ set -euo pipefail
 
 show_help() {
   cat <<'HELP'
-usage: smoke_tests.sh URL [OPTION]...
+usage: smoke_tests.sh --base-url=URL [OPTION]...
 
-Runs tests/smoke with --base-url=URL and the options, which tests/conftest.py
-defines. An app without smoke tests is asked for /health alone, and that is said.
+Runs tests/smoke with these options, which tests/conftest.py defines. An app without smoke tests is asked for /health alone, and that is said.
 HELP
 }
 
@@ -19,9 +18,7 @@ main() {
     echo '::notice title=No smoke tests::The app has no tests in tests/smoke: only /health was asked.'
     return
   fi
-  local url=$1
-  shift
-  exec uv run pytest tests/smoke --no-cov --numprocesses=0 -q --base-url="$url" "$@"
+  exec uv run pytest tests/smoke --no-cov --numprocesses=0 -q "$@"
 }
 
 main "$@"

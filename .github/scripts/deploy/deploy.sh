@@ -114,7 +114,7 @@ wait_for_revision() {
 run_smoke_tests() {
   local options=(--base-url="$1" --expect-revision="$APP_REVISION")
   [[ ! ${2:-} ]] || options+=(--header="$2")
-  (cd "$ROOT" && ${SMOKE_TESTS:-uv run pytest tests/smoke --numprocesses=0 -q} "${options[@]}") && return
+  (cd "$ROOT" && ${SMOKE_TESTS:-.github/scripts/checks/smoke_tests.sh} "${options[@]}") && return
   echo "the smoke tests failed" >"$STATE/why"
   return 1
 }

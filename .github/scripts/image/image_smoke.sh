@@ -54,7 +54,7 @@ main() {
   trap remove_container EXIT
   start_container "$1"
   wait_until_healthy
-  "${BASH_SOURCE[0]%/*}/../checks/smoke_tests.sh" "http://$(docker port "$CONTAINER" 8000/tcp | head -n 1)" \
+  "${BASH_SOURCE[0]%/*}/../checks/smoke_tests.sh" --base-url="http://$(docker port "$CONTAINER" 8000/tcp | head -n 1)" \
     --expect-revision="$2"
   stop_container
 }

@@ -27,10 +27,10 @@ def call(folder: Path, *arguments: str) -> str:
 
 def test_options_reach_the_smoke_tests(tmp_path: Path) -> None:
     (tmp_path / "tests/smoke").mkdir(parents=True)
-    said = call(tmp_path, "http://127.0.0.1:8000", "--header", "Host: a b")
+    said = call(tmp_path, "--base-url=http://127.0.0.1:8000", "--header", "Host: a b")
     assert "pytest tests/smoke" in said
     assert "--base-url=http://127.0.0.1:8000 --header Host: a b" in said
 
 
 def test_app_without_smoke_tests_is_said(tmp_path: Path) -> None:
-    assert "::notice title=No smoke tests::" in call(tmp_path, "http://127.0.0.1:8000")
+    assert "::notice title=No smoke tests::" in call(tmp_path, "--base-url=http://127.0.0.1:8000")
