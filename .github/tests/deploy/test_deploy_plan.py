@@ -6,14 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from deploy import deploy_plan
 from deploy.deploy_plan import ENVIRONMENTS, Plan, decide
 from deploy.deploy_summary import OUTCOMES, main, tell
 from hypothesis import given
 from hypothesis import strategies as st
 from origin import Git
 from release.release_version import Refusal
-
-from deploy import deploy_plan
 
 TAGS = ("v1.0.0", "v1.1.0-beta.1", "v1.1.0")
 
