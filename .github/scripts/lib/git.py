@@ -1,5 +1,6 @@
 """Git in one work tree."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -13,19 +14,29 @@ class Git:
 
     Args:
         tree: The work tree; the current folder if not given.
+        environment: Variables to add to ours.
     """
 
-    def __init__(self, tree: Path | None = None) -> None:
+    def __init__(self, tree: Path | None = None, **environment: str) -> None:
         self.tree = tree or Path()
+        self._environment = environment
 
-    def __call__(self, *arguments: str) -> str:
+    def __call__(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         """Run `git ARGUMENTS`; return what it prints, without the last line break.
+
+        Args:
+            arguments: The command and its arguments.
+            codes: The exit codes that are no failure.
 
         Raises:
             GitError: Git failed.
         """
-        done = subprocess.run(["git", *arguments], cwd=self.tree, capture_output=True, check=False)
-        if done.returncode:
+        environment = os.environ | self._environment
+        command = ["git", *arguments]
+        done = subprocess.run(
+            command, cwd=self.tree, env=environment, capture_output=True, check=False
+        )
+        if done.returncode not in codes:
             said = done.stderr.decode(errors="replace").strip()
             raise GitError(said or f"git {arguments[0]} ended with {done.returncode}")
         # a file name may be anything: it comes back as it was when it is given to Git again

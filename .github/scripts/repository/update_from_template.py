@@ -4,25 +4,29 @@
 A copy has no common history with its template. So the template's old and new state are renamed as
 this copy is, and Git applies the difference between the two as a cherry-pick: it keeps your edits,
 and shows a clash as an ordinary conflict. The old state is the one of the last update, or the one
-that the copy was made from. The app and its tests are yours and stay as they are, as do files that
-you deleted.
+that the copy was made from; the new state is the template's newest release. The app and its tests
+are yours and stay as they are; files and folders that you deleted stay deleted.
 """
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.git import Git, GitError
 from lib.project import Project, ProjectError, read_project
 from repository.rename_project import RefusedError, read_name, refuse_changes, rename
 
 UV = os.environ.get("UV") or "uv"
 REMOTE = "template"
 TRAILER = "Template-Commit"
+RELEASE = re.compile(r"refs/tags/(v(\d+)\.(\d+)\.(\d+))")
 LOCK = "uv.lock"
 
 
@@ -30,60 +34,136 @@ class Conflicts(Exception):  # noqa: N818 - an outcome, not an error
     """Git left conflicts to be solved."""
 
 
-def update(tree: Path, source: str, ref: str, base: str) -> str:
-    """Commit the template's changes since the last time; return what to tell.
+@dataclass(frozen=True)
+class Update:
+    """What an update would do.
+
+    Attributes:
+        version: The release, branch or commit of the template that it leads to.
+        commit: The commit to pick; empty if the copy has everything.
+        message: The message of that commit.
+        left: Files that changed in the template, and are the copy's own or were deleted in it.
+    """
+
+    version: str
+    commit: str = ""
+    message: str = ""
+    left: tuple[str, ...] = ()
+
+
+def find_release(git: Git, source: str) -> str:
+    """Return the ref of the newest stable release of a template; `HEAD` if it has none.
+
+    Raises:
+        GitError: The template cannot be read.
+    """
+    listed = git("ls-remote", "--tags", "--refs", source).splitlines()
+    found = [match for line in listed if (match := RELEASE.fullmatch(line.split("\t")[1]))]
+    newest = max(found, key=lambda it: [int(number) for number in it.groups()[1:]], default=None)
+    return newest[0] if newest else "HEAD"
+
+
+def prepare(tree: Path, source: str, ref: str, base: str) -> Update:
+    """Find out what the template changed since the last time; the work tree stays as it is.
 
     Args:
         tree: The copy's work tree.
         source: Name or address of the template's repository.
-        ref: Its branch, tag or commit to update to.
+        ref: Its branch, tag or commit to update to; its newest release if it is empty.
         base: The template's commit that the copy has now; found if it is empty.
 
     Raises:
-        RefusedError: There are uncommitted changes, or nobody knows what the copy was made from.
-        Conflicts: They are in the work tree now.
-        subprocess.CalledProcessError: Git failed.
+        RefusedError: Nobody knows what the copy was made from, or it cannot be renamed.
+        GitError: Git failed.
     """
-    git = _Git(tree)
-    refuse_changes(tree)
+    git = Git(tree)
+    ref = ref or find_release(git, source)
     git("fetch", "--quiet", "--no-tags", source, ref)
     new = git("rev-parse", "FETCH_HEAD^{commit}")
+    version = new[:7] if ref == "HEAD" else ref.removeprefix("refs/tags/")
     base = git("rev-parse", f"{base}^{{commit}}") if base else find_base(git, new)
     if base == new:
-        return f"This copy has everything of the template up to {new[:7]}."
+        return Update(version)
     subjects = git("log", "--no-merges", "--format=- %s", f"{base}..{new}")
-    message = f"build: update from the template\n\n{subjects}\n\n{TRAILER}: {new}"
+    message = f"build: update from the template to {version}\n\n{subjects}\n\n{TRAILER}: {new}"
     name = read_name(tree)
     with tempfile.TemporaryDirectory() as folder:
         old_tree = _make_tree(git, Path(folder) / "old", base, name)
-        new_tree = _make_tree(git, Path(folder) / "new", new, name, old_tree)
+        new_tree = _make_tree(git, Path(folder) / "new", new, name)
+        left = tuple(sorted(_find_untouchable(git, old_tree, new_tree)))
+        new_tree = _restore(git, Path(folder) / "index", old_tree, new_tree, left)
     start = git("commit-tree", old_tree, "-m", "the template, before")
     change = git("commit-tree", new_tree, "-p", start, "-m", message)
-    picked = git.run("cherry-pick", "--allow-empty", "--keep-redundant-commits", change)
-    if picked.returncode:
-        conflicts = git("diff", "--name-only", "--diff-filter=U")
-        if not conflicts:
-            raise subprocess.CalledProcessError(1, "git", stderr=picked.stderr)
-        raise Conflicts(conflicts)
+    return Update(version, change, message, tuple(it for it in left if it != LOCK))
+
+
+def describe(tree: Path, update: Update) -> str:
+    """Return what an update would do to each file, one a line; nothing is changed.
+
+    Raises:
+        GitError: Git failed.
+    """
+    git = Git(tree)
+    with tempfile.TemporaryDirectory() as folder:
+        git("worktree", "add", "--quiet", "--detach", folder, "HEAD")
+        try:
+            inside = Git(Path(folder))
+            inside("cherry-pick", "--no-commit", update.commit, codes=(0, 1))
+            conflicts = inside("diff", "--name-only", "--diff-filter=U", "-z").split("\0")
+            inside("add", "--all")
+            result = inside("write-tree")
+        finally:
+            git("worktree", "remove", "--force", folder)
+    lines = []
+    numbers = git("diff", "--numstat", "--no-renames", "-z", "HEAD", result).split("\0")
+    here, there = git.list_files("HEAD"), git.list_files(result)
+    for added, removed, path in (it.split("\t") for it in numbers if it):
+        mark = "+" if path not in here else "-" if path not in there else "~"
+        mark = "!" if path in conflicts else mark
+        conflict = ": a conflict to be solved" if path in conflicts else ""
+        lines.append(f"{mark} {path} (+{added} -{removed}){conflict}")
+    lines += [f"  {it}: yours, or deleted here: left as it is" for it in update.left]
+    return "\n".join([f"The update to {update.version} would change:", *lines])
+
+
+def apply(tree: Path, update: Update) -> None:
+    """Commit an update.
+
+    Raises:
+        RefusedError: There are uncommitted changes.
+        Conflicts: They are in the work tree now.
+        GitError: Git failed.
+        subprocess.CalledProcessError: uv could not lock.
+    """
+    refuse_changes(tree)
+    git = Git(tree)
+    try:
+        git("cherry-pick", "--allow-empty", "--keep-redundant-commits", update.commit)
+    except GitError as error:
+        if conflicts := git("diff", "--name-only", "--diff-filter=U"):
+            raise Conflicts(conflicts) from error
+        raise
     if lock(tree):
         git("add", LOCK)
         git("commit", "--quiet", "--no-verify", "--amend", "--no-edit")
-    return f"Updated to {new[:7]}. Look at it with `git show`, try it with `uv run pytest`."
 
 
-def find_base(git: "_Git", new: str) -> str:
+def find_base(git: Git, new: str) -> str:
     """Return the template's commit that the copy was made from, or was updated to last.
 
     Raises:
         RefusedError: There is none, or it is not a commit of the template.
     """
-    trailer = f"%(trailers:key={TRAILER},valueonly,separator=%x0A)"
-    recorded = git("log", f"--grep=^{TRAILER}: ", "-1", f"--format={trailer}").split()
-    if recorded:
-        return recorded[-1]
-    trees = dict(
-        line.split()[::-1] for line in reversed(git("log", "--format=%H %T", new).splitlines())
-    )
+    message = git("log", f"--grep=^{TRAILER}: ", "-1", "--format=%B")
+    recorded = re.findall(rf"^{TRAILER}: ([0-9a-f]{{40}})\r?$", message, re.MULTILINE)
+    if recorded and git.find(recorded[-1]):
+        return str(recorded[-1])
+    try:  # a clone, or a fork: the newest commit that both have
+        return git("merge-base", "HEAD", new)
+    except GitError:
+        pass
+    listed = git("log", "--reverse", "--format=%T %H", new).splitlines()
+    trees = dict(line.split() for line in listed)
     for root in git("rev-list", "--max-parents=0", "HEAD").split():
         if found := trees.get(git("rev-parse", f"{root}^{{tree}}")):
             return found
@@ -111,11 +191,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=REMOTE,
         help="the template's address; the remote called 'template' if not given",
     )
-    parser.add_argument("--to", default="HEAD", help="branch, tag or commit of the template")
+    parser.add_argument(
+        "--to", default="", help="branch, tag or commit; the newest release if not given"
+    )
     parser.add_argument("--base", default="", help="the template's commit that the copy has now")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show what would change in each file, and no more"
+    )
     options = parser.parse_args(arguments)
+    tree = Path.cwd()
     try:
-        print(update(Path.cwd(), options.source, options.to, options.base))
+        update = prepare(tree, options.source, options.to, options.base)
+        if not update.commit:
+            print(f"This copy has everything of the template up to {update.version}.")
+            return 0
+        print(describe(tree, update))
+        if options.dry_run:
+            return 0
+        apply(tree, update)
     except Conflicts as conflicts:
         print(
             f"Git could not merge these by itself:\n{conflicts}\n"
@@ -124,59 +217,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    except (RefusedError, subprocess.CalledProcessError) as error:
+    except (GitError, RefusedError, subprocess.CalledProcessError) as error:
         message = getattr(error, "stderr", "") or str(error)
         print(f"Not updated. {message.strip()}", file=sys.stderr)
         return 1
+    print("Updated. Look at it with `git show`, try it with `uv run pytest`.")
     return 0
 
 
-class _Git:
-    def __init__(self, tree: Path) -> None:
-        self.tree = tree
-
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            ["git", *arguments], cwd=self.tree, text=True, capture_output=True, check=False
-        )
-
-    def __call__(self, *arguments: str) -> str:
-        done = self.run(*arguments)
-        done.check_returncode()
-        return done.stdout.rstrip("\n")
-
-
-def _make_tree(git: _Git, folder: Path, commit: str, name: str, old: str = "") -> str:
-    """Return the tree of a template's commit, renamed; what is not to change is as in `old`."""
+def _make_tree(git: Git, folder: Path, commit: str, name: str) -> str:
+    """Return the tree of a template's commit, renamed."""
     git("worktree", "add", "--quiet", "--detach", str(folder), commit)
     try:
         if read_name(folder) != name:
             rename(folder, name)
-        inside = _Git(folder)
+        inside = Git(folder)
         inside("add", "--all")
-        tree = inside("write-tree")
-        if old and (kept := [*_find_untouchable(git, old, tree)]):
-            inside("restore", f"--source={old}", "--staged", "--", *kept)
-            tree = inside("write-tree")
-        return tree
+        return inside("write-tree")
     finally:
         git("worktree", "remove", "--force", str(folder))
 
 
-def _find_untouchable(git: _Git, old: str, new: str) -> Iterator[str]:
-    """Yield the changed files that are the copy's own, or were deleted in it."""
+def _restore(git: Git, index: Path, old: str, new: str, paths: Sequence[str]) -> str:
+    """Return the new tree with some paths as they are in the old one."""
+    inside = Git(git.tree, GIT_INDEX_FILE=str(index))
+    inside("read-tree", new)
+    if paths:
+        inside("restore", f"--source={old}", "--staged", "--", *paths)
+    return inside("write-tree")
 
-    def list_files(tree: str) -> set[str]:
-        return set(git("ls-tree", "-r", "--name-only", "-z", tree).split("\0"))
 
+def _find_untouchable(git: Git, old: str, new: str) -> Iterator[str]:
+    """Yield the changed files that are the copy's own, or were deleted in it.
+
+    Deleted is also what the template adds to a folder that the copy deleted, or makes of a file
+    that the copy deleted.
+    """
     try:
         yours = tuple(read_project(git.tree).yours)
     except ProjectError:  # a copy from before there was such a list
         yours = tuple(Project.yours)
-    deleted = list_files(old) - list_files("HEAD")
-    for path in git("diff", "--name-only", "--no-renames", "-z", old, new).split("\0"):
-        if path and (path == LOCK or path.startswith(yours) or path in deleted):
+    before, here = git.list_files(old), git.list_files("HEAD")
+    gone = _find_folders(before) - _find_folders(here)
+    fields = iter(git("diff", "--name-status", "--find-renames", "-z", old, new).split("\0"))
+    for status in fields:
+        if not status:
+            break
+        source = next(fields)
+        path = next(fields) if status.startswith("R") else source
+        deleted = source in before and source not in here
+        if deleted or path == LOCK or path.startswith(yours) or _find_folders([path]) & gone:
             yield path
+            if source != path:
+                yield source
+
+
+def _find_folders(paths: Sequence[str] | set[str]) -> set[PurePosixPath]:
+    return {folder for path in paths for folder in PurePosixPath(path).parents}
 
 
 if __name__ == "__main__":

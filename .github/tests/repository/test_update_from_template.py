@@ -4,7 +4,7 @@ import pytest
 from origin import Git
 from repository import update_from_template
 from repository.rename_project import RefusedError, rename
-from repository.update_from_template import TRAILER, Conflicts, update
+from repository.update_from_template import TRAILER, Conflicts, apply, describe, prepare
 
 WORKFLOW = "name: CI\n\none: 1\n\ntwo: 2\n\nthree: 3\n"
 FILES = {
@@ -57,8 +57,16 @@ def copy(template: Git, tmp_path: Path) -> Git:
     return git
 
 
-def run(copy: Git, template: Git, base: str = "") -> str:
-    return update(copy.directory, str(template.directory), "HEAD", base)
+def run(copy: Git, template: Git, base: str = "", ref: str = "HEAD") -> str:
+    """Update; return what a dry run says before."""
+    update = prepare(copy.directory, str(template.directory), ref, base)
+    if not update.commit:
+        return "has everything"
+    before = copy("status", "--porcelain"), copy.find("HEAD")
+    said = describe(copy.directory, update)
+    assert (copy("status", "--porcelain"), copy.find("HEAD")) == before
+    apply(copy.directory, update)
+    return said
 
 
 def read(git: Git, path: str) -> str:
@@ -76,7 +84,15 @@ def test_edited_workflow_gets_the_templates_changes(copy: Git, template: Git) ->
         "src/the_template/new.py": "new\n",
     }
     make(template.directory, files, "ci: better")
-    assert "Updated to" in run(copy, template)
+    said = run(copy, template)
+    assert said.splitlines()[1:] == [
+        "~ .github/runner/run.py (+1 -0)",
+        "+ .github/scripts/new.py (+1 -0)",
+        "~ .github/workflows/ci.yml (+1 -1)",
+        "  README.md: yours, or deleted here: left as it is",
+        "  src/my_service/app.py: yours, or deleted here: left as it is",
+        "  src/my_service/new.py: yours, or deleted here: left as it is",
+    ]
     assert read(copy, ".github/workflows/ci.yml") == improved.replace("one: 1", "one: mine")
     assert read(copy, ".github/runner/run.py") == "import my_service\nimport more\n"
     assert read(copy, ".github/scripts/new.py") == "import my_service\n"
@@ -85,7 +101,8 @@ def test_edited_workflow_gets_the_templates_changes(copy: Git, template: Git) ->
     assert not (copy.directory / "src/my_service/new.py").exists()
     assert not copy("status", "--porcelain")
     message = copy("log", "-1", "--format=%B")
-    assert message.startswith("build: update from the template\n\n- ci: better\n")
+    assert message.startswith("build: update from the template to ")
+    assert "\n\n- ci: better\n" in message
     assert f"{TRAILER}: {template.find('HEAD')}" in message
 
 
@@ -113,6 +130,9 @@ def test_deleted_file_stays_deleted(copy: Git, template: Git) -> None:
 def test_clash_is_an_ordinary_conflict(copy: Git, template: Git) -> None:
     theirs = WORKFLOW.replace("one: 1", "one: theirs")
     make(template.directory, {".github/workflows/ci.yml": theirs, "LICENSE": "MIT 2"}, "ci: one")
+    update = prepare(copy.directory, str(template.directory), "HEAD", "")
+    said = describe(copy.directory, update)
+    assert "! .github/workflows/ci.yml (+4 -0): a conflict to be solved\n~ LICENSE" in said
     with pytest.raises(Conflicts, match=r"^\.github/workflows/ci\.yml$"):
         run(copy, template)
     text = read(copy, ".github/workflows/ci.yml")
@@ -133,7 +153,61 @@ def test_copy_of_unknown_origin_needs_a_base(template: Git, tmp_path: Path) -> N
     assert read(other, "LICENSE") == "MIT 2"
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("audit/scan.py", "audit/second.py"),
+        ("audit/scan.py", "audit/deeper/second.py"),
+        ("audit/scan.py", "moved/scan.py"),
+    ],
+)
+def test_deleted_folder_stays_deleted(copy: Git, template: Git, old: str, new: str) -> None:
+    make(template.directory, {old: "scan = 1\n" * 9, "kept/a.py": "a\n"}, "feat: scan")
+    run(copy, template)
+    assert (copy.directory / old).exists()
+    copy("rm", "--quiet", "-r", "audit")
+    make(copy.directory, {}, "ci: no scans")
+    if new == "moved/scan.py":
+        (template.directory / old).unlink()
+    make(template.directory, {new: "scan = 1\n" * 8, "kept/b.py": "b\n"}, "feat: more scans")
+    run(copy, template)
+    assert not (copy.directory / new).exists()
+    assert (copy.directory / "kept/b.py").exists()
+
+
+def test_clone_with_the_templates_history(template: Git, tmp_path: Path) -> None:
+    clone = Git(tmp_path / "clone")
+    template("clone", "--quiet", str(template.directory), str(clone.directory))
+    make(clone.directory, {".github/workflows/ci.yml": WORKFLOW.replace("one: 1", "one: mine")})
+    improved = WORKFLOW.replace("three: 3", "three: better")
+    make(template.directory, {".github/workflows/ci.yml": improved}, "ci: better")
+    run(clone, template)
+    assert read(clone, ".github/workflows/ci.yml") == improved.replace("one: 1", "one: mine")
+    assert "has everything" in run(clone, template)
+
+
+def test_newest_stable_release_is_meant(copy: Git, template: Git) -> None:
+    for number, tag in enumerate(["v1.9.0", "v1.10.0", "v2.0.0-rc.1", "sprint12", "v1.2"]):
+        make(template.directory, {"LICENSE": f"MIT {number}"}, f"docs: {tag}")
+        template("tag", tag)
+    run(copy, template, ref="")
+    assert read(copy, "LICENSE") == "MIT 1"
+    assert copy("log", "-1", "--format=%s") == "build: update from the template to v1.10.0"
+    assert "has everything" in run(copy, template, ref="")
+    run(copy, template, ref="v2.0.0-rc.1")
+    assert read(copy, "LICENSE") == "MIT 2"
+
+
+def test_update_that_was_squashed_in_a_browser_counts(copy: Git, template: Git) -> None:
+    make(template.directory, {"LICENSE": "MIT 2"}, "docs: one")
+    run(copy, template)
+    message = copy("log", "-1", "--format=%B").replace("\n", "\r\n")
+    copy("commit", "--quiet", "--amend", "-m", f"{message}\r\n\r\nCo-authored-by: A <a@b.c>")
+    assert "has everything" in run(copy, template)
+
+
 def test_uncommitted_change_is_refused(copy: Git, template: Git) -> None:
+    make(template.directory, {"LICENSE": "MIT 2"})
     (copy.directory / "LICENSE").write_text("mine")
     with pytest.raises(RefusedError, match="Commit or stash"):
         run(copy, template)
