@@ -1,5 +1,6 @@
 """Foreign apps in the place of the sample, as docs/customizing.md says to bring one."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -75,3 +76,33 @@ def bring(tree: Path, app: str) -> None:
             workflow.write_text(workflow.read_text().replace("--cov=src", f"--cov={code}"))
     project.write_text(text)
     subprocess.run(["uv", "lock", "--quiet"], cwd=tree, check=True)
+
+
+def execute(tree: Path, *command: str, **environment: str) -> str:
+    """Run a command in a copy, with the tools that are installed here; return what it says.
+
+    Raises:
+        AssertionError: It failed.
+    """
+    own = {key: text for key, text in os.environ.items() if not key.startswith(("PYTEST", "COV"))}
+    done = subprocess.run(
+        command,
+        cwd=tree,
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=own | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"} | environment,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def lint(tree: Path) -> None:
+    """Run what judges the files of a copy, as its CI does."""
+    execute(tree, "ruff", "check", ".")
+    execute(tree, "ruff", "format", "--check", ".")
+    execute(tree, "mypy")
+    execute(tree, "actionlint")
+    execute(tree, "zizmor", "--offline", "--persona=auditor", "--no-progress", "--quiet", ".github")
+    execute(tree, sys.executable, ".github/scripts/checks/workflow_rules.py")
