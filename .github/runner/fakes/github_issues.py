@@ -53,6 +53,7 @@ class Issues:
         allowed: Whether the token may write.
         all: The issues, oldest first.
         pull_requests: The pull requests by their numbers.
+        heads: The branches of those that were opened here, each behind its owner, and their fields.
         labels: Names of the labels that exist.
     """
 
@@ -60,6 +61,7 @@ class Issues:
         self.allowed = True
         self.all: list[Issue] = []
         self.pull_requests: dict[int, Issue] = {}
+        self.heads: dict[str, dict[str, Any]] = {}
         self.labels: set[str] = {"bug", "documentation", "enhancement"}
         self._lock = Lock()
         self._routes: list[tuple[str, str, Callable[..., Answer]]] = [
@@ -71,6 +73,8 @@ class Issues:
             ("GET", r"/issues/(\d+)/comments", self._list_comments),
             ("POST", r"/issues/(\d+)/comments", self._comment),
             ("PATCH", r"/issues/comments/(\d+)", self._change_comment),
+            ("GET", r"/pulls", self._list_pull_requests),
+            ("POST", r"/pulls", self._open),
         ]
 
     def answer(self, request: Request) -> Answer | None:
@@ -157,6 +161,19 @@ class Issues:
             return refusal
         issue.comments[index] = request.fields["body"]
         return 200, {"id": int(id_), "body": request.fields["body"]}
+
+    def _list_pull_requests(self, request: Request) -> Answer:
+        head = request.query["head"]
+        return 200, [self.heads[head]] if head in self.heads else []
+
+    def _open(self, request: Request) -> Answer:
+        sent = request.fields
+        if sent.keys() != {"base", "body", "draft", "head", "title"}:
+            return _invalid("custom")
+        number = len(self.all) + len(self.pull_requests) + 1
+        self.pull_requests[number] = Issue(number, sent["title"], sent["body"], [])
+        self.heads[f"octo-org:{sent['head']}"] = sent
+        return 201, {"number": number}
 
     def _check(self, sent: dict[str, Any]) -> Answer | None:
         if sent.keys() - FIELDS or len(sent.get("body", "")) > LONGEST_BODY:

@@ -62,6 +62,7 @@ ENVIRONMENTS = {
     "staging": Environment("cd.yml"),
     "production": Environment("cd.yml", reviewed=True, wait=5, tags=("v*.*.*",)),
     "pypi": Environment("release.yml", reviewed=True),
+    "template": Environment("dependency-review.yml"),
 }
 SCANNING = {key: {"status": "enabled"} for key in (
     "secret_scanning", "secret_scanning_push_protection",

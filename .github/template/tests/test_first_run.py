@@ -129,9 +129,9 @@ OTHERS = {
 ELSEWHERE = {
     "DATABASE_URL", "DEPLOY_KNOWN_HOSTS", "DEPLOY_PORT", "DEPLOY_UNAPPROVED", "DEPLOY_URL",
     "DEPLOY_USER", "DISCORD_WEBHOOK_URL", "KUBE_CONTAINER", "KUBE_DEPLOYMENT", "KUBE_NAMESPACE",
-    "SLACK_WEBHOOK_URL",
+    "SLACK_WEBHOOK_URL", "TEMPLATE_REPOSITORY", "TEMPLATE_UPDATE_TOKEN",
 }  # fmt: skip
-"""What is tested with wrong values by test_cd, test_notify, and the tests of the targets."""
+"""What is tested with wrong values by test_cd, test_notify, test_propose_update and the targets."""
 NEVER_WRONG = {"ENVIRONMENT_NAME", "SAFETY_ENVIRONMENT"}
 """Any text is right: the one is a label, and GitHub makes an environment when it is named."""
 

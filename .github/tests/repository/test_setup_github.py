@@ -65,7 +65,7 @@ def test_second_run_changes_nothing(run: Run, github: FakeGitHub) -> None:
     code, text = run("--apply", *REVIEWER)
     assert code == 0, text
     settings = github.settings
-    assert settings.environments.keys() == {"staging", "production", "pypi"}
+    assert settings.environments.keys() == {"staging", "production", "pypi", "template"}
     production = settings.environments["production"]
     assert (production["wait_timer"], production["reviewers"]) == (5, [{"type": "User", "id": 1}])
     assert [*settings.tags["production"].values()] == ["v*.*.*"]
