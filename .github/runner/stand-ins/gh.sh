@@ -3,12 +3,13 @@
 set -euo pipefail
 
 verify() {
-  local digest=${1##*@} repository='' source='' found
+  local digest=${1##*@} repository='' source='' signer='' found
   shift
   while (($#)); do
     case $1 in
       --repo) repository=$2 ;;
       --source-digest) source=$2 ;;
+      --signer-workflow) signer=$2 ;;
       *) echo "the stand-in for gh attestation verify does not know $1" >&2 && return 2 ;;
     esac
     shift 2
@@ -17,8 +18,8 @@ verify() {
     echo "Error: no attestations found for subject $digest" >&2
     return 1
   fi
-  [[ $found == "$repository $source" ]] && echo "✓ Verification succeeded! (stand-in)" && return
-  echo "Error: verifying with issuer \"sigstore.dev\": expected $repository at $source, got $found" >&2
+  [[ $found == "$repository $source $signer" ]] && echo "✓ Verification succeeded! (stand-in)" && return
+  echo "Error: verifying with issuer \"sigstore.dev\": expected $repository at $source by $signer, got $found" >&2
   return 1
 }
 

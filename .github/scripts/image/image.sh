@@ -92,10 +92,14 @@ assemble() {
   set_output built "$built"
 }
 
+# Signed in this repository is not enough: any workflow of any branch could be that.
 verify() {
-  local said
-  said=$(gh attestation verify "oci://$1" --repo "$GITHUB_REPOSITORY" --source-digest "$COMMIT" 2>&1) && echo "$said" && return
-  fail 'Nobody knows where the image comes from' "$1 is not attested as made of $COMMIT in $GITHUB_REPOSITORY. Build it again: gh workflow run docker.yml --ref TAG -f rebuild=true. gh says: $(tr -s '[:cntrl:] ' ' ' <<<"$said")"
+  local workflow said='no workflow here publishes images'
+  while IFS= read -r workflow; do
+    said=$(gh attestation verify "oci://$1" --repo "$GITHUB_REPOSITORY" --source-digest "$COMMIT" \
+      --signer-workflow "$GITHUB_REPOSITORY/$workflow" 2>&1) && echo "$said" && return
+  done < <(grep --files-with-matches --recursive 'uses: ./.github/actions/publish-image' .github/workflows)
+  fail 'The image is not attested' "$1 has no attestation that a workflow which publishes images made it of $COMMIT in $GITHUB_REPOSITORY. Build it again: gh workflow run docker.yml --ref TAG -f rebuild=true. gh says: $(tr -s '[:cntrl:] ' ' ' <<<"$said")"
 }
 
 publish() {

@@ -280,11 +280,13 @@ def test_image_that_nobody_attested_is_not_deployed(
 ) -> None:
     assert deploy("push:main", job="image").conclusion == "success"
     (attested,) = (tmp_path / "attestations").iterdir()
-    attested.write_text(f"somebody/else {source.find('HEAD')}")
+    head, signer = source.find("HEAD"), "octo-org/widget/.github/workflows"
+    assert attested.read_text() == f"octo-org/widget {head} {signer}/cd.yml\n"
+    attested.write_text(f"octo-org/widget {head} {signer}/ci.yml")
     run = deploy("push:main")
     assert run.find_job("image").conclusion == "failure"
     assert run.find_job("deploy").conclusion == "skipped"
-    assert "Nobody knows where the image comes from" in run.find_job("image").summary
+    assert "The image is not attested" in run.find_job("image").summary
     assert "image ended as failure" in run.find_job("summary").summary
     attested.unlink()
     assert "no attestations found" in said(deploy("push:main", job="image"), "error")

@@ -10,7 +10,9 @@ if [[ $DIGEST ]]; then
 else
   compgen -G "$SUBJECTS" | xargs -d '\n' sha256sum -- | tee "$bundle"
 fi
+# The certificate names the file of the workflow; here it is found by its name.
+signer=$(grep --files-with-matches --recursive --line-regexp "name: $GITHUB_WORKFLOW" .github/workflows)
 while read -r digest _; do
-  echo "$GITHUB_REPOSITORY $GITHUB_SHA" >"$PIPELINES_ATTESTATIONS/$digest"
+  echo "$GITHUB_REPOSITORY $GITHUB_SHA $GITHUB_REPOSITORY/$signer" >"$PIPELINES_ATTESTATIONS/$digest"
 done <"$bundle"
 echo "bundle-path=$bundle" >>"$GITHUB_OUTPUT"
