@@ -1,0 +1,10 @@
+"""Titles of pull requests: whatever one is, the example that is shown instead is right."""
+
+from checks.pr_title import correct, find_fault
+
+
+def check(data: bytes) -> None:
+    """Judge a title and correct it."""
+    title = data.decode("utf-8", "surrogateescape")
+    if find_fault(title):
+        assert not find_fault(correct(title)), title

@@ -1,0 +1,60 @@
+"""Fuzzing finds what is planted, and what was found once is tried each time."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from checks import fuzz
+from checks.fuzz import ROOT, find_targets
+
+REPLAY = """import runpy, sys
+check = runpy.run_path(sys.argv[1])["check"]
+for name in sys.argv[2:]:
+    check(open(name, "rb").read())
+"""
+PLANTED = """def check(data):
+    if data[:1] == b"b" and data[1:2] == b"u" and data[2:3] == b"g":
+        raise ValueError("planted")
+"""
+linux = pytest.mark.skipif(sys.platform != "linux", reason="Atheris is there for Linux only")
+
+
+@pytest.mark.parametrize("target", find_targets(ROOT), ids=lambda it: it.stem)
+def test_known_inputs_break_nothing(target: Path) -> None:
+    folder = target.parent / "corpus" / target.stem.removeprefix("fuzz_")
+    inputs = sorted(folder.iterdir())
+    assert inputs, f"{folder} has nothing to start from"
+    paths = os.pathsep.join([str(ROOT / ".github/scripts"), str(ROOT)])
+    subprocess.run(
+        [sys.executable, "-c", REPLAY, target, *inputs],
+        env=os.environ | {"PYTHONPATH": paths},
+        check=True,
+    )
+
+
+@linux
+def test_planted_fault_is_found_and_its_input_kept(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    (tmp_path / "fuzz_planted.py").write_text(PLANTED)
+    (tmp_path / "fuzz_sound.py").write_text("def check(data):\n    data.decode('latin-1')\n")
+    targets = [str(tmp_path / f"fuzz_{name}.py") for name in ("planted", "sound")]
+    code = fuzz.main([*targets, "--seconds=5", f"--output={tmp_path / 'out'}"])
+    assert code == 1
+    (found,) = (tmp_path / "out").glob("planted-crash-*")
+    assert found.read_bytes()[:3] == b"bug"
+    said = capfd.readouterr().out
+    assert said.count("::error title=Fuzzing::") == 1
+    assert "inputs, nothing broke" in said
+    summary = (tmp_path / "summary").read_text()
+    assert "ValueError: planted" in summary
+    assert "| sound | " in summary
+
+
+@linux
+def test_target_that_cannot_start_is_no_pass(tmp_path: Path) -> None:
+    (tmp_path / "fuzz_gone.py").write_text("import no_such_module\n")
+    assert "no_such_module" in fuzz.fuzz(tmp_path / "fuzz_gone.py", 1, tmp_path / "out").log
