@@ -106,7 +106,7 @@ def test_images_are_pinned(path: Path) -> None:
 
 DOWNLOAD = re.compile(
     r"\b(?:curl|wget)\b[^\n|]*\|\s*(?:sudo\s+)?(?:ba|da|z)?sh\b"
-    r"|(?<!uv )\bpip3? (?:install|download)\b|\bnpm (?:i|install)\b"
+    r"|(?<!uv )(?<!`)\bpip3? (?:install|download)\b|\bnpm (?:i|install)\b"
     r"|\bgo (?:get|install)\b|\bgem install\b|(?:ba)?sh <\((?:curl|wget)",
     re.MULTILINE,
 )
