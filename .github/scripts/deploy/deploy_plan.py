@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.github import GitHubError
 from lib.markdown import plain, quote, table
 from lib.workflow_commands import annotate, set_outputs, summarize
-from release.release_version import Refusal, Version, find_branches, parse, read_tags
+from release import release_version
+from release.release_version import Refusal, parse
 
 ENVIRONMENTS = {
     "staging": "the default branch or a pre-release tag such as v1.2.3-beta.1 goes there",
@@ -56,6 +58,7 @@ def decide(event: Mapping[str, str]) -> Plan:
             and of a run by hand ENVIRONMENT and VERSION.
 
     Raises:
+        GitHubError: GitHub could not be asked whether the version was released.
         Refusal: Nothing may be deployed; the text says why and what to do.
     """
     ref, commit, default = event["GITHUB_REF"], event["GITHUB_SHA"], event["DEFAULT_BRANCH"]
@@ -77,27 +80,22 @@ def decide(event: Mapping[str, str]) -> Plan:
     _check_environment(environment)
     if environment == "production" and not version.stable:
         raise Refusal(f"{version} is a pre-release. Production gets stable versions only.")
-    tags = read_tags()
-    if version not in tags:
-        newest = sorted(tags, key=lambda it: it.rank, reverse=True)[:5]
-        raise Refusal(
-            f"There is no tag {version}. The newest are: {', '.join(map(str, newest)) or 'none'}."
-        )
-    _check_branch(version, tags[version], default)
-    return Plan(environment, str(version), tags[version], build=tags[version] == commit)
+    # what Release refuses is not deployed; by hand an earlier version may be meant
+    release = release_version.decide(tag, "" if manual else commit, default, manual_ref=ref)
+    return Plan(environment, str(version), release.commit, build=release.commit == commit)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Decide about what the environment names; return the exit code."""
     argparse.ArgumentParser(
         description=__doc__.partition("\n")[0],
-        epilog="Reads DEFAULT_BRANCH, GITHUB_EVENT_NAME, GITHUB_REF and GITHUB_SHA, of a run by "
-        "hand ENVIRONMENT and VERSION; sets the outputs environment, version, commit, build and "
-        "elsewhere.",
+        epilog="Reads DEFAULT_BRANCH, GH_TOKEN, GITHUB_EVENT_NAME, GITHUB_REF, GITHUB_REPOSITORY "
+        "and GITHUB_SHA, of a run by hand ENVIRONMENT and VERSION; sets the outputs environment, "
+        "version, commit, build and elsewhere.",
     ).parse_args(arguments)
     try:
         plan = decide(os.environ)
-    except Refusal as refusal:
+    except (GitHubError, Refusal) as refusal:
         annotate("error", "Refused", str(refusal))
         summarize(f"### ❌ Nothing is deployed\n\n{plain(str(refusal), 1000)}")
         return 1
@@ -120,15 +118,6 @@ def _check_environment(name: str) -> None:
     if name not in ENVIRONMENTS:
         raise Refusal(
             f"There is no environment {quote(name)}. There are: {', '.join(ENVIRONMENTS)}."
-        )
-
-
-def _check_branch(version: Version, commit: str, default: str) -> None:
-    maintenance = f"release/{version.major}.{version.minor}"
-    if not {default, maintenance} & {*find_branches(commit)}:
-        raise Refusal(
-            f"{version} is on {commit[:7]}, which is neither on {default} nor on {maintenance}. "
-            "Merge it, and tag the merged commit."
         )
 
 

@@ -8,7 +8,6 @@ it never meets a shell.
 import argparse
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,19 +15,18 @@ from pathlib import Path
 from typing import Self
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.git import Git
 from lib.github import GitHubError, find
 from lib.markdown import quote
 from lib.workflow_commands import annotate, set_outputs, summarize
 
-NUMBER = r"(0|[1-9][0-9]{0,8})"
-GRAMMAR = re.compile(rf"v{NUMBER}\.{NUMBER}\.{NUMBER}(?:-(alpha|beta|rc)\.{NUMBER})?")
-LOOSE = re.compile(
-    r"(?P<major>[0-9]{1,9})\.(?P<minor>[0-9]{1,9})(?:\.(?P<patch>[0-9]{1,9}))?"
-    r"(?:[-._]?(?P<stage>alpha|beta|rc|a|b|c|pre)[-._]?(?P<number>[0-9]{1,9})?)?"
-)
+GRAMMAR = re.compile(Path(__file__).with_name("tag.regex").read_text(encoding="ascii").strip())
+"""What a version is, everywhere: git, the build backend and these scripts read the same file."""
 STAGES = {"alpha": "a", "beta": "b", "rc": "rc", "": ""}
 """The stages in their order, with what PEP 440 calls them."""
-MAINTENANCE = re.compile(rf"release/{NUMBER}\.{NUMBER}")
+EXAMPLE = "v1.2.3, or v1.2.3-beta.1 for a pre-release"
+MARK = re.compile(r"<!-- release of ([0-9a-f]{40}), ([0-9a-f]{64}) -->\s*$")
+"""What this pipeline writes at the end of its notes: the commit, and the digest of the text."""
 
 
 class Refusal(Exception):  # noqa: N818
@@ -51,7 +49,7 @@ class Version:
         match = GRAMMAR.fullmatch(tag)
         if not match:
             return None
-        major, minor, patch, stage, number = match.groups()
+        major, minor, patch, _, stage, number = match.groups()
         return cls(int(major), int(minor), int(patch), stage or "", int(number or 0))
 
     def __str__(self) -> str:
@@ -81,6 +79,11 @@ class Version:
         return self.major, self.minor
 
     @property
+    def branch(self) -> str:
+        """The maintenance branch of the line."""
+        return f"release/{self.major}.{self.minor}"
+
+    @property
     def rank(self) -> tuple[int, int, int, int, int]:
         """What versions are ordered by."""
         return *self.target, list(STAGES).index(self.stage), self.number
@@ -96,20 +99,6 @@ class Release:
     tagged: bool
 
 
-def correct(tag: str) -> str:
-    """Return the nearest tag that is right; an example if there is nothing to start from."""
-    match = LOOSE.search(tag[:100].lower())
-    if not match:
-        return "v1.2.3"
-    stages = {"a": "alpha", "b": "beta", "c": "rc", "pre": "rc"}
-    stage = match["stage"] or ""
-    major, minor, patch, number = (
-        int(match[key] or default)
-        for key, default in {"major": 0, "minor": 0, "patch": 0, "number": 1}.items()
-    )
-    return str(Version(major, minor, patch, stages.get(stage, stage), number))
-
-
 def parse(tag: str) -> Version:
     """Return the version that a tag writes.
 
@@ -121,79 +110,94 @@ def parse(tag: str) -> Version:
         raise Refusal(
             f"{quote(tag, 100) or 'An empty tag'} is not a version. The form is "
             "vMAJOR.MINOR.PATCH, for a pre-release with -alpha.N, -beta.N or -rc.N, in numbers "
-            "without leading zeros. "
-            f"For example: {correct(tag)}"
+            f"without leading zeros. For example: {EXAMPLE}"
         )
     return version
 
 
-def git(*arguments: str) -> list[str]:
-    """Return the lines that `git ARGUMENTS` prints."""
-    return subprocess.run(
-        ["git", *arguments], check=True, text=True, capture_output=True
-    ).stdout.splitlines()
-
-
 def read_tags(*options: str) -> dict[Version, str]:
     """Return the versions that have a tag, with their commits; other tags are left out."""
-    tags = git("tag", *options, "--format=%(refname:strip=2) %(objectname) %(*objectname)")
-    found = (line.split() for line in tags)
+    tags = Git()("tag", *options, "--format=%(refname:strip=2) %(objectname) %(*objectname)")
+    found = (line.split() for line in tags.splitlines())
     return {version: rest[-1] for tag, *rest in found if (version := Version.parse(tag))}
 
 
 def find_branches(commit: str) -> list[str]:
     """Return the names of the branches on GitHub that a commit is on."""
-    names = git("branch", "--remotes", "--contains", commit, "--format=%(refname:strip=3)")
-    return [name for name in names if name != "HEAD"]
+    names = Git()("branch", "--remotes", "--contains", commit, "--format=%(refname:strip=3)")
+    return [name for name in names.splitlines() if name != "HEAD"]
+
+
+def find_since(version: Version, commit: str, default_branch: str) -> Version | None:
+    """Return what the notes of a version start from.
+
+    That is the newest lower stable version, an ancestor or not; for a pre-release the newest lower
+    one. A tag that only a foreign branch has was never released, and is passed over.
+    """
+    merged = read_tags("--merged", commit)
+    for other, place in sorted(read_tags().items(), key=lambda found: found[0].rank, reverse=True):
+        if other.rank >= version.rank or not (other.stable or not version.stable):
+            continue
+        branches = find_branches(place)
+        if other in merged or not branches or {default_branch, other.branch} & {*branches}:
+            return other
+    return None
 
 
 def decide(tag: str, commit: str, default_branch: str, *, manual_ref: str = "") -> Release:
-    """Decide what the release of a tag is.
+    """Decide what a tag is: the one decision that Release, CD and Docker follow.
 
     Args:
         tag: The tag, in any state.
-        commit: The commit that the run is about.
+        commit: The commit that the run is about; empty takes that of the tag, which must be there:
+            an earlier version is meant, so that higher ones may exist by now.
         default_branch: Name of the repository's default branch.
         manual_ref: The ref on which the run was started by hand; empty if the tag was pushed.
 
     Raises:
-        Refusal: It must not be released.
+        Refusal: It must not be released, deployed or published.
+        GitHubError: GitHub could not be asked whether it was released.
     """
     version = parse(tag)
     tags = read_tags()
     tagged = tags.pop(version, "")
-    _check_commit(version, commit, tagged, default_branch, manual_ref)
-    _check_order(version, commit, default_branch, tags)
-    earlier = [other for other in read_tags("--merged", commit) if other.rank < version.rank]
-    since = _highest(other for other in earlier if other.stable or not version.stable)
-    return Release(version, commit, str(since or ""), bool(tagged))
-
-
-def check_published(release: Release) -> None:
-    """Ask GitHub whether the version was released from another commit already.
-
-    Raises:
-        Refusal: It was.
-        GitHubError: GitHub could not be asked.
-    """
-    published = find(f"releases/tags/{release.version}")
-    if published is None:
-        return
-    target = published["target_commitish"]
-    if re.fullmatch("[0-9a-f]{40}", target) and target != release.commit:
+    place = commit or tagged
+    if not place:
+        newest = sorted(tags, key=lambda other: other.rank, reverse=True)[:5]
         raise Refusal(
-            f"{release.version} was already released from {target[:7]}, and the tag is now on "
-            f"{release.commit[:7]}. A published version never changes. Put the tag back, and "
-            f"release the next version, for example: {_next(release.version)}"
+            f"There is no tag {version}. The newest are: {', '.join(map(str, newest)) or 'none'}."
         )
+    _check_commit(version, place, tagged, default_branch, manual_ref)
+    is_published = _check_published(version, place)
+    branches = _check_branch(version, place, default_branch)
+    if not is_published:
+        _check_order(version, default_branch, branches, tags, "" if commit else place)
+    since = find_since(version, place, default_branch)
+    return Release(version, place, str(since or ""), bool(tagged))
+
+
+def _check_published(version: Version, commit: str) -> bool:
+    """Say whether the version is published; refuse it if that was from another commit."""
+    published = find(f"releases/tags/{version}")
+    if published is None:
+        return False
+    mark = MARK.search(published.get("body") or "")
+    target = mark[1] if mark else str(published["target_commitish"])
+    if re.fullmatch("[0-9a-f]{40}", target) and target != commit:
+        raise Refusal(
+            f"{version} was already released from {target[:7]}, and the tag is now on "
+            f"{commit[:7]}. A published version never changes. Put the tag back, and "
+            f"release the next version, for example: {_next(version)}"
+        )
+    return True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Decide about what the environment names; return the exit code."""
     argparse.ArgumentParser(
         description=__doc__.partition("\n")[0],
-        epilog="Reads TAG, DEFAULT_BRANCH, GITHUB_EVENT_NAME, GITHUB_REF, GITHUB_REPOSITORY "
-        "and GITHUB_SHA; sets the outputs tag, version, since and prerelease.",
+        epilog="Reads TAG, DEFAULT_BRANCH, GH_TOKEN, GITHUB_EVENT_NAME, GITHUB_REF, "
+        "GITHUB_REPOSITORY and GITHUB_SHA; sets the outputs tag, version, since and prerelease.",
     ).parse_args(arguments)
     tag = os.environ["TAG"]
     manual = os.environ["GITHUB_EVENT_NAME"] == "workflow_dispatch"
@@ -204,11 +208,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.environ["DEFAULT_BRANCH"],
             manual_ref=os.environ["GITHUB_REF"] if manual else "",
         )
-        check_published(release)
     except Refusal as refusal:
         annotate("error", "Refused", str(refusal))
         quoted = quote(str(refusal), 1000).replace("`", "'")
-        summarize(f"### ❌ Nothing is released\n\n```text\n{quoted}\n```")
+        summarize(f"### ❌ Refused\n\n```text\n{quoted}\n```")
         return 1
     except GitHubError as error:
         annotate("error", "GitHub could not be asked", str(error))
@@ -236,50 +239,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _check_commit(
     version: Version, commit: str, tagged: str, default_branch: str, manual_ref: str
 ) -> None:
-    """Refuse a commit that is not the tag's, or lies on no branch that makes such releases."""
+    """Refuse a commit that is not the tag's, or whose tag this run cannot make."""
     if tagged and tagged != commit:
         raise Refusal(
-            f"{version} is a tag of {tagged[:7]}, and this run is about {commit[:7]}. "
-            + (
-                "To release that commit, start the run on the tag. To release this one, take a "
-                f"new version, for example: {_next(version)}"
-                if manual_ref
-                else "The tag has moved since it was pushed; the run for its new place decides."
-            )
+            f"{version} is a tag of {tagged[:7]}, and this run is about {commit[:7]}. To release "
+            f"{tagged[:7]}, start the run on the tag. To release {commit[:7]}, take a new version, "
+            f"for example: {_next(version)}"
         )
-    if not tagged and not manual_ref:
-        raise Refusal(
-            f"There is no tag {version} any more. Push it again: git push origin {version}"
-        )
+    by_hand = f"git tag {version} {commit[:12]} && git push origin {version}"
     if not tagged and manual_ref != f"refs/heads/{default_branch}":
         raise Refusal(
             f"A new version is released by hand from {default_branch} only, not from "
-            f"{quote(manual_ref)}. Start the run on {default_branch}, or push the tag: "
-            f"git tag {version} {commit[:7]} && git push origin {version}"
+            f"{quote(manual_ref)}. Start the run on {default_branch}, or push the tag: {by_hand}"
         )
+    workflows = ("diff", "--name-only", commit, f"refs/remotes/origin/{default_branch}")
+    if not tagged and (changed := Git()(*workflows, "--", ".github/workflows")):
+        raise Refusal(
+            f"{default_branch} has changed {quote(changed.splitlines()[0])} since {commit[:7]}, "
+            "and GitHub lets no pipeline make a tag on a commit whose workflows differ from that "
+            f"branch's. Start the run again on {default_branch}, or push the tag: {by_hand}"
+        )
+
+
+def _check_branch(version: Version, commit: str, default_branch: str) -> list[str]:
+    """Return the branches of a commit; refuse one that is on none that makes such releases."""
+    branches = find_branches(commit)
+    if {default_branch, version.branch} & {*branches}:
+        return branches
+    others = ", ".join(name for name in branches if re.fullmatch(r"release/\d+\.\d+", name))
+    raise Refusal(
+        f"{commit[:7]} is neither on {default_branch} nor on {version.branch}"
+        + (f", but on {others}, which is another line" if others else "")
+        + f". Merge it into {default_branch}, or for a fix of an older version into "
+        f"{version.branch}, and tag the merged commit: git tag --force {version} <commit>"
+    )
 
 
 def _check_order(
-    version: Version, commit: str, default_branch: str, tags: dict[Version, str]
+    version: Version,
+    default_branch: str,
+    branches: Sequence[str],
+    tags: Iterable[Version],
+    earlier: str,
 ) -> None:
-    """Refuse a version that does not continue the line of a branch that the commit is on."""
-    maintenance = f"release/{version.major}.{version.minor}"
-    branches = find_branches(commit)
-    own = [other for other in tags if other.line == version.line]
+    """Refuse a version that does not continue the line of a branch that its commit is on.
+
+    Of an earlier version only what its own commit contains counts: that was there before it.
+    """
+    contained = {*read_tags("--merged", earlier)} if earlier else {*tags}
+    own = [other for other in tags if other.line == version.line and other in contained]
     rivals: list[list[Version]] = []
-    if maintenance in branches:
+    if version.branch in branches:
         rivals.append(own)
     if default_branch in branches:
         merged = read_tags("--merged", f"refs/remotes/origin/{default_branch}")
-        rivals.append([*own, *(other for other in merged if other != version)])
-    if not rivals:
-        others = ", ".join(name for name in branches if MAINTENANCE.fullmatch(name))
-        raise Refusal(
-            f"{commit[:7]} is neither on {default_branch} nor on {maintenance}"
-            + (f", but on {others}, which is another line" if others else "")
-            + f". Merge it into {default_branch}, or for a fix of an older version into "
-            f"{maintenance}, and tag the merged commit: git tag --force {version} <commit>"
-        )
+        rivals.append([*own, *(it for it in merged if it != version and it in contained)])
     newest = [_highest(_binding(version, line)) for line in rivals]
     if all(other and other.rank > version.rank for other in newest):
         other = next(other for other in newest if other)

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from deploy import deploy_plan
 from deploy.deploy_plan import ENVIRONMENTS, Plan, decide
 from deploy.deploy_summary import OUTCOMES, main, tell
+from fakes.github_api import FakeGitHub
 from hypothesis import given
 from hypothesis import strategies as st
 from origin import Git
@@ -18,7 +20,7 @@ TAGS = ("v1.0.0", "v1.1.0-beta.1", "v1.1.0")
 
 
 @pytest.fixture
-def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
+def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Git]:
     """Return a clone with a commit for each tag on main, and one on a feature branch."""
     origin = Git(tmp_path / "origin")
     origin.directory.mkdir()
@@ -36,7 +38,15 @@ def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
         env=origin.environment,
     )
     monkeypatch.chdir(clone.directory)
-    return clone
+    with FakeGitHub() as fake:
+        clone.environment |= {
+            "GH_TOKEN": "local",
+            "GITHUB_API_URL": fake.url,
+            "GITHUB_REPOSITORY": "octo-org/widget",
+        }
+        for key in ("GH_TOKEN", "GITHUB_API_URL", "GITHUB_REPOSITORY"):
+            monkeypatch.setenv(key, clone.environment[key])
+        yield clone
 
 
 def push(git: Git, ref: str) -> dict[str, str]:
@@ -64,9 +74,13 @@ def test_push_goes_where_its_ref_says(git: Git) -> None:
     assert decide(push(git, "refs/heads/main")) == Plan(
         "staging", main_commit[:12], main_commit, build=True
     )
-    for tag, environment in zip(TAGS, ("production", "staging", "production"), strict=True):
+    with pytest.raises(Refusal, match=r"v1\.0\.0 is lower than v1\.1\.0"):
+        decide(push(git, "refs/tags/v1.0.0"))
+    assert decide(dispatch(git, "refs/tags/v1.0.0", "production")).version == "v1.0.0"
+    for tag, environment in (("v1.1.0", "production"), ("v1.1.0-beta.1", "staging")):
         plan = decide(push(git, f"refs/tags/{tag}"))
         assert plan == Plan(environment, tag, git.find(tag), build=True)
+        git("tag", "--delete", tag)
         assert plan.elsewhere.startswith("staging" if environment == "production" else "production")
 
 
@@ -90,9 +104,9 @@ def test_by_hand_somebody_chooses(git: Git) -> None:
         ("refs/tags/v2.0.0", "staging", "", "neither on main nor on release/2.0"),
         ("refs/heads/main", "nowhere", "", "no environment nowhere. There are: staging"),
         ("refs/heads/main", "", "", "no environment"),
-        ("refs/heads/main", "staging", "v1.0", "For example: v1.0.0"),
+        ("refs/heads/main", "staging", "v1.0", "For example: v1.2.3"),
         ("refs/heads/main", "staging", "$(id)`id`; rm -rf .\n::error::", "For example: v1.2.3"),
-        ("refs/heads/main", "staging", "../../v1.0.0", "For example: v1.0.0"),
+        ("refs/heads/main", "staging", "../../v1.0.0", "For example: v1.2.3"),
     ],
 )
 def test_refused(git: Git, ref: str, environment: str, version: str, reason: str) -> None:

@@ -1,5 +1,7 @@
 """Which tags become releases, and why the others do not."""
 
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,12 +11,15 @@ import pytest
 from fakes.github_api import FakeGitHub
 from hypothesis import given
 from hypothesis import strategies as st
-from lib.github import GitHubError
+from lib.github import GitHubError, find
 from origin import Git
 from release import release_version
-from release.release_version import Refusal, Release, Version, check_published, correct, decide
+from release.release_version import EXAMPLE, Refusal, Release, Version, decide
 
+ROOT = Path(__file__).parents[3]
+GRAMMAR = ".github/scripts/release/tag.regex"
 NUMBERS = st.integers(0, 10**9 - 1)
+Commit = Callable[..., str]
 VERSIONS = st.builds(
     Version, NUMBERS, NUMBERS, NUMBERS, st.sampled_from(["alpha", "beta", "rc"]), NUMBERS
 ) | st.builds(Version, NUMBERS, NUMBERS, NUMBERS)
@@ -27,33 +32,37 @@ RIGHT = {
     "v1.2.3-beta.1": "1.2.3b1",
     "v1.2.3-rc.12": "1.2.3rc12",
 }
-WRONG = {
-    "": "v1.2.3",
-    "1.2.3": "v1.2.3",
-    "V1.2.3": "v1.2.3",
-    "v01.2.3": "v1.2.3",
-    "v1.02.3": "v1.2.3",
-    "v1.2": "v1.2.0",
-    "v1.2.3.4": "v1.2.3",
-    "v1.2.3-foo": "v1.2.3",
-    "v1.2.3-beta": "v1.2.3-beta.1",
-    "v1.2.3-beta.01": "v1.2.3-beta.1",
-    "v1.2.3-beta1": "v1.2.3-beta.1",
-    "v1.2.3b2": "v1.2.3-beta.2",
-    "v1.2.3-RC.1": "v1.2.3-rc.1",
-    "v1.2.3+build": "v1.2.3",
-    "v1.2.3-rc.1+build": "v1.2.3-rc.1",
-    "v-1.2.3": "v1.2.3",
-    "v1.2.3\n": "v1.2.3",
-    "v1.2.3\nv1.2.4": "v1.2.3",
-    " v1.2.3": "v1.2.3",
-    "v1.2.3$(id)": "v1.2.3",
-    "v1.2.3`id`;exit 0": "v1.2.3",
-    "v١.٢.٣": "v1.2.3",  # noqa: RUF001
-    "v1.2.3\u202e": "v1.2.3",
-    "latest": "v1.2.3",
-    f"v1.2.{'9' * 5000}": "v1.2.999999999",
-}
+WRONG = [
+    "",
+    "1.2.3",
+    "V1.2.3",
+    "v01.2.3",
+    "v1.02.3",
+    "v1.2",
+    "v1.2.3.4",
+    "v1.2.3-foo",
+    "v1.2.3-beta",
+    "v1.2.3-beta.01",
+    "v1.2.3-beta1",
+    "v1.2.3b2",
+    "v1.2.3-RC.1",
+    "v1.2.3+build",
+    "v1.2.3-rc.1+build",
+    "v-1.2.3",
+    "v1.2.3\n",
+    "v1.2.3\nv1.2.4",
+    " v1.2.3",
+    "v1.2.3$(id)",
+    "v1.2.3`id`;exit 0",
+    "v١.٢.٣",  # noqa: RUF001
+    "v1.2.3\u202e",
+    "latest",
+    f"v1.2.{'9' * 5000}",
+    "v1.2.3-arm64",
+    "lib-a/v2.0.0",
+    "sprint12",
+    "deployed-2026-11-25",
+]
 
 
 @pytest.mark.parametrize(("tag", "python"), RIGHT.items())
@@ -65,13 +74,12 @@ def test_right_tags(tag: str, python: str) -> None:
     assert version.stable == ("-" not in tag)
 
 
-@pytest.mark.parametrize(("tag", "corrected"), WRONG.items())
-def test_wrong_tags_are_corrected(tag: str, corrected: str) -> None:
+@pytest.mark.parametrize("tag", WRONG)
+def test_wrong_tags_are_answered_with_the_form(tag: str) -> None:
     assert Version.parse(tag) is None
-    assert correct(tag) == corrected
     with pytest.raises(Refusal) as refusal:
         decide(tag, "0" * 40, "main")
-    assert str(refusal.value).endswith(f"For example: {corrected}")
+    assert str(refusal.value).endswith(f"For example: {EXAMPLE}")
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) < 400
 
@@ -79,12 +87,18 @@ def test_wrong_tags_are_corrected(tag: str, corrected: str) -> None:
 @given(VERSIONS)
 def test_tags_and_versions_are_one_to_one(version: Version) -> None:
     assert Version.parse(str(version)) == version
-    assert correct(str(version)) == str(version)
 
 
-@given(st.text())
-def test_corrections_are_right(text: str) -> None:
-    assert Version.parse(correct(text))
+@pytest.mark.parametrize("tag", [*RIGHT, *(tag for tag in WRONG if re.fullmatch("[!-~]+", tag))])
+def test_build_backend_takes_the_same_tags(git: Git, commit: Commit, tag: str) -> None:
+    commit()
+    shutil.copy(ROOT / "pyproject.toml", git.directory)
+    (git.directory / GRAMMAR).parent.mkdir(parents=True)
+    shutil.copy(ROOT / GRAMMAR, git.directory / GRAMMAR)
+    subprocess.run(["git", "tag", tag], check=False, cwd=git.directory, capture_output=True)
+    command = [f"{sys.prefix}/bin/hatchling", "version"]
+    done = subprocess.run(command, cwd=git.directory, check=True, text=True, capture_output=True)
+    assert done.stdout.startswith(RIGHT.get(tag, "0.0.1.dev1+"))
 
 
 def test_order() -> None:
@@ -94,12 +108,10 @@ def test_order() -> None:
     assert len(set(ranks)) == len(tags)
 
 
-Commit = Callable[..., str]
-
-
 @pytest.fixture
 def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(release_version, "find", lambda *_: None)
     git = Git(tmp_path)
     git("init", "--quiet", "--initial-branch=main")
     return git
@@ -110,7 +122,7 @@ def commit(git: Git) -> Commit:
     """Return a function that commits to the branch that is checked out, and tags."""
 
     def make(*tags: str, branch: str = "main") -> str:
-        git("commit", "--quiet", "--allow-empty", "-m", "fix: it")
+        git("commit", "--quiet", "--allow-empty", "-m", f"fix: {branch} {tags}")
         git("update-ref", f"refs/remotes/origin/{branch}", "HEAD")
         for tag in tags:
             git("tag", tag)
@@ -206,13 +218,11 @@ def test_maintenance_branch_of_another_line(git: Git, commit: Commit) -> None:
     assert "on release/1.2, which is another line" in message
 
 
-def test_tag_that_moved_or_went(git: Git, commit: Commit) -> None:
+def test_commit_that_is_not_the_tags(git: Git, commit: Commit) -> None:
     old = commit("v1.0.0")
     commit()
     git("tag", "--force", "v1.0.0")
-    assert "has moved" in refuse("v1.0.0", old)
-    git("tag", "--delete", "v1.0.0")
-    assert "no tag v1.0.0 any more" in refuse("v1.0.0", old)
+    assert f"v1.0.0 is a tag of {git.find('v1.0.0')[:7]}" in refuse("v1.0.0", old)
 
 
 def test_manual_run(commit: Commit) -> None:
@@ -230,23 +240,70 @@ def test_manual_run_on_a_tag_repeats_its_release(commit: Commit) -> None:
     assert decide("v1.0.0", head, "main", manual_ref="refs/tags/v1.0.0").tagged
 
 
+def test_manual_run_on_a_commit_with_other_workflows_names_the_two_commands(
+    git: Git, commit: Commit
+) -> None:
+    head = commit()
+    (git.directory / ".github/workflows").mkdir(parents=True)
+    (git.directory / ".github/workflows/ci.yml").write_text("name: CI\n")
+    git("add", "--all")
+    commit()
+    message = refuse("v1.0.0", head, "refs/heads/main")
+    assert "main has changed .github/workflows/ci.yml" in message
+    assert message.endswith(f"git tag v1.0.0 {head[:12]} && git push origin v1.0.0")
+
+
 @pytest.mark.parametrize("target", ["main", "1" * 40])
-def test_release_of_the_same_commit_goes_on(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release_version, "find", lambda *_: {"target_commitish": target})
-    check_published(Release(Version(1, 0, 0), "1" * 40, "", tagged=True))
+def test_version_that_is_published(
+    commit: Commit, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = commit("v1.0.0")
+    commit("v1.1.0")
+    published = {"target_commitish": target, "body": None}
+    monkeypatch.setattr(release_version, "find", lambda *_: published)
+    if target == "main":
+        assert decide("v1.0.0", head, "main").commit == head, "another run of it goes on"
+        published["body"] = f"notes\n\n<!-- release of {'2' * 40}, {'0' * 64} -->\n"
+    assert "was already released from" in refuse("v1.0.0", head)
+
+
+def test_earlier_version_may_be_named_if_it_was_one(git: Git, commit: Commit) -> None:
+    head = commit("v1.0.0")
+    commit("v1.1.0")
+    assert decide("v1.0.0", "", "main").commit == head
+    commit("v1.0.1")
+    assert "v1.0.1 is lower than v1.1.0" in refuse("v1.0.1", "")
+    git("tag", "--force", "v1.0.0", "HEAD")
+    assert "v1.0.0 is lower than v1.1.0" in refuse("v1.0.0", "")
+
+
+def test_since_is_no_ancestor(git: Git, commit: Commit) -> None:
+    commit()
+    git("checkout", "--quiet", "-b", "release/1.0")
+    commit("v1.0.0", branch="release/1.0")
+    git("checkout", "--quiet", "main")
+    commit()
+    git("checkout", "--quiet", "-b", "feature")
+    commit("v1.0.5", branch="feature")
+    git("checkout", "--quiet", "-b", "release/1.1", "main")
+    head = commit("v1.1.0", branch="release/1.1")
+    assert decide("v1.1.0", head, "main").since == "v1.0.0"
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_github_without_an_answer(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    release = Release(Version(1, 0, 0), "1" * 40, "", tagged=True)
+def test_github_without_an_answer(
+    commit: Commit, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = commit("v1.0.0")
+    monkeypatch.setattr(release_version, "find", find)
     with FakeGitHub(status=status) as fake:
         monkeypatch.setenv("GITHUB_API_URL", fake.url)
         monkeypatch.setenv("GITHUB_REPOSITORY", "octo-org/widget")
         if status == 404:
-            check_published(release)
+            assert decide("v1.0.0", head, "main").tagged
         else:
             with pytest.raises(GitHubError):
-                check_published(release)
+                decide("v1.0.0", head, "main")
 
 
 @pytest.fixture
