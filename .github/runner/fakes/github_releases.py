@@ -105,6 +105,7 @@ class Releases:
         immutable: Whether releases can no longer be changed once they are published.
         origin: The repository whose tags are meant.
         latest: Tag of the release that is marked as the latest.
+        protected: Whether a ruleset keeps the token from making tags.
     """
 
     def __init__(self) -> None:
@@ -112,6 +113,7 @@ class Releases:
         self.immutable = True
         self.digests = True
         self.latest = ""
+        self.protected = False
         self.origin: Git | None = None
         self._next_id = 1
         self._routes: list[tuple[str, str, Callable[..., Answer]]] = [
@@ -166,7 +168,7 @@ class Releases:
             self._take_id(), {"draft": False, "target_commitish": "main", **request.fields}
         )
         refusal = self._check(release, request.fields)
-        if refusal:
+        if refusal := refusal or self._check_target(request.fields):
             return refusal
         self.all.append(release)
         return self._publish(release) or (201, release.describe())
@@ -178,7 +180,8 @@ class Releases:
         if release.immutable and request.fields.keys() - {"body", "name", "make_latest"}:
             return _invalid("Cannot change an immutable release")
         changed = Release(release.id, release.fields | request.fields)
-        if refusal := self._check(changed, request.fields):
+        refusal = self._check(changed, request.fields) or self._check_target(request.fields)
+        if refusal:
             return refusal
         was_draft, release.fields = release.draft, changed.fields
         if was_draft and not release.draft and (refusal := self._publish(release)):
@@ -195,6 +198,23 @@ class Releases:
             return _invalid("Validation Failed", "already_exists")
         return None
 
+    def _check_target(self, sent: dict[str, Any]) -> Answer | None:
+        """Refuse a commit whose workflows the token may not write, even if its tag exists."""
+        target = sent.get("target_commitish", "")
+        commit = self.origin.find(target) if self.origin and target else ""
+        if not self.origin or not commit or not self.origin.find("refs/heads/main"):
+            return None
+        changed = self.origin("diff", "--name-only", commit, "main", "--", ".github/workflows")
+        if changed:
+            return 403, {"message": "Resource not accessible by integration"}
+        return None
+
+    def _rank(self, release: Release) -> tuple[str, list[int]]:
+        """Return what GitHub finds the latest release by: the commit's day, then the version."""
+        found = self.origin and self._find_tag(release.tag)
+        day = self.origin("show", "-s", "--format=%cs", found) if self.origin and found else ""
+        return day, [int(number) for number in re.findall(r"\d+", release.tag)]
+
     def _publish(self, release: Release) -> Answer | None:
         if release.draft:
             return None
@@ -204,10 +224,12 @@ class Releases:
                 release.fields["draft"] = True
                 return created
         release.immutable = self.immutable
-        if release.fields.pop("make_latest", "true") == "true" and not release.fields.get(
-            "prerelease"
-        ):
+        kind = release.fields.pop("make_latest", "true")
+        if kind == "true" and not release.fields.get("prerelease"):
             self.latest = release.tag
+        elif kind == "legacy":
+            full = [it for it in self.all if not (it.draft or it.fields.get("prerelease"))]
+            self.latest = max([*full, release], key=self._rank).tag
         return None
 
     def _get_published(self, _: Request, tag: str) -> Answer:
@@ -261,6 +283,10 @@ class Releases:
             return _invalid("target_commitish is not valid")
         if self._find_tag(tag):
             return _invalid("Reference already exists")
+        if refusal := self._check_target({"target_commitish": target}):
+            return refusal
+        if self.protected:
+            return _invalid("Cannot create ref due to creations being restricted.")
         self.origin("update-ref", f"refs/tags/{tag}", commit)
         return 201, {"ref": f"refs/tags/{tag}", "object": {"sha": commit}}
 

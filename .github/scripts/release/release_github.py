@@ -11,17 +11,21 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask, download, find, list_all
+from lib.markdown import plain
 from lib.workflow_commands import annotate, summarize
-from release.release_version import Version
+from release.release_version import MARK, Refusal, Version, parse
 
-LONGEST_NOTES = 125_000
-"""Characters that GitHub allows in the notes."""
+LONGEST_NOTES = 125_000 - 200
+"""Characters that GitHub allows in the notes, less those of the mark."""
+SIGNATURE = ".sigstore.json"
+"""How the name of a file ends that attests the others."""
 
 Release = dict[str, Any]
 
@@ -34,29 +38,48 @@ def shorten(notes: str) -> str:
     """Return notes that GitHub accepts, cut between two lines; the cut is stated."""
     if len(notes) <= LONGEST_NOTES:
         return notes
-    kept = notes[: LONGEST_NOTES - 200]
+    kept = notes[: LONGEST_NOTES - 800]
     kept = kept[: kept.rindex("\n")]
     left = notes[len(kept) :].count("\n- ")
-    return f"{kept}\n\n**{left} more changes do not fit here.** See the commits of the tag.\n"
+    last = notes.rstrip().rpartition("\n")[2]
+    link = f"\n\n{last}" if last.startswith("**Full changes:**") else ""
+    return f"{kept}\n\n**{left} more changes do not fit here.** See the commits of the tag.{link}\n"
 
 
-def prepare_draft(version: Version, commit: str, notes: str, draft: Release | None) -> Release:
+def sign(notes: str, commit: str) -> str:
+    """Return notes with a mark: the commit, and what tells whether somebody edited them since."""
+    text = shorten(notes).rstrip()
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f"{text}\n\n<!-- release of {commit}, {digest} -->\n"
+
+
+def is_ours(body: str | None) -> bool:
+    """Say whether this pipeline wrote notes as they stand: then they may be replaced."""
+    text = (body or "").replace("\r\n", "\n")
+    mark = MARK.search(text)
+    if mark is None:
+        return not text.strip()
+    return hashlib.sha256(text[: mark.start()].rstrip().encode()).hexdigest() == mark[2]
+
+
+def prepare_draft(
+    version: Version, commit: str, notes: str, draft: Release | None, *, is_tagged: bool
+) -> Release:
     """Return the draft of a version, made or brought to what it must be.
 
-    Notes that people have edited stay, as long as the draft is about the same commit.
+    A title and notes that people wrote stay. The commit is named only where GitHub has to make the
+    tag: it refuses a commit with other workflows than the default branch's, needed or not.
     """
-    wanted = {
-        "tag_name": str(version),
-        "target_commitish": commit,
-        "name": str(version),
-        "draft": True,
-        "prerelease": not version.stable,
-    }
+    wanted: dict[str, Any] = {"draft": True, "prerelease": not version.stable}
+    if not is_tagged:
+        wanted["target_commitish"] = commit
+    if draft is None or not draft.get("name"):
+        wanted["name"] = str(version)
+    if draft is None or is_ours(draft["body"]):
+        wanted["body"] = sign(notes, commit)
     if draft is None:
-        created: Release = ask("POST", "releases", {**wanted, "body": shorten(notes)})
+        created: Release = ask("POST", "releases", {"tag_name": str(version), **wanted})
         return created
-    if draft["target_commitish"] != commit or not draft["body"]:
-        wanted["body"] = shorten(notes)
     changed: Release = ask("PATCH", f"releases/{draft['id']}", wanted)
     return changed
 
@@ -72,6 +95,8 @@ def attach(release: Release, files: Sequence[Path]) -> None:
         asset = assets.get(file.name)
         if asset and asset["state"] == "uploaded" and digest_of(asset) == digest(file):
             continue
+        if asset and not release["draft"] and file.name.endswith(SIGNATURE):
+            continue  # another signature of the same files is as good
         if asset and not release["draft"]:
             raise Conflict(
                 f"{file.name} is published with other bytes ({digest_of(asset)}) than this run "
@@ -98,8 +123,9 @@ def finish(version: Version, commit: str, release: Release, others: Sequence[Rel
             for other in others
             if not other["draft"] and not other["prerelease"]
         )
+        # GitHub decides, for another release may be published at this moment; but never back
         latest = all(other.rank < version.rank for other in published if other and other.stable)
-        content = {"draft": False, "make_latest": str(latest).lower()}
+        content = {"draft": False, "make_latest": "legacy" if latest else "false"}
         ask("PATCH", f"releases/{release['id']}", content)
     elif not has_tag(version):
         ask("POST", "git/refs", {"ref": f"refs/tags/{version}", "sha": commit})
@@ -108,6 +134,31 @@ def finish(version: Version, commit: str, release: Release, others: Sequence[Rel
 def has_tag(version: Version) -> bool:
     """Say whether GitHub has the tag."""
     return find(f"git/ref/tags/{version}") is not None
+
+
+def explain(error: GitHubError, version: Version, commit: str) -> str:
+    """Return what GitHub said, and what to do about it, as sentences."""
+    push = f"git tag {version} {commit[:12]} && git push origin {version}"
+    reason = error.reason.lower()
+    if error.status == HTTPStatus.FORBIDDEN and "tag" not in reason and "limit" not in reason:
+        advice = (
+            "Either the job lacks the permission contents: write, or the default branch has other "
+            "workflows by now than the commit: then GitHub lets no pipeline make the tag. Push it "
+            f"by hand, which starts this pipeline again: {push}"
+        )
+    elif "cannot create ref" in reason or "rule violations" in reason:
+        advice = f"A ruleset lets no pipeline make this tag. Push it as somebody who may: {push}"
+    elif "immutable" in reason:
+        advice = "A published release never changes: release the next version."
+    elif "already" in reason:
+        advice = "Something else made it at the same time. Run this job again: it goes on there."
+    elif error.status in {0, 429} or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        advice = "Run this job again: it goes on where it stopped."
+    elif error.status == HTTPStatus.NOT_FOUND:
+        advice = "The token may not see the repository, or somebody deleted the draft: run again."
+    else:
+        advice = "Look at the releases page, correct what is named there, and run this job again."
+    return f"{error}. {advice}"
 
 
 def digest_of(asset: dict[str, Any]) -> str:
@@ -138,7 +189,7 @@ def release_files(version: Version, commit: str, notes: str, files: Sequence[Pat
         attach(published, files)
         return "was published before, with these files"
     is_tagged = has_tag(version)
-    draft = prepare_draft(version, commit, notes, next(iter(own), None))
+    draft = prepare_draft(version, commit, notes, next(iter(own), None), is_tagged=is_tagged)
     attach(draft, files)
     finish(version, commit, draft, others)
     if not is_tagged:
@@ -151,13 +202,21 @@ def release_files(version: Version, commit: str, notes: str, files: Sequence[Pat
     return "is published" if version.stable else "is a draft: publish it when people may see it"
 
 
+def read_version(tag: str) -> Version:
+    """Return the version that a tag of the command line writes."""
+    try:
+        return parse(tag)
+    except Refusal as refusal:
+        raise argparse.ArgumentTypeError(str(refusal)) from refusal
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Release what the command line names; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__.partition("\n")[0],
         epilog="Reads GH_TOKEN and GITHUB_REPOSITORY.",
     )
-    parser.add_argument("--tag", required=True, type=Version.parse)
+    parser.add_argument("--tag", required=True, type=read_version)
     parser.add_argument("--commit", required=True)
     parser.add_argument("--notes", required=True, type=Path, help="file with the release notes")
     parser.add_argument("files", nargs="+", type=Path)
@@ -166,8 +225,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         notes = options.notes.read_text(encoding="utf-8")
         done = release_files(options.tag, options.commit, notes, options.files)
     except (Conflict, GitHubError) as error:
-        annotate("error", "The release is not complete", str(error))
-        summarize(f"### ❌ {options.tag} is not complete\n\n{error}")
+        text = str(error)
+        if isinstance(error, GitHubError):
+            text = explain(error, options.tag, options.commit)
+        annotate("error", "The release is not complete", text)
+        summarize(f"### ❌ {options.tag} is not complete\n\n{plain(text, 1000)}")
         return 1
     lines = [f"### ✅ {options.tag} {done}\n", "| File | SHA-256 |", "| --- | --- |"]
     lines += [f"| {file.name} | `{digest(file)[7:]}` |" for file in options.files]

@@ -49,7 +49,7 @@ def test_first_release_reaches_github_and_the_index(
     assert results(run) == ALL, explain(run)
     release = project.github.releases.find("v1.0.0")
     assert not release.draft
-    assert release.fields["target_commitish"] == commit
+    assert f"<!-- release of {commit}, " in release.fields["body"]
     assert project.github.releases.latest == "v1.0.0"
     assert subjects(project.notes("v1.0.0")) == [
         "start", "**api:** say hello", "spell it right", "explain", HARMLESS,

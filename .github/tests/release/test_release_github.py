@@ -59,7 +59,7 @@ def check_complete(github: FakeGitHub, files: list[Path], tag: str = "v1.0.0") -
     it = github.releases.all[0]
     assert it.draft == ("-" in tag)
     assert bool(it.fields["prerelease"]) == ("-" in tag)
-    assert it.fields["body"] == "notes"
+    assert it.fields["body"].startswith("notes\n\n<!-- release of ")
     assert sorted(asset.name for asset in it.assets) == sorted(file.name for file in files)
     assert all(asset.content == (files[0].parent / asset.name).read_bytes() for asset in it.assets)
     assert tags(github) == [tag]
@@ -144,24 +144,97 @@ def test_published_without_files(
     assert len(by_hand.assets) == len(files)
 
 
-def test_draft_of_the_same_commit_keeps_the_notes_that_people_wrote(
-    github: FakeGitHub, files: list[Path]
-) -> None:
-    release(github, files, "v1.0.0-rc.1")
-    github.releases.all[0].fields["body"] = "edited"
-    assert release(github, files, "v1.0.0-rc.1") == 0
-    assert github.releases.all[0].fields["body"] == "edited"
+def draft_of(github: FakeGitHub, **fields: object) -> Release:
+    """Put a draft on GitHub that somebody made in its form."""
+    content = {"tag_name": "v1.0.0", "draft": True, "target_commitish": "main", **fields}
+    github.releases.all.append(Release(50, content))
+    return github.releases.all[-1]
 
 
-def test_draft_of_another_commit_is_brought_up_to_date(
+@pytest.mark.parametrize("body", ["by hand", "by hand\r\n", "<!-- a comment -->"])
+def test_what_people_wrote_into_a_draft_stays(
+    github: FakeGitHub, files: list[Path], body: str
+) -> None:
+    draft = draft_of(github, name="The big one", body=body)
+    assert release(github, files) == 0
+    assert not draft.draft
+    assert draft.fields["name"] == "The big one"
+    assert draft.fields["body"] == body
+
+
+@pytest.mark.parametrize("body", [None, "", " \n"])
+def test_empty_draft_is_filled(github: FakeGitHub, files: list[Path], body: str | None) -> None:
+    draft_of(github, name="", body=body)
+    assert release(github, files) == 0
+    check_complete(github, files)
+    assert github.releases.all[0].fields["name"] == "v1.0.0"
+
+
+def test_notes_that_people_edited_stay_and_ours_are_brought_up_to_date(
     github: FakeGitHub, files: list[Path]
 ) -> None:
-    release(github, files, "v1.0.0-rc.1")
+    tag = "v1.0.0-rc.1"
+    release(github, files, tag, notes="old notes")
     draft = github.releases.all[0]
-    draft.fields |= {"body": "old", "target_commitish": "0" * 40}
     draft.assets[0] = Asset(77, files[0].name, b"old bytes")
-    assert release(github, files, "v1.0.0-rc.1") == 0
-    check_complete(github, files, "v1.0.0-rc.1")
+    assert release(github, files, tag) == 0
+    check_complete(github, files, tag)
+    edited = draft.fields["body"].replace("notes", "other words")
+    draft.fields["body"] = edited
+    assert release(github, files, tag) == 0
+    assert draft.fields["body"] == edited
+
+
+def test_commit_with_other_workflows_is_released_if_its_tag_exists(
+    github: FakeGitHub, files: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    git = github.releases.origin
+    assert git
+    (git.directory / ".github/workflows").mkdir(parents=True)
+    (git.directory / ".github/workflows/ci.yml").write_text("name: CI\n")
+    old = git.find("main")
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "ci: bump")
+    notes = files[0].parent / "notes.md"
+    notes.write_text("notes")
+    options = ["--tag", "v1.0.0", "--commit", old, "--notes", str(notes), *map(str, files)]
+    assert release_github.main(options) == 1
+    assert f"git tag v1.0.0 {old[:12]} && git push origin v1.0.0" in capsys.readouterr().out
+    git("tag", "v1.0.0", old)
+    assert release_github.main(options) == 0
+    check_complete(github, files)
+
+
+def test_protected_tag(
+    github: FakeGitHub, files: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    github.releases.protected = True
+    assert release(github, files) == 1
+    assert "A ruleset lets no pipeline make this tag" in capsys.readouterr().out
+
+
+def test_two_releases_at_once(
+    github: FakeGitHub, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(github, files[2:], "v1.1.0")
+    monkeypatch.setattr(release_github, "list_all", lambda *_: [])
+    assert release(github, files[2:], "v1.0.1") == 0
+    assert github.releases.latest == "v1.1.0"
+
+
+def test_published_signature_stays(github: FakeGitHub, files: list[Path]) -> None:
+    signature = files[0].with_name("demo.sigstore.json")
+    signature.write_text("one")
+    release(github, [*files, signature])
+    signature.write_text("two")
+    assert release(github, [*files, signature]) == 0
+    assert github.releases.all[0].find(signature.name) == b"one"
+
+
+def test_tag_that_is_no_version(files: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        release_github.main(["--tag=foo", "--commit=x", "--notes=x", str(files[0])])
+    assert "foo is not a version" in capsys.readouterr().err
 
 
 def test_latest_is_the_highest_stable(github: FakeGitHub, files: list[Path]) -> None:
@@ -182,12 +255,14 @@ def test_many_releases(github: FakeGitHub, files: list[Path]) -> None:
 def test_notes_that_are_too_long_are_cut_and_that_is_said(
     github: FakeGitHub, files: list[Path]
 ) -> None:
-    notes = "### Features\n\n" + "- ein Änderung 🎉\n" * 10_000
+    link = "**Full changes:** https://github.com/o/r/compare/v0.9.0...v1.0.0"
+    notes = "### Features\n\n" + "- ein Änderung 🎉\n" * 10_000 + f"\n{link}\n"
     assert release(github, files, notes=notes) == 0
     body = github.releases.all[0].fields["body"]
     listed = body.count("\n- ")
     assert listed > 5000
     assert f"**{10_000 - listed} more changes do not fit here.**" in body
+    assert link in body
 
 
 UPLOADS = "{url}/repos/octo-org/widget"
