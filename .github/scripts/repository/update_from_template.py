@@ -90,7 +90,7 @@ def prepare(tree: Path, source: str, ref: str, base: str) -> Update:
     with tempfile.TemporaryDirectory() as folder:
         old_tree = _make_tree(git, Path(folder) / "old", base, name)
         new_tree = _make_tree(git, Path(folder) / "new", new, name)
-        left = tuple(sorted(_find_untouchable(git, old_tree, new_tree)))
+        left = tuple(sorted({*_find_untouchable(git, old_tree, new_tree)}))
         new_tree = _restore(git, Path(folder) / "index", old_tree, new_tree, left)
     start = git("commit-tree", old_tree, "-m", "the template, before")
     change = git("commit-tree", new_tree, "-p", start, "-m", message)
@@ -268,8 +268,8 @@ def _find_untouchable(git: Git, old: str, new: str) -> Iterator[str]:
         deleted = source in before and source not in here
         if deleted or path == LOCK or path.startswith(yours) or _find_folders([path]) & gone:
             yield path
-            if source != path:
-                yield source
+        if deleted or source.startswith(yours):
+            yield source
 
 
 def _find_folders(paths: Sequence[str] | set[str]) -> set[PurePosixPath]:

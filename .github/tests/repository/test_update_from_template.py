@@ -175,6 +175,14 @@ def test_deleted_folder_stays_deleted(copy: Git, template: Git, old: str, new: s
     assert (copy.directory / "kept/b.py").exists()
 
 
+def test_what_is_yours_stays_where_the_template_moved_it(copy: Git, template: Git) -> None:
+    make(template.directory, {"src/the_template/other.py": "other\n"}, "feat: two")
+    template("mv", "src/the_template/app.py", ".github/app.py")
+    make(template.directory, {}, "refactor: move")
+    run(copy, template)
+    assert read(copy, "src/my_service/app.py") == "app = 2\n"
+
+
 def test_clone_with_the_templates_history(template: Git, tmp_path: Path) -> None:
     clone = Git(tmp_path / "clone")
     template("clone", "--quiet", str(template.directory), str(clone.directory))

@@ -1,0 +1,140 @@
+"""A copy that was renamed, edited, and lost two pipelines takes three releases of the template."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from engine import ROOT
+from origin import Git, create
+from repository.rename_project import read_name
+
+OWN = "my-own-service"
+SCRIPTS = Path(".github/scripts/repository")
+DROPPED = {
+    "codeql": ["scripts/codeql/new.py", "tests/codeql/test_new.py"],
+    "performance": ["scripts/performance/new.py"],
+}
+"""Pipelines that the copy drops, with files that the template adds to what belonged to them."""
+
+
+def replace(tree: Path, path: str, old: str, new: str) -> None:
+    text = (tree / path).read_text()
+    assert old in text
+    (tree / path).write_text(text.replace(old, new))
+
+
+def release(template: Git, tag: str) -> None:
+    template("add", "--all")
+    template("commit", "--quiet", "-m", f"feat: what {tag} brings")
+    template("tag", tag)
+
+
+def update(copy: Git, *arguments: str) -> str:
+    """Run the copy's own script, as `poe update` does; return what it says."""
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "update_from_template.py", *arguments],
+        cwd=copy.directory,
+        env=os.environ | copy.environment,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Git:
+    """Return the template with a release of what is here."""
+    git = create(ROOT, tmp_path / "template")
+    for ref in git("for-each-ref", "--format=%(refname)").splitlines():
+        git("update-ref", "-d", ref)
+    git("symbolic-ref", "HEAD", "refs/heads/main")
+    release(git, "v1.0.0")
+    return git
+
+
+@pytest.fixture
+def copy(template: Git, tmp_path: Path) -> Git:
+    """Return what the button makes of it, then made somebody's own."""
+    git = Git(tmp_path / "copy")
+    shutil.copytree(template.directory, git.directory, symlinks=True, ignore=lambda *_: [".git"])
+    git("init", "--quiet", "--initial-branch=main")
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "Initial commit")
+    subprocess.run(
+        [sys.executable, SCRIPTS / "rename_project.py", OWN, "--unpublished"],
+        cwd=git.directory,
+        check=True,
+    )
+    for name in DROPPED:
+        (git.directory / f".github/workflows/{name}.yml").unlink()
+        for folder in ("scripts", "tests"):
+            shutil.rmtree(git.directory / ".github" / folder / name)
+    replace(git.directory, ".github/workflows/ci.yml", "timeout-minutes: 10", "timeout-minutes: 9")
+    replace(
+        git.directory, "pyproject.toml", "dependencies = [\n", 'dependencies = [\n  "idna>=3",\n'
+    )
+    (git.directory / "src/my_own_service/own.py").write_text("")
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "feat: our own")
+    git("remote", "add", "template", str(template.directory))
+    return git
+
+
+@pytest.mark.slow
+def test_three_releases_arrive(template: Git, copy: Git) -> None:
+    assert "has everything of the template up to v1.0.0" in update(copy)
+    old, tree = read_name(ROOT), template.directory
+
+    replace(tree, ".github/workflows/ci.yml", "# Is the code sound?", "# Is the code really sound?")
+    (tree / ".github/scripts/lib/new.py").write_text(f'NAME = "{old}"\n')
+    for path in (path for paths in DROPPED.values() for path in paths):
+        (tree / ".github" / path).write_text("")
+    release(template, "v1.1.0")
+    said = update(copy, "--dry-run")
+    assert "~ .github/workflows/ci.yml (+1 -1)" in said
+    assert "+ .github/scripts/lib/new.py (+1 -0)" in said
+    assert f"  .github/{DROPPED['codeql'][0]}: yours, or deleted here" in said
+    assert not copy("status", "--porcelain")
+    update(copy)
+
+    replace(tree, "pyproject.toml", '"uvicorn>=', '"typing-extensions>=4",\n  "uvicorn>=')
+    replace(tree, ".github/workflows/codeql.yml", "fetch-depth: 2", "fetch-depth: 3")
+    (tree / ".github/template/new.txt").write_text("of the proof")
+    (tree / "README.md").write_text("# another\n")
+    release(template, "v1.2.0")
+    (tree / ".github/scripts/lib/new.py").unlink()
+    template("mv", "docs/examples.md", "docs/more-examples.md")
+    release(template, "v1.3.0")
+    update(copy, "--to", "v1.2.0")
+    assert (copy.directory / ".github/scripts/lib/new.py").read_text() == f'NAME = "{OWN}"\n'
+    update(copy)
+    assert "has everything of the template up to v1.3.0" in update(copy)
+
+    subjects = copy("log", "--format=%s", "-3").splitlines()
+    assert [it.split()[-1] for it in subjects] == ["v1.3.0", "v1.2.0", "v1.1.0"]
+    files = set(copy("ls-files").splitlines())
+    assert "docs/more-examples.md" in files
+    assert not files & {
+        "docs/examples.md",
+        ".github/scripts/lib/new.py",
+        ".github/template/new.txt",
+    }
+    assert not [it for it in files for name in DROPPED if f"/{name}/" in it and "codeql/" not in it]
+    assert not files & {f".github/workflows/{name}.yml" for name in DROPPED}
+    workflow = (copy.directory / ".github/workflows/ci.yml").read_text()
+    assert "# Is the code really sound?" in workflow
+    assert "timeout-minutes: 9" in workflow
+    project = (copy.directory / "pyproject.toml").read_text()
+    assert '"idna>=3"' in project
+    assert '"typing-extensions>=4"' in project
+    lock = (copy.directory / "uv.lock").read_text()
+    assert '{ name = "typing-extensions" }' in lock.partition(f'name = "{OWN}"')[2]
+    assert (copy.directory / "README.md").read_text().startswith(f"# {OWN}\n")
+    assert not copy("status", "--porcelain")
+    with pytest.raises(subprocess.CalledProcessError):  # nothing is found
+        copy("grep", "--word-regexp", old.replace("-", "[-_]"))
