@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Decide what a change touches, so that a pull request pays only for what it can break.
+
+Sets one output for each area: `true` or `false`. Whatever cannot be decided is `true`: no pull
+request, no base, a shallow clone, an error, a file that no list names.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.markdown import plain, table
+from lib.project import ProjectError, read_project
+from lib.workflow_commands import annotate, set_outputs, summarize
+
+DOCUMENTS = ("**/*.md", "docs/**", "LICENSE", ".github/ISSUE_TEMPLATE/**", ".github/CODEOWNERS")
+"""What no job but the linters reads. The README is part of the package, and of no test."""
+PROJECT = ("pyproject.toml", "uv.lock", ".python-version")
+APP = ("src/**", "tests/**", *PROJECT)
+IMAGE = ("Dockerfile", ".dockerignore", "docker-compose.yml", ".github/scripts/image/**")
+AREAS = {
+    "app": APP,
+    "codeql": ("**/*.py", ".github/workflows/**", ".github/actions/**", ".github/codeql/**",
+               ".github/scripts/codeql/**", *PROJECT),
+    "dependencies": (*PROJECT, ".github/dependency-review-config.yml", ".github/workflows/dependency-*",
+                     ".github/accepted-advisories.toml", ".github/scripts/audit/**"),
+    "image": ("src/**", "tests/smoke/**", *PROJECT, *IMAGE, ".github/actions/**",
+              ".github/workflows/docker.yml", ".github/scripts/checks/**"),
+    "machinery": (".github/**", "deploy/**", *IMAGE, *PROJECT),
+    "performance": ("src/**", "tests/benchmarks/**", "tests/memory/**", "locustfile.py", "k6-script.js",
+                    *PROJECT, ".github/scripts/performance/**", ".github/workflows/performance.yml"),
+}  # fmt: skip
+"""Which files an area depends on. A file of none of them, and no document, touches everything."""
+
+
+def touches(files: Iterable[str], code: str = "src") -> set[str]:
+    """Return the areas that changed files touch.
+
+    Args:
+        files: Paths relative to the root, with slashes.
+        code: Folder of the app's code.
+    """
+    areas: set[str] = set()
+    for name in files:
+        path = PurePosixPath(name)
+        if path.parts[:1] == PurePosixPath(code).parts[:1]:
+            path = PurePosixPath("src", *path.parts[1:])
+        if any(path.full_match(pattern) for pattern in DOCUMENTS):
+            continue
+        found = {
+            area
+            for area, patterns in AREAS.items()
+            if any(path.full_match(pattern) for pattern in patterns)
+        }
+        areas |= found or AREAS.keys()
+    return areas
+
+
+def find_changed(base: str) -> list[str]:
+    """Return the files that differ from a commit; a renamed one counts with both names.
+
+    Raises:
+        subprocess.CalledProcessError: There is no such commit here.
+    """
+    command = ["git", "diff", "--name-only", "--no-renames", "-z", base, "HEAD"]
+    done = subprocess.run(command, check=True, text=True, capture_output=True)
+    return [name for name in done.stdout.split("\0") if name]
+
+
+def decide(base: str) -> tuple[set[str], str]:
+    """Return the areas to look at, and why."""
+    if not base:
+        return {*AREAS}, "this is no pull request"
+    try:
+        files = find_changed(base)
+        code = read_project(Path.cwd()).code
+    except (OSError, ProjectError, subprocess.CalledProcessError) as error:
+        annotate("warning", "What changed is not known", f"Everything is run. {error}")
+        return {*AREAS}, "what changed is not known"
+    areas = touches(files, code)
+    return areas, f"{len(files)} files differ from {base}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Set the outputs of the step; return the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--base",
+        default=os.environ.get("BASE", ""),
+        help="commit to compare with (BASE); empty means everything",
+    )
+    options = parser.parse_args(arguments)
+    areas, reason = decide(options.base)
+    set_outputs({area: str(area in areas).lower() for area in AREAS})
+    rows = [[area, "looked at" if area in areas else "not touched"] for area in AREAS]
+    summarize(f"### What this change touches\n\n{table(['area', plain(reason)], rows)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
