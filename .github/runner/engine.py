@@ -24,7 +24,9 @@ from fakes.github_api import FakeGitHub
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).parent / "stand-ins"
-RUNNERS = ("ubuntu-24.04", "ubuntu-24.04-arm")
+RUNNERS = ("ubuntu-24.04", "ubuntu-24.04-arm", "ubuntu-latest", "ubuntu-slim")
+OWN_RUNNERS = ("RUNNER", "RUNNER_ARM", "RUNNER_SMALL")
+"""Variables that name other runners; here each of them is this machine."""
 FOREIGN_RUNNERS = {"ubuntu-24.04-arm"} if platform.machine() == "x86_64" else set[str]()
 """Whose legs of a matrix cannot be run here: an arm machine emulates amd64, not the other way."""
 
@@ -173,6 +175,8 @@ def run(  # noqa: PLR0913
         workflows.replace_step(git.directory, path, fail, FAILURE)
     payload = event.payload(base, head)
     result = Run(pipeline, str(event), artifacts=directory / "artifacts")
+    for file in workflows.find_workflows(git.directory).values():
+        workflows.leave_out_keys(file)
     left_out = workflows.leave_out_legs(path, FOREIGN_RUNNERS)
     result.jobs = [*_expected_jobs(git.directory, pipeline, job)]
     for job_id, name in left_out:
@@ -180,7 +184,7 @@ def run(  # noqa: PLR0913
     with github or FakeGitHub() as api:
         api.see(payload)
         api.releases.origin = git
-        command = [*_command(git.directory, directory, pipeline, event, payload)]
+        command = [*_command(git.directory, directory, pipeline, event, payload, variables or {})]
         api.lead_gh(directory / "home/.config/gh")
         _place_programs(directory)
         attested = attestations or directory / "attestations"
@@ -225,8 +229,13 @@ def _expected_jobs(tree: Path, pipeline: str, only: str) -> Iterator[Job]:
                 yield Job(f"{key}/{inner}", f"{job.name} / {its_body.get('name', inner)}")
 
 
-def _command(
-    tree: Path, directory: Path, pipeline: str, event: Event, payload: dict[str, Any]
+def _command(  # noqa: PLR0913, PLR0917
+    tree: Path,
+    directory: Path,
+    pipeline: str,
+    event: Event,
+    payload: dict[str, Any],
+    variables: Mapping[str, str],
 ) -> Iterator[str]:
     (directory / "event.json").write_text(json.dumps(payload))
     (directory / "records.jsonl").touch()
@@ -241,7 +250,8 @@ def _command(
     yield from ("--artifact-server-addr", "127.0.0.1", "--cache-server-addr", "127.0.0.1")
     yield from ("--env-file", os.devnull, "--input-file", os.devnull)
     yield from ("--secret", "GITHUB_TOKEN=no-token", "--actor", payload["sender"]["login"])
-    yield from (f"--platform={runner}=-self-hosted" for runner in RUNNERS)
+    own = {variables[it] for it in OWN_RUNNERS if variables.get(it)}
+    yield from (f"--platform={runner}=-self-hosted" for runner in {*RUNNERS, *own})
     plugins = Path.home() / ".docker/cli-plugins"
     if plugins.is_dir():
         (directory / "home/.docker").mkdir()

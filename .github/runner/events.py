@@ -6,12 +6,15 @@ from typing import Any
 EVENTS = {
     "push": "main",
     "pull_request": "opened",
+    "merge_group": "checks_requested",
     "schedule": "",
     "workflow_dispatch": "main",
 }
 """Each known event with its default detail: a branch or tag, or an activity type."""
 
-USUAL = ("push", "push:v9999.0.0", "pull_request", "schedule", "workflow_dispatch")
+USUAL = (
+    "push", "push:v9999.0.0", "pull_request", "schedule", "workflow_dispatch", "merge_group",
+)  # fmt: skip
 """What to start a pipeline with if nothing is asked for: the first that fits. No tag is higher."""
 
 PULL_REQUEST = 1
@@ -84,6 +87,8 @@ class Event:
         """The Git ref that the event's runs are about."""
         if self.name == "pull_request":
             return f"refs/pull/{PULL_REQUEST}/merge"
+        if self.name == "merge_group":
+            return f"refs/heads/gh-readonly-queue/main/pr-{PULL_REQUEST}-{'0' * 40}"
         if self.name == "schedule":
             return "refs/heads/main"
         return f"refs/{'tags' if self.detail.startswith('v') else 'heads'}/{self.detail}"
@@ -108,6 +113,18 @@ class Event:
                     "number": PULL_REQUEST,
                     "pull_request": self._pull_request(base, head),
                 }
+                if self.detail == "edited":  # GitHub always says what was edited
+                    payload["changes"] = {"title": {"from": "feat: another title"}}
+            case "merge_group":
+                payload |= {
+                    "action": self.detail,
+                    "merge_group": {
+                        "base_ref": "refs/heads/main",
+                        "base_sha": base,
+                        "head_ref": self.ref,
+                        "head_sha": head,
+                    },
+                }
             case "schedule":
                 payload |= {"schedule": "0 0 * * *"}
             case "workflow_dispatch":
@@ -127,6 +144,7 @@ class Event:
             "draft": False,
             "head": {"ref": "feature", "sha": head, "repo": repository},
             "number": PULL_REQUEST,
+            "body": "",
             "title": "feat: try the pipelines",
             "user": {"login": "octocat"},
         }

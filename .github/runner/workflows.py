@@ -92,12 +92,34 @@ def leave_out_legs(path: Path, runners: Collection[str]) -> list[tuple[str, str]
     gone: list[tuple[str, str]] = []
     for job_id, job in workflow["jobs"].items():
         matrix = job.get("strategy", {}).get("matrix", {})
-        for leg in [it for it in matrix.get("include", []) if it.get("runner") in runners]:
+        foreign = [
+            leg
+            for leg in matrix.get("include", [])
+            if any(f"{name}'" in f"{leg.get('runner')}'" for name in runners)
+        ]
+        for leg in foreign:
             matrix["include"].remove(leg)
             name = job["name"]
             for key, value in leg.items():
                 name = name.replace(f"${{{{ matrix.{key} }}}}", value)
             gone.append((job_id, name))
+    if gone:
+        path.write_text(yaml.dump(workflow, Dumper=PlainDumper, sort_keys=False))
+    return gone
+
+
+def leave_out_keys(path: Path) -> list[str]:
+    """Remove from a workflow file the keys that GitHub knows and act refuses; return their places.
+
+    These say who waits for whom, and whether GitHub notes a deployment: nothing that runs here.
+    """
+    workflow = load(path)
+    places = {"concurrency": "queue", "environment": "deployment"}
+    gone = []
+    for name, body in {"": workflow, **workflow["jobs"]}.items():
+        for parent, key in places.items():
+            if isinstance(body.get(parent), dict) and body[parent].pop(key, None) is not None:
+                gone.append(f"{name}.{parent}.{key}".lstrip("."))
     if gone:
         path.write_text(yaml.dump(workflow, Dumper=PlainDumper, sort_keys=False))
     return gone

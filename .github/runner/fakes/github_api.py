@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from fakes.github_issues import Issue, Issues
 from fakes.github_releases import Answer, Releases, Request
+from fakes.github_runs import Runs
 from fakes.github_security import Security
 from fakes.github_settings import Settings
 
@@ -30,6 +31,7 @@ class FakeGitHub:
         pull_request: Values that replace those of the event's pull request.
         releases: The repository's releases and tags.
         issues: Its issues and labels.
+        runs: Runs of workflows.
         security: Its security features.
         settings: Its other settings: environments, rules, variables, secrets.
         faults: Requests to fail once each, as `METHOD PATTERN`, such as `POST .*/assets`.
@@ -45,6 +47,7 @@ class FakeGitHub:
         self.pull_request = pull_request or {}
         self.releases = Releases()
         self.issues = Issues()
+        self.runs = Runs()
         self.security = Security()
         self.settings = Settings()
         self.faults: list[str] = []
@@ -85,7 +88,7 @@ class FakeGitHub:
             return 401, {"message": "Requires authentication"}
         if method == "GET" and url.path in self.resources:
             return 200, self.resources[url.path]
-        for part in (self.releases, self.issues, self.security, self.settings):
+        for part in (self.releases, self.issues, self.runs, self.security, self.settings):
             if answer := part.answer(request):
                 return answer
         self.unexpected.append(asked)

@@ -22,18 +22,28 @@ DOCUMENTS = ("**/*.md", "docs/**", "LICENSE", ".github/ISSUE_TEMPLATE/**", ".git
 PROJECT = ("pyproject.toml", "uv.lock", ".python-version")
 APP = ("src/**", "tests/**", *PROJECT)
 IMAGE = ("Dockerfile", ".dockerignore", "docker-compose.yml", ".github/scripts/image/**")
+SCRIPTS = ".github/scripts"
+WORKFLOWS = ".github/workflows"
 AREAS = {
     "app": APP,
-    "codeql": ("**/*.py", ".github/workflows/**", ".github/actions/**", ".github/codeql/**",
-               ".github/scripts/codeql/**", *PROJECT),
-    "dependencies": (*PROJECT, ".github/dependency-review-config.yml", ".github/workflows/dependency-*",
-                     ".github/accepted-advisories.toml", ".github/scripts/audit/**"),
-    "image": ("src/**", "tests/smoke/**", *PROJECT, *IMAGE, ".github/actions/**",
-              ".github/workflows/docker.yml", ".github/scripts/checks/**"),
+    "codeql": (
+        *("**/*.py", f"{WORKFLOWS}/**", ".github/actions/**", ".github/codeql/**"),
+        *(f"{SCRIPTS}/codeql/**", *PROJECT),
+    ),
+    "dependencies": (
+        *(".github/dependency-review-config.yml", ".github/accepted-advisories.toml"),
+        *(f"{SCRIPTS}/audit/**", f"{WORKFLOWS}/dependency-review.yml", *PROJECT),
+    ),
+    "image": (
+        *("src/**", "tests/smoke/**", ".github/actions/**", *IMAGE, *PROJECT),
+        *(f"{SCRIPTS}/checks/**", f"{WORKFLOWS}/docker.yml"),
+    ),
     "machinery": (".github/**", "deploy/**", *IMAGE, *PROJECT),
-    "performance": ("src/**", "tests/benchmarks/**", "tests/memory/**", "locustfile.py", "k6-script.js",
-                    *PROJECT, ".github/scripts/performance/**", ".github/workflows/performance.yml"),
-}  # fmt: skip
+    "performance": (
+        *("src/**", "tests/benchmarks/**", "tests/memory/**", "locustfile.py", "k6-script.js"),
+        *(f"{SCRIPTS}/performance/**", f"{WORKFLOWS}/performance.yml", *PROJECT),
+    ),
+}
 """Which files an area depends on. A file of none of them, and no document, touches everything."""
 
 

@@ -83,8 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Check what the command line names; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--pull-request", type=int, metavar="NUMBER", help="ask GitHub for it")
+    source.add_argument("--pull-request", metavar="NUMBER", help="ask GitHub for it")
     source.add_argument("--commit-message", type=Path, metavar="FILE", help="check its first line")
+    parser.add_argument(
+        "--queue", default="", metavar="REF", help="of a merge queue, which names the pull request"
+    )
     parser.add_argument("--event-title", default="", help="what to check if GitHub cannot answer")
     options = parser.parse_args(arguments)
     if options.commit_message:
@@ -94,9 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"The commit message is not a Conventional Commit.\n  {quote(title)}")
             print(f"{fault} For example:\n  {quote(correct(title))}")
         return 1 if fault else 0
+    queued = re.search(r"/pr-(\d+)-[0-9a-f]+$", options.queue)
+    number = queued[1] if queued else options.pull_request
     try:
-        title, origin = read_title(options.pull_request), "As it stands now, read from GitHub."
-    except (GitHubError, LookupError) as error:
+        title, origin = read_title(int(number)), "As it stands now, read from GitHub."
+    except (GitHubError, LookupError, ValueError) as error:
         title = options.event_title
         origin = "As it stood when the event fired: GitHub could not be asked for the present one."
         annotate("warning", TITLE, f"{origin} ({error})")

@@ -82,9 +82,14 @@ def check_file(path: Path) -> Iterator[Finding]:
         place = f"{name}/{job_id}"
         yield from check_job(place, job, content)
         yield from check_steps(place, steps_of(job))
-        if any(step.get("uses") == VERDICT for step in steps_of(job)):
+        if any(judges(step) for step in steps_of(job)):
             yield from check_verdict(place, job, [it for it in jobs if it != job_id])
             yield from check_triggers(name, content.get("on"))
+
+
+def judges(step: dict[str, Any]) -> bool:
+    """Say whether a step judges the other jobs of its workflow."""
+    return step.get("uses") == VERDICT and "toJSON(needs)" in str(step.get("with"))
 
 
 def check_job(place: str, job: dict[str, Any], workflow: dict[str, Any]) -> Iterator[Finding]:

@@ -88,12 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("file", type=Path)
+    parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--name", default="Code scanning", help="heading of the report")
     parser.add_argument("--gate", action="store_true", help="fail for grave security findings")
     options = parser.parse_args(arguments)
     try:
-        findings = find_all(sarif.load(options.file), Path.cwd())
+        findings = [
+            found for file in options.files for found in find_all(sarif.load(file), Path.cwd())
+        ]
     except (LookupError, OSError, TypeError, ValueError) as error:
         annotate("error", options.name, f"The results cannot be read: {error}")
         summarize(

@@ -28,6 +28,7 @@ VERDICT = """
     permissions: {contents: read}
     steps:
       - uses: ./.github/actions/verdict
+        with: {needs: "${{ toJSON(needs) }}"}
 """
 ADDED = "\n  new: {runs-on: x, timeout-minutes: 5, permissions: {}, steps: [{run: make}]}\n"
 FAULTS = {

@@ -1,0 +1,140 @@
+"""What a change touches, and that whatever is not known touches everything."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from checks import changes
+from checks.changes import AREAS, decide, find_changed, touches
+from engine import ROOT
+from origin import Git
+
+EVERYTHING = {*AREAS}
+CASES = {
+    "README.md": set(),
+    "docs/setup.md": set(),
+    "docs/images/picture.png": set(),
+    "tests/unit/test_it.py": {"app", "codeql"},
+    "tests/smoke/test_it.py": {"app", "codeql", "image"},
+    "src/shop/app.py": {"app", "codeql", "image", "performance"},
+    "uv.lock": EVERYTHING,
+    "pyproject.toml": EVERYTHING,
+    "Dockerfile": {"image", "machinery"},
+    ".github/workflows/ci.yml": {"codeql", "machinery"},
+    ".github/workflows/docker.yml": {"codeql", "image", "machinery"},
+    ".github/scripts/audit/license_check.py": {"codeql", "dependencies", "machinery"},
+    ".github/scripts/performance/report.py": {"codeql", "machinery", "performance"},
+    ".github/dependency-review-config.yml": {"dependencies", "machinery"},
+    "deploy/compose/host.sh": {"machinery"},
+    "locustfile.py": {"codeql", "performance"},
+    "a file that nobody thought of": EVERYTHING,
+    "Makefile": EVERYTHING,
+    ".pre-commit-config.yaml": EVERYTHING,
+}
+
+
+@pytest.mark.parametrize("path", CASES)
+def test_one_file(path: str) -> None:
+    assert touches([path]) == CASES[path]
+
+
+def test_areas_add_up_and_nothing_touches_nothing() -> None:
+    assert touches(["README.md", "deploy/x.sh", "Dockerfile"]) == {"image", "machinery"}
+    assert touches([]) == set()
+
+
+def test_code_may_be_elsewhere() -> None:
+    assert touches(["app/main.py"], "app") == CASES["src/shop/app.py"]
+    assert touches(["app/data.json"], "src") == EVERYTHING
+
+
+def test_every_file_of_this_repository_is_in_a_list() -> None:
+    files = Git(ROOT)("ls-files", "src", "tests", ".github", "deploy", "docs").splitlines()
+    unknown = [it for it in files if touches([it]) == EVERYTHING]
+    assert not unknown
+
+
+@pytest.fixture
+def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
+    """Return a small project with one commit; it is the current folder."""
+    git = Git(tmp_path)
+    git("init", "--quiet", "--initial-branch=main")
+    (tmp_path / "pyproject.toml").write_text('[tool.pipelines]\nserve = "x {port}"\n')
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/app.py").write_text("one = 1\n")
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "feat: start")
+    monkeypatch.chdir(tmp_path)
+    return git
+
+
+def test_rename_counts_with_both_names(git: Git) -> None:
+    git("mv", "src/app.py", "notes.md")
+    git("commit", "--quiet", "-m", "docs: move")
+    assert find_changed("HEAD^1") == ["notes.md", "src/app.py"]
+    assert "app" in decide("HEAD^1")[0]
+
+
+def test_deletion_counts(git: Git) -> None:
+    git("rm", "--quiet", "src/app.py")
+    git("commit", "--quiet", "-m", "feat: less")
+    assert decide("HEAD^1")[0] == CASES["src/shop/app.py"]
+
+
+def test_merge_is_compared_with_its_first_parent(git: Git) -> None:
+    git("checkout", "--quiet", "-b", "feature")
+    Path("README.md").write_text("new\n")
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "docs: new")
+    git("checkout", "--quiet", "main")
+    Path("src/app.py").write_text("two = 2\n")
+    git("commit", "--quiet", "-am", "feat: on main")
+    git("merge", "--quiet", "--no-ff", "-m", "merge", "feature")
+    assert decide("HEAD^1")[0] == set()
+
+
+def test_many_files(git: Git) -> None:
+    folder = git.directory / "docs"
+    folder.mkdir()
+    for number in range(5000):
+        (folder / f"{number}.md").touch()
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "docs: many")
+    assert decide("HEAD^1")[0] == set()
+
+
+def test_empty_change_touches_nothing(git: Git) -> None:
+    git("commit", "--quiet", "--allow-empty", "-m", "chore: nothing")
+    assert decide("HEAD^1")[0] == set()
+
+
+def test_first_commit_and_shallow_clone_touch_everything(
+    git: Git, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert decide("HEAD^1")[0] == EVERYTHING
+    git("commit", "--quiet", "--allow-empty", "-m", "chore: nothing")
+    shallow = tmp_path_factory.mktemp("shallow") / "clone"
+    git("clone", "--quiet", "--depth=1", f"file://{git.directory}", str(shallow))
+    monkeypatch.chdir(shallow)
+    assert decide("HEAD^1")[0] == EVERYTHING
+
+
+@pytest.mark.parametrize("trouble", ["no base", "no git", "no table"])
+def test_trouble_touches_everything(
+    git: Git, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: str
+) -> None:
+    git("commit", "--quiet", "--allow-empty", "-m", "chore: nothing")
+    if trouble == "no git":
+        monkeypatch.setenv("PATH", str(tmp_path))
+    if trouble == "no table":
+        Path("pyproject.toml").write_text("")
+    assert decide("" if trouble == "no base" else "HEAD^1")[0] == EVERYTHING
+
+
+def test_outputs(git: Git, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    git("commit", "--quiet", "--allow-empty", "-m", "chore: nothing")
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "out"))
+    assert changes.main(["--base=HEAD^1"]) == 0
+    assert (tmp_path / "out").read_text() == "".join(f"{area}=false\n" for area in AREAS)
+    program = ROOT / ".github/scripts/checks/changes.py"
+    assert b"usage" in subprocess.run([program, "--help"], capture_output=True, check=True).stdout
