@@ -259,6 +259,9 @@ def _command(  # noqa: PLR0913, PLR0917
     for key, value in {
         "GITHUB_REPOSITORY": payload["repository"]["full_name"],
         "GITHUB_REPOSITORY_OWNER": payload["repository"]["owner"]["login"],
+        "GITHUB_WORKFLOW_REF": (
+            f"{payload['repository']['full_name']}/.github/workflows/{pipeline}.yml@{event.ref}"
+        ),
         "PIPELINES_GH": find_program("gh"),
         "PIPELINES_ARTIFACTS": directory / "artifacts",
         "PIPELINES_ORIGIN": tree,

@@ -63,11 +63,11 @@ class Event:
 
     name: str
     detail: str = ""
-    overrides: dict[str, str] = field(default_factory=dict)
+    overrides: dict[str, Any] = field(default_factory=dict)
     repository: Repository = field(default_factory=Repository)
 
     @classmethod
-    def parse(cls, text: str, overrides: dict[str, str] | None = None) -> "Event":
+    def parse(cls, text: str, overrides: dict[str, Any] | None = None) -> "Event":
         """Make an event of `NAME` or `NAME:DETAIL`.
 
         Raises:
@@ -131,7 +131,7 @@ class Event:
                 payload |= {"ref": self.ref, "inputs": {}}
         for path, value in self.overrides.items():
             *parents, last = path.split(".")
-            target = payload
+            target: dict[str, Any] = payload
             for parent in parents:
                 target = target.setdefault(parent, {})
             target[last] = value

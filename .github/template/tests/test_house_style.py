@@ -17,15 +17,22 @@ PINS = {
     for match in USES.finditer((ROOT / ".github/runner/pins/action.yml").read_text())
 }
 
-TOP_LEVEL = ["name", "on", "permissions", "concurrency", "env", "defaults", "jobs"]
+TOP_LEVEL = ["name", "run-name", "on", "permissions", "concurrency", "env", "defaults", "jobs"]
 JOB = [
     "name", "needs", "if", "runs-on", "timeout-minutes", "permissions", "environment",
     "concurrency", "strategy", "outputs", "env", "steps", "uses", "with", "secrets",
 ]  # fmt: skip
 STEP = ["name", "id", "if", "continue-on-error", "timeout-minutes", "uses", "with", "shell",
         "working-directory", "env", "run"]  # fmt: skip
+RUNNERS = {
+    "${{ matrix.runner }}",
+    "${{ vars.RUNNER || 'ubuntu-24.04' }}",
+    "${{ vars.RUNNER_SMALL || 'ubuntu-slim' }}",
+}
+ONE_JOB = {"codeql"}
+"""Whose one job has a name that never changes, and so is its own verdict."""
 LONGEST_STEP = 10
-LONGEST_WORKFLOW = 240
+LONGEST_WORKFLOW = 260
 MOST_INLINE_SHELL = 150
 
 each_workflow = pytest.mark.parametrize("name", WORKFLOWS)
@@ -58,7 +65,7 @@ def test_header(name: str) -> None:
     workflow = load(WORKFLOWS[name])
     assert re.match(r"# [A-Z].+\n# Yours to edit: .+\nname: ", text)
     assert in_order(workflow, TOP_LEVEL)
-    assert workflow.keys() >= set(TOP_LEVEL) - {"env"}
+    assert workflow.keys() >= set(TOP_LEVEL) - {"env", "run-name"}
     assert workflow["permissions"] == {}
     assert "permissions: {} # each job asks for its own\n" in text
     assert workflow["defaults"] == {"run": {"shell": "bash"}}
@@ -81,7 +88,7 @@ def test_jobs(name: str) -> None:
         assert job["name"][0].isupper()
         if "uses" not in job:
             assert job["timeout-minutes"].isdecimal()
-            assert re.fullmatch(r"ubuntu-24\.04(-arm)?|\$\{\{ matrix\.[a-z]+ \}\}", job["runs-on"])
+            assert job["runs-on"] in RUNNERS
             assert job["steps"]
 
 
@@ -93,7 +100,7 @@ def test_permissions(name: str) -> None:
             assert re.fullmatch(r" {6}[a-z-]+: (read|write) # .+", line), f"{line}: why?"
 
 
-@each_workflow
+@pytest.mark.parametrize("name", sorted(WORKFLOWS.keys() - ONE_JOB))
 def test_ends_in_a_verdict(name: str) -> None:
     *others, (last_id, last) = jobs_of(name).items()
     assert last_id == "summary"
@@ -106,7 +113,7 @@ def test_ends_in_a_verdict(name: str) -> None:
 
 
 def test_verdicts_have_names_of_their_own() -> None:
-    names = [jobs_of(name)["summary"]["name"] for name in WORKFLOWS]
+    names = [jobs_of(name)["summary"]["name"] for name in WORKFLOWS.keys() - ONE_JOB]
     assert len(names) == len(set(names))
 
 
@@ -115,7 +122,7 @@ def test_scheduled_runs_do_not_start_in_forks(name: str) -> None:
     if "schedule" in triggers(load(WORKFLOWS[name])):
         for job_id, job in jobs_of(name).items():
             condition = job.get("if", "")
-            scheduled = condition != "github.event_name == 'pull_request'"
+            scheduled = not condition.startswith("github.event_name == 'pull_request'")
             if scheduled and "needs" not in job and job_id != "summary":
                 assert "github.event.repository.fork" in condition
 

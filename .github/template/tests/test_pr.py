@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 from engine import ROOT, Job
 from fakes.github_api import FakeGitHub
-from harness import RunPipeline, append, make_small
-from origin import create
+from fakes.github_runs import WorkflowRun
+from harness import RunPipeline, append, explain, make_small, make_source
+from origin import Git, create
 
 HOSTILE = {
     "a command": "feat: $(touch CANARY) `touch CANARY`",
@@ -37,7 +38,7 @@ def check_title(quick_pipeline: RunPipeline, title: str) -> Job:
     return run.find_job("validate")
 
 
-@pytest.mark.parametrize("activity", ["opened", "synchronize", "reopened", "edited"])
+@pytest.mark.parametrize("activity", ["opened", "synchronize", "reopened"])
 def test_green(quick_pipeline: RunPipeline, activity: str) -> None:
     run = quick_pipeline("pr", f"pull_request:{activity}")
     assert {job.id: job.conclusion for job in run.jobs} == dict.fromkeys(
@@ -46,16 +47,89 @@ def test_green(quick_pipeline: RunPipeline, activity: str) -> None:
     assert all(job.summary for job in run.jobs)
 
 
+JOBS = ("Validate the title", "Code quality", "Test suite", "Security", "PR summary")
+
+
+@pytest.mark.parametrize(
+    ("edited", "earlier", "title", "green"),
+    [
+        ("title.from", {}, "fix: mended", True),
+        ("title.from", {"Validate the title": "failure", "PR summary": "failure"}, "fix: x", True),
+        ("title.from", {}, "Broken", False),
+        ("title.from", {"Test suite": "failure", "PR summary": "failure"}, "fix: mended", False),
+        ("title.from", {"Test suite": "cancelled", "PR summary": "failure"}, "fix: x", False),
+        ("body.from", {}, "fix: as it was", True),
+        ("body.from", {"Security": "failure", "PR summary": "failure"}, "fix: as it was", False),
+    ],
+)
+def test_edit_of_text_runs_no_tests_and_repeats_the_verdict(
+    quick_pipeline: RunPipeline, edited: str, earlier: dict[str, str], title: str, green: bool
+) -> None:
+    github = FakeGitHub()
+    jobs = dict.fromkeys(JOBS, "success") | earlier
+    conclusion = "failure" if "failure" in jobs.values() else "success"
+
+    def remember(tree: Path) -> None:
+        git = Git(tree)
+        git("add", "--all")
+        git("commit", "--quiet", "-m", "feat: change")
+        github.runs.runs = [WorkflowRun(7, "pr.yml", git.find("HEAD"), jobs, conclusion=conclusion)]
+
+    titled = edited == "title.from"
+    skipped = dict.fromkeys(JOBS[1:4], "skipped")
+    validated = "skipped" if not titled else "success" if green or "fix" in title else "failure"
+    github.runs.now = skipped | {"PR summary": "success", JOBS[0]: validated}
+    run = quick_pipeline(
+        "pr",
+        "pull_request:edited",
+        edit=remember,
+        github=github,
+        overrides={"changes": {}, f"changes.{edited}": "before", "pull_request.title": title},
+    )
+    assert {job.conclusion for job in run.jobs if job.id in {"quality", "test", "security"}} == {
+        "skipped"
+    }
+    assert run.find_job("validate").conclusion == (validated if titled else "skipped")
+    assert run.find_job("summary").conclusion == ("success" if green else "failure"), explain(run)
+
+
+def test_new_base_branch_runs_everything(quick_pipeline: RunPipeline) -> None:
+    overrides = {"changes": {}, "changes.base.ref.from": "develop"}
+    run = quick_pipeline("pr", "pull_request:edited", overrides=overrides)
+    assert {job.conclusion for job in run.jobs} == {"success"}, explain(run)
+
+
+def test_merge_queue_reports_and_judges_the_title_of_its_pull_request(
+    quick_pipeline: RunPipeline,
+) -> None:
+    github = FakeGitHub()
+    github.resources["/repos/octo-org/widget/pulls/1"] = {"title": "Wrong"}
+    run = quick_pipeline("pr", "merge_group", github=github)
+    assert run.find_job("validate").conclusion == "failure"
+    assert run.find_job("test").conclusion == "success"
+    assert run.find_job("summary").conclusion == "failure"
+    github.resources["/repos/octo-org/widget/pulls/1"] = {"title": "fix: right"}
+    assert quick_pipeline("pr", "merge_group", github=github).conclusion == "success"
+
+
+def test_documents_alone_run_no_tests(quick_pipeline: RunPipeline, tmp_path: Path) -> None:
+    git = make_source(tmp_path / "source", make_small)
+    (git.directory / "README.md").write_text("new words\n")
+    run = quick_pipeline("pr", "pull_request", source=git.directory, small=False)
+    assert run.conclusion == "success", explain(run)
+    assert {job.id for job in run.jobs if job.conclusion == "skipped"} == {"test", "security"}
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_title_is_judged_by_the_rule_alone(quick_pipeline: RunPipeline, kind: str) -> None:
     job = check_title(quick_pipeline, HOSTILE[kind])
     assert job.conclusion == ("success" if kind in ACCEPTED else "failure")
     assert not (ROOT / "canary").exists()
-    assert all(not step.outputs for step in job.steps)
+    assert not job.find_step("Check the title").outputs
     assert all(note["title"].startswith("Title of the pull") for note in job.annotations)
     assert len(job.summary) < 3_000
     lines = job.summary.splitlines()
-    assert sum(line.startswith("### ") for line in lines) == 1
+    assert sum(line.startswith("### ") for line in lines) == 2  # what changed, and the title
     assert all("##[" not in line for step in job.steps for line in step.log)
     first = next(line for line in lines if line.startswith("```"))
     assert first.removesuffix("text") in lines

@@ -9,6 +9,7 @@ from pathlib import Path
 from containers import ContainersError, adapt, docker
 from engine import ROOT, Run
 from origin import Git, create
+from repository.rename_project import PROOF
 
 CI = """name: CI
 on:
@@ -41,6 +42,8 @@ Edit = Callable[[Path], None]
 
 def make_small(tree: Path) -> None:
     """Replace the app and its tests by a function and a test: pipelines run in seconds then."""
+    for name in PROOF:
+        shutil.rmtree(tree / name, ignore_errors=True)
     package = next((tree / "src").iterdir())
     for folder in (package, tree / "tests"):
         shutil.rmtree(folder)
@@ -58,7 +61,7 @@ def make_small(tree: Path) -> None:
 def make_quick(tree: Path) -> None:
     """Let the jobs use the packages that are installed here, instead of installing their own."""
     setup = tree / ".github/actions/setup/action.yml"
-    setup.write_text(re.sub("uv sync .*", f"ln -s {sys.prefix} .venv", setup.read_text()))
+    setup.write_text(re.sub("uv sync .*", f"ln -sfn {sys.prefix} .venv", setup.read_text()))
 
 
 def append(path: str, text: str) -> Edit:

@@ -155,7 +155,7 @@ def run_pipeline(tmp_path: Path) -> RunPipeline:
         *,
         edit: Callable[[Path], None] | None = None,
         small: bool = True,
-        overrides: dict[str, str] | None = None,
+        overrides: dict[str, Any] | None = None,
         **options: Any,
     ) -> Run:
         def change(tree: Path) -> None:
