@@ -166,6 +166,8 @@ def _explain(error: urllib.error.HTTPError) -> str:
         reset = int(error.headers.get("X-RateLimit-Reset") or 0)
         wait = error.headers.get("Retry-After") or max(0, round(reset - time.time()))
         said += f". GitHub's limit of requests is reached: run it again in {wait} s"
+    elif error.code < HTTPStatus.BAD_REQUEST:
+        said += ". The repository was renamed or moved: use its new name"
     elif error.code == HTTPStatus.FORBIDDEN and needed:
         said += f". The token needs {needed}"
     return f"HTTP {error.code}: {said}"

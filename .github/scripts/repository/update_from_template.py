@@ -220,6 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (GitError, RefusedError, subprocess.CalledProcessError) as error:
         message = getattr(error, "stderr", "") or str(error)
         print(f"Not updated. {message.strip()}", file=sys.stderr)
+        if options.source == REMOTE and not Git(tree)("remote").split().count(REMOTE):
+            print(f"Where is the template? git remote add {REMOTE} ADDRESS", file=sys.stderr)
         return 1
     print("Updated. Look at it with `git show`, try it with `uv run pytest`.")
     return 0

@@ -79,6 +79,14 @@ def test_hooks_have_no_versions_of_their_own() -> None:
     assert {it["repo"] for it in hooks["repos"]} == {"local"}, "let Dependabot watch pre-commit"
 
 
+def test_devcontainer_has_the_versions_of_the_image() -> None:
+    images = {
+        path: set(re.findall(r"^FROM (\S+@\S+)", read(path), re.MULTILINE))
+        for path in ("Dockerfile", ".devcontainer/Dockerfile")
+    }
+    assert images[".devcontainer/Dockerfile"] == images["Dockerfile"]
+
+
 @pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
 def test_one_grouped_pull_request_a_week_after_a_cooldown(update: dict[str, Any]) -> None:
     assert update["schedule"]["interval"] == "weekly"

@@ -158,6 +158,14 @@ def test_repository_that_was_renamed_is_followed(
     assert github.ask("GET", "") == {"token": "Bearer secret"}
 
 
+def test_change_of_a_renamed_repository_is_explained(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_API_URL", serve(refuse(307, b"", Location="/new")))
+    with pytest.raises(GitHubError, match="use its new name"):
+        github.ask("POST", "issues", {})
+
+
 @pytest.mark.parametrize(
     ("api", "path"),
     [

@@ -220,3 +220,11 @@ def test_uncommitted_change_is_refused(copy: Git, template: Git) -> None:
     with pytest.raises(RefusedError, match="Commit or stash"):
         run(copy, template)
     assert copy("status", "--porcelain") == " M LICENSE"
+
+
+def test_missing_remote_is_said(
+    copy: Git, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(copy.directory)
+    assert update_from_template.main(["--dry-run"]) == 1
+    assert "git remote add template ADDRESS" in capsys.readouterr().err
