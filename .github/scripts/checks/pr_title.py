@@ -7,6 +7,7 @@ hostile text: it is quoted wherever it is shown, and never reaches a shell.
 
 import argparse
 import re
+import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -31,10 +32,11 @@ HEADER = re.compile(
 )
 SCOPE = re.compile(r"\([a-z0-9][a-z0-9._/-]*\)")
 MADE_BY_GIT = re.compile(r"Merge |(?:fixup|squash|amend)! ")
-ALIASES = {
-    "bug": "fix", "bugfix": "fix", "doc": "docs", "feature": "feat", "features": "feat",
-    "fixed": "fix", "fixes": "fix", "hotfix": "fix", "performance": "perf", "tests": "test",
-}  # fmt: skip
+REVERT = re.compile(r"(?:Revert|Reapply) \".+\"( \(#\d+\))?")
+"""What git revert and the button on GitHub write: the release notes know them as reverts."""
+EXAMPLE = "feat: say what changes"
+JOINERS = "\u200c\u200d"
+"""Invisible characters that scripts and emoji need."""
 
 
 def find_fault(title: str) -> str:
@@ -42,21 +44,18 @@ def find_fault(title: str) -> str:
     return next(_find_faults(title), "")
 
 
-def correct(title: str) -> str:
-    """Return the nearest title that is right; an example if there is nothing to start from."""
-    words = "".join(char if is_visible(char) else " " for char in title[:LONGEST])
-    parts = _split(" ".join(words.split()))
-    word = parts["type"].lower()
-    type_ = ALIASES.get(word, word)
-    if type_ not in TYPES or not parts["colon"]:
-        type_, subject = "feat", " ".join(words.split())
-        scope = breaking = ""
-    else:
-        subject, breaking = parts["subject"].strip(), parts["breaking"]
-        scope = re.sub(r"[^a-z0-9._/-]+", "-", parts["scope"].lower()).strip("-._/")
-        scope = f"({scope})" if scope else ""
-    corrected = f"{type_}{scope}{breaking}: {subject}"[:LONGEST].rstrip()
-    return "feat: say what changes" if find_fault(corrected) else corrected
+def suggest(title: str) -> str:
+    """Return the title that is certainly meant, else an example.
+
+    Certain is only what leaves type, scope and subject as they are: blanks around them, and the
+    case of a type.
+    """
+    match = re.fullmatch(r"\s*([A-Za-z]+)\s*(\([^)\s]*\))?(!?)\s*:\s*(\S.*?)\s*", title)
+    if match:
+        suggested = f"{match[1].lower()}{match[2] or ''}{match[3]}: {match[4]}"
+        if not find_fault(suggested):
+            return suggested
+    return EXAMPLE
 
 
 def read_title(number: int) -> str:
@@ -69,13 +68,24 @@ def read_title(number: int) -> str:
     return str(ask("GET", f"pulls/{number}")["title"])
 
 
+def read_message(file: Path) -> tuple[str, str]:
+    """Return the first line of a message as git keeps it, and what is wrong with the file."""
+    command = ["git", "stripspace", "--strip-comments"]
+    done = subprocess.run(command, input=file.read_bytes(), capture_output=True, check=True)
+    try:
+        return done.stdout.decode().partition("\n")[0], ""
+    except UnicodeDecodeError:
+        title = done.stdout.decode(errors="replace").partition("\n")[0]
+        return title, "It is not UTF-8: set your editor to UTF-8, and write it again."
+
+
 def report(title: str, fault: str, source: str) -> None:
     """Write the verdict to the log and to the job summary."""
     mark = "❌" if fault else "✅"
     lines = [f"### {mark} {TITLE}\n", fence(quote(title)), f"{source}\n"]
     if fault:
-        lines += [f"**{fault}** For example:\n", fence(quote(correct(title)))]
-        annotate("error", TITLE, f"{fault} Title: {quote(title)} Example: {quote(correct(title))}")
+        lines += [f"**{fault}** For example:\n", fence(quote(suggest(title)))]
+        annotate("error", TITLE, f"{fault} Title: {quote(title)} Example: {quote(suggest(title))}")
     summarize("\n".join(lines))
 
 
@@ -91,11 +101,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--event-title", default="", help="what to check if GitHub cannot answer")
     options = parser.parse_args(arguments)
     if options.commit_message:
-        title = options.commit_message.read_text(encoding="utf-8").partition("\n")[0]
-        fault = "" if MADE_BY_GIT.match(title) else find_fault(title)
+        title, fault = read_message(options.commit_message)
+        if not fault and not MADE_BY_GIT.match(title):
+            fault = find_fault(title)
         if fault:
             print(f"The commit message is not a Conventional Commit.\n  {quote(title)}")
-            print(f"{fault} For example:\n  {quote(correct(title))}")
+            print(f"{fault} For example:\n  {quote(suggest(title))}")
         return 1 if fault else 0
     queued = re.search(r"/pr-(\d+)-[0-9a-f]+$", options.queue)
     number = queued[1] if queued else options.pull_request
@@ -115,12 +126,21 @@ def _find_faults(title: str) -> Iterator[str]:
     if not title.strip():
         yield "It is empty."
     for char in title:
-        if not is_visible(char):
+        if not is_visible(char) and char not in JOINERS:
             name = unicodedata.name(char, "control character")
             yield f"It holds an invisible character: U+{ord(char):04X} {name}."
     if len(title) > LONGEST:
         yield f"It has {len(title)} characters; {LONGEST} are allowed."
+    if not REVERT.fullmatch(title):
+        yield from _find_faults_of_form(title)
+
+
+def _find_faults_of_form(title: str) -> Iterator[str]:
+    if made := re.match(r"(Revert|Reapply) \"", title):
+        yield f'It is cut off: close the quotation that {made[1]} opens, as {made[1]} "feat: x".'
     parts = _split(title)
+    if re.match(r"[a-z]+(\([^)]*\))?!? +:", title):
+        yield "There is a space in front of the colon."
     if parts["type"] not in TYPES:
         yield f"It does not start with a type. The types are: {', '.join(TYPES)}."
     if parts["scope"] and not SCOPE.fullmatch(parts["scope"]):
