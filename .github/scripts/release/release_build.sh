@@ -44,26 +44,26 @@ main() {
   mkdir -p "$output" && output=$(realpath "$output")
   again=$(mktemp -d)
   trap 'rm -rf "$again"' EXIT
-  SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+  SOURCE_DATE_EPOCH=$(git log -1 --no-show-signature --format=%ct)
   export SOURCE_DATE_EPOCH
 
   export SETUPTOOLS_SCM_PRETEND_VERSION=$version # a commit may carry two tags, or none yet
-  build --sdist --wheel --outdir "$output" .
-  sdist=$(basename "$output"/*.tar.gz) wheel=$(basename "$output"/*.whl)
+  build --sdist --wheel --outdir "$again/new" . # the output may hold other versions
+  sdist=$(basename "$again"/new/*.tar.gz) wheel=$(basename "$again"/new/*.whl)
   [[ $sdist == *-"$version".tar.gz && $wheel == *-"$version"-* ]] ||
     fail "The tag says $version, the packages say $wheel and $sdist."
 
   mkdir "$again/tree" && git archive HEAD | tar -x -C "$again/tree"
   build --sdist --outdir "$again" "$again/tree"
-  check_same "$output/$sdist" "$again/$sdist" "Building again from a clean copy"
+  check_same "$again/new/$sdist" "$again/$sdist" "Building again from a clean copy"
 
   unset SETUPTOOLS_SCM_PRETEND_VERSION
-  tar -x -C "$again" -f "$output/$sdist"
+  tar -x -C "$again" -f "$again/new/$sdist"
   build --wheel --outdir "$again" "$again/${sdist%.tar.gz}"
-  check_same "$output/$wheel" "$again/$wheel" "Building from the source distribution"
+  check_same "$again/new/$wheel" "$again/$wheel" "Building from the source distribution"
 
-  write_materials >"$output/${sdist%.tar.gz}.cdx.json"
-  (cd "$output" && sha256sum -- *.whl *.tar.gz *.cdx.json | tee SHA256SUMS)
+  write_materials >"$again/new/${sdist%.tar.gz}.cdx.json"
+  (cd "$again/new" && sha256sum -- *.whl *.tar.gz *.cdx.json | tee SHA256SUMS && cp -- * "$output")
 }
 
 main "$@"

@@ -20,10 +20,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask, download, find, list_all
 from lib.markdown import plain
 from lib.workflow_commands import annotate, summarize
+from release.release_notes import shorten
 from release.release_version import MARK, Refusal, Version, parse
 
-LONGEST_NOTES = 125_000 - 200
-"""Characters that GitHub allows in the notes, less those of the mark."""
 SIGNATURE = ".sigstore.json"
 """How the name of a file ends that attests the others."""
 
@@ -32,18 +31,6 @@ Release = dict[str, Any]
 
 class Conflict(Exception):  # noqa: N818
     """GitHub has something else under the same name."""
-
-
-def shorten(notes: str) -> str:
-    """Return notes that GitHub accepts, cut between two lines; the cut is stated."""
-    if len(notes) <= LONGEST_NOTES:
-        return notes
-    kept = notes[: LONGEST_NOTES - 800]
-    kept = kept[: kept.rindex("\n")]
-    left = notes[len(kept) :].count("\n- ")
-    last = notes.rstrip().rpartition("\n")[2]
-    link = f"\n\n{last}" if last.startswith("**Full changes:**") else ""
-    return f"{kept}\n\n**{left} more changes do not fit here.** See the commits of the tag.{link}\n"
 
 
 def sign(notes: str, commit: str) -> str:

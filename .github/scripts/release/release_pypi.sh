@@ -52,7 +52,9 @@ main() {
     UV_PUBLISH_TOKEN=$PYPI_API_TOKEN publish --trusted-publishing never --no-attestations "$@"
   elif [[ $trusted == true ]]; then
     how="as a Trusted Publisher, with attestations"
-    uv run pypi-attestations sign "$@"
+    uv run pypi-attestations sign "$@" ||
+      fail "The attestations were not made: pypi-attestations says why in the log." \
+        "Give the job the permission id-token: write; if Sigstore did not answer, run the job again."
     publish --trusted-publishing always "$@" "${@/%/.publish.attestation}"
   else
     tell ⏭️ "Not published to PyPI" "The environment has no secret PYPI_API_TOKEN, and the repository variable PYPI_TRUSTED_PUBLISHING is not \"true\". People cannot \`pip install\` this release. To switch it on: \`gh secret set PYPI_API_TOKEN --env pypi\`, or register the repository as a Trusted Publisher and \`gh variable set PYPI_TRUSTED_PUBLISHING --body true\`."

@@ -7,80 +7,80 @@ The dependencies are those of uv.lock: what is tried is what was tested.
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.workflow_commands import annotate, summarize
+from packaging.utils import canonicalize_name
 
-FACTS = """
-import json, sys
-from importlib.metadata import distribution
-found = distribution(sys.argv[1])
-scripts = [it.name for it in found.entry_points.select(group="console_scripts")]
-print(json.dumps({"version": found.version, "scripts": scripts}))
-"""
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.processes import LOCALHOST, NoAnswerError, end, find_free_port, wait_until_it_answers
+from lib.project import Project, ProjectError, read_project
+from lib.workflow_commands import annotate, summarize
 
 
 class Failure(Exception):  # noqa: N818
     """The wheel does not do what a release must do."""
 
 
-def install(wheel: Path, environment: Path) -> dict[str, Any]:
-    """Install a wheel with the locked dependencies; return its version and its commands."""
+def install(wheel: Path, environment: Path) -> str:
+    """Install a wheel with the locked dependencies; return its version."""
     locked = environment.with_suffix(".txt")
     export = ["uv", "export", "--quiet", "--locked", "--no-dev", "--no-emit-project", "--no-hashes"]
     subprocess.run([*export, "--output-file", str(locked)], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["uv", "venv", "--quiet", environment], check=True)
     pip = ["uv", "pip", "install", "--quiet", "--python", str(environment)]
     subprocess.run([*pip, "--constraint", str(locked), str(wheel)], check=True)
-    name = wheel.name.partition("-")[0]
-    found = subprocess.run(
-        [environment / "bin/python", "-c", FACTS, name], check=True, text=True, capture_output=True
-    )
-    facts: dict[str, Any] = json.loads(found.stdout)
-    return facts
+    facts = ["uv", "pip", "list", "--format=json", "--python", str(environment)]
+    found = json.loads(subprocess.run(facts, check=True, text=True, capture_output=True).stdout)
+    name = canonicalize_name(wheel.name.partition("-")[0])
+    return str(next(it["version"] for it in found if canonicalize_name(it["name"]) == name))
 
 
-def ask_health(command: Path, seconds: float) -> dict[str, Any]:
-    """Start a command in an empty folder and return what `/health` answers.
+def ask_health(environment: Path, serve: str, seconds: float) -> dict[str, Any]:
+    """Serve the app as pyproject.toml says, in an empty folder; return what `/health` answers.
+
+    Args:
+        environment: Where the wheel is installed.
+        serve: The serving command with `{host}` and `{port}`.
+        seconds: How long it has to answer.
 
     Raises:
-        Failure: It ended, or did not answer in time.
+        Failure: There is no such command, it ended, or it did not answer in time.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    deadline = time.monotonic() + seconds
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(
-            [command, "serve", "--port", str(port)],
+    port = find_free_port()
+    command = Project("", serve).serve_command(LOCALHOST, port)
+    program = environment / "bin" / command[0]
+    if not program.exists():
+        raise Failure(f"the wheel has no command {command[0]}, which [tool.pipelines] serves with")
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        server = subprocess.Popen(
+            [program, *command[1:]],
             cwd=folder,
-            env={"PATH": os.environ["PATH"], "HOME": folder},
-        ) as server,
-    ):
+            env={"PATH": path, "HOME": folder},
+            text=True,
+            start_new_session=True,
+        )
         try:
-            while time.monotonic() < deadline and server.poll() is None:
-                try:
-                    address = f"http://127.0.0.1:{port}/health"
-                    with urllib.request.urlopen(address, timeout=5) as answer:
-                        health: dict[str, Any] = json.load(answer)
-                        return health
-                except OSError:
-                    time.sleep(0.1)
+            answer = wait_until_it_answers(
+                f"http://{LOCALHOST}:{port}/health", seconds, lambda: server.poll() is None
+            )
+        except NoAnswerError as error:
+            code = server.poll()
+            ended = f"ended with exit code {code}" if code is not None else str(error)
+            raise Failure(f"{command[0]}: {ended}; its output is in the log") from error
         finally:
-            server.terminate()
-    code = server.returncode
-    ended = "did not answer in time" if code <= 0 else f"ended with exit code {code}"
-    raise Failure(f"{command.name} serve {ended}; its output is in the log")
+            end(server, grace=5)
+    with suppress(ValueError):
+        health = json.loads(answer)
+        if isinstance(health, dict):
+            return health
+    return {}
 
 
 def try_out(wheel: Path, version: str, seconds: float) -> str:
@@ -88,19 +88,19 @@ def try_out(wheel: Path, version: str, seconds: float) -> str:
 
     Raises:
         Failure: Something is not as it must be.
+        ProjectError: pyproject.toml does not say how the app is served.
     """
+    serve = read_project(Path()).serve
     with tempfile.TemporaryDirectory() as folder:
         environment = Path(folder) / "environment"
-        facts = install(wheel, environment)
-        if facts["version"] != version:
-            raise Failure(f"the metadata say {facts['version']}, the tag says {version}")
-        if not facts["scripts"]:
-            return "Installed; it has no command to start."
-        command = facts["scripts"][0]
-        health = ask_health(environment / "bin" / command, seconds)
-        if health.get("version") != version:
-            raise Failure(f"/health says {health.get('version')}, the tag says {version}")
-        return f"Installed, `{command} serve` started, `/health` says {version}."
+        found = install(wheel, environment)
+        if found != version:
+            raise Failure(f"the metadata say {found}, the tag says {version}")
+        health = ask_health(environment, serve, seconds)
+        if health.get("version", version) != version:
+            raise Failure(f"/health says {health['version']}, the tag says {version}")
+        said = f"says {version}" if "version" in health else "answers, without a version"
+        return f"Installed, `{serve.partition(' ')[0]}` started, `/health` {said}."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         result = try_out(options.wheel, options.version, options.seconds)
-    except (Failure, subprocess.CalledProcessError) as failure:
+    except (Failure, ProjectError, subprocess.CalledProcessError) as failure:
         annotate("error", "The wheel does not work", str(failure))
         summarize(f"### ❌ The wheel in an empty environment\n\n{failure}")
         return 1

@@ -144,6 +144,13 @@ def find_since(version: Version, commit: str, default_branch: str) -> Version | 
     return None
 
 
+def find_newest_stable() -> Version | None:
+    """Return what is not released yet starts from: the newest stable version of this line."""
+    branch = re.fullmatch(r"release/(\d+)\.(\d+)", Git()("branch", "--show-current"))
+    line = (int(branch[1]), int(branch[2])) if branch else (sys.maxsize, 0)
+    return _highest(tag for tag in read_tags() if tag.stable and tag.line <= line)
+
+
 def decide(tag: str, commit: str, default_branch: str, *, manual_ref: str = "") -> Release:
     """Decide what a tag is: the one decision that Release, CD and Docker follow.
 

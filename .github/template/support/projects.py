@@ -27,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main():
-    HTTPServer(("127.0.0.1", int(sys.argv[3])), Handler).serve_forever()
+    HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).serve_forever()
 '''
 QUICK_BUILD = """#!/usr/bin/env bash
 set -euo pipefail

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lib.project import Project
 from origin import Git
 from release import release_try
 from release.release_try import Failure
@@ -62,7 +63,9 @@ def build(git: Git, version: str, environment: dict[str, str] | None = None) -> 
     done = subprocess.run(
         [SCRIPT, version, "dist"],
         cwd=git.directory,
-        env=os.environ | {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"} | (environment or {}),
+        env={key: text for key, text in os.environ.items() if key != "UV_LOCKED"}
+        | {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+        | (environment or {}),
         text=True,
         check=False,
         stdout=subprocess.PIPE,
@@ -119,40 +122,57 @@ def test_version_that_the_project_does_not_take(project: Git) -> None:
     assert "The tag says 1.0.0, the packages say demo-3.0.0-" in text
 
 
-def make_command(tmp_path: Path, text: str) -> Path:
-    command = tmp_path / "command"
+def test_output_that_holds_another_version(project: Git) -> None:
+    lock(project)
+    (project.directory / "dist").mkdir()
+    (project.directory / "dist/demo-0.9.0.tar.gz").touch()
+    project("config", "log.showSignature", "true")
+    code, text = build(project, "1.0.0", {"UV_PYTHON": sys.executable})
+    assert code == 0, text
+    assert "0.9.0" not in (project.directory / "dist/SHA256SUMS").read_text()
+
+
+def make_environment(tmp_path: Path, text: str) -> Path:
+    command = tmp_path / "bin/command"
+    command.parent.mkdir()
     command.write_text(f"#!{sys.executable}\n{text}")
     command.chmod(0o755)
-    return command
+    return tmp_path
 
 
 def test_command_that_ends(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="command serve ended with exit code 3"):
-        release_try.ask_health(make_command(tmp_path, "raise SystemExit(3)"), 10)
+    with pytest.raises(Failure, match="command: ended with exit code 3"):
+        release_try.ask_health(
+            make_environment(tmp_path, "raise SystemExit(3)"), "command {port}", 10
+        )
 
 
 def test_command_that_does_not_answer(tmp_path: Path) -> None:
-    command = make_command(tmp_path, "import time; time.sleep(60)")
-    with pytest.raises(Failure, match="did not answer in time"):
-        release_try.ask_health(command, 0.5)
+    environment = make_environment(tmp_path, "import time; time.sleep(60)")
+    with pytest.raises(Failure, match="did not answer within"):
+        release_try.ask_health(environment, "command {port}", 0.5)
+
+
+def test_command_that_the_wheel_does_not_have(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="the wheel has no command other"):
+        release_try.ask_health(make_environment(tmp_path, ""), "other {port}", 1)
 
 
 @pytest.mark.parametrize(
-    ("metadata", "scripts", "health", "told"),
+    ("metadata", "health", "told"),
     [
-        ("1.0.0", ["demo"], "1.0.0", "started, `/health` says 1.0.0"),
-        ("1.0.0", [], "", "it has no command to start"),
-        ("1.0.1", ["demo"], "1.0.0", "the metadata say 1.0.1, the tag says 1.0.0"),
-        ("1.0.0", ["demo"], "0.9.0", "/health says 0.9.0, the tag says 1.0.0"),
+        ("1.0.0", {"version": "1.0.0"}, "started, `/health` says 1.0.0"),
+        ("1.0.0", {}, "answers, without a version"),
+        ("1.0.1", {"version": "1.0.0"}, "the metadata say 1.0.1, the tag says 1.0.0"),
+        ("1.0.0", {"version": "0.9.0"}, "/health says 0.9.0, the tag says 1.0.0"),
     ],
 )
 def test_versions_must_agree(
-    metadata: str, scripts: list[str], health: str, told: str, monkeypatch: pytest.MonkeyPatch
+    metadata: str, health: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        release_try, "install", lambda *_: {"version": metadata, "scripts": scripts}
-    )
-    monkeypatch.setattr(release_try, "ask_health", lambda *_: {"version": health})
+    monkeypatch.setattr(release_try, "install", lambda *_: metadata)
+    monkeypatch.setattr(release_try, "ask_health", lambda *_: health)
+    monkeypatch.setattr(release_try, "read_project", lambda _: Project("", "serve {port}"))
     if "the tag" in told:
         with pytest.raises(Failure, match=told):
             release_try.try_out(Path("demo.whl"), "1.0.0", 1)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,19 +13,17 @@ from hypothesis import strategies as st
 from origin import Git
 
 ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / ".github/scripts/release/release_notes.sh"
+SCRIPT = ROOT / ".github/scripts/release/release_notes.py"
 NOISE = ("chore(release): v1.0.0", "chore: release 1.0.0")
 
 
 class History:
-    """A repository with the project's configuration of git-cliff."""
+    """A repository with one commit."""
 
     def __init__(self, directory: Path) -> None:
         self.git = Git(directory)
         self.git("init", "--quiet", "--initial-branch=main")
-        shutil.copy(ROOT / "pyproject.toml", directory)
-        self.git("add", ".")
-        self.git("commit", "--quiet", "-m", "chore: start")
+        self.commit("chore: start")
 
     def commit(self, message: str) -> str:
         """Make a commit."""
@@ -39,11 +36,12 @@ class History:
         environment = {
             "GITHUB_REPOSITORY": "octo-org/widget",
             "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_STEP_SUMMARY": str(self.git.directory / "summary"),
             "HOME": str(self.git.directory),
             "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
         }
         done = subprocess.run(
-            [SCRIPT, *arguments],
+            [sys.executable, SCRIPT, *arguments],
             cwd=self.git.directory,
             env=environment,
             text=True,
@@ -51,7 +49,7 @@ class History:
             check=False,
         )
         assert done.returncode == code, done.stderr
-        return done.stderr if code else done.stdout
+        return done.stdout + done.stderr if code else done.stdout
 
     def listed(self, *arguments: str) -> list[str]:
         """Return the commits that the notes link, in order."""
@@ -69,7 +67,7 @@ def sections(notes: str) -> dict[str, list[str]]:
         if line.startswith("### "):
             found[line[4:]] = []
         elif line.startswith("- "):
-            [*found.values()][-1].append(line[2:].rpartition(" (")[0])
+            [*found.values()][-1].append(line[2:].rpartition(" ([")[0])
     return found
 
 
@@ -94,8 +92,8 @@ def test_groups(history: History) -> None:
         "🐛 Bug Fixes": ["two"],
         "📚 Documentation": ["three"],
         "🔧 Other Changes": [
-            "**deps:** Bump actions/checkout from 6 to 7 (\\#\u206012)",
-            'Revert "feat: zero"',
+            "**deps:** Bump actions/checkout from 6 to 7 ([\\#12](https://github.com/octo-org/widget/pull/12))",
+            "**Reverted:** feat: zero",
             "Update readme",
         ],
     }
@@ -121,7 +119,7 @@ def test_merges_and_release_noise_are_left_out(history: History) -> None:
     [
         ("feat: <script>alert(1)</script>", "\\<script\\>alert(1)\\</script\\>"),
         ("feat: <!-- gone", "\\<\\!-- gone"),
-        ("feat: ![x](http://y) [z]", "\\!\\[x\\](http://y) \\[z\\]"),
+        ("feat: ![x](http://y) [z]", "\\!\\[x\\](<http://y>) \\[z\\]"),
         ("feat: **b** _i_ `c`", "\\*\\*b\\*\\* \\_i\\_ \\`c\\`"),
         ("feat: ~~s~~ | $m$", "\\~\\~s\\~\\~ \\| \\$m\\$"),
         ("feat: thank @octocat and @a/b", "thank @\u2060octocat and @\u2060a/b"),
@@ -136,6 +134,9 @@ def test_merges_and_release_noise_are_left_out(history: History) -> None:
         ("1. item", "\u20601. item"),
         ("```", "\\`\\`\\`"),
         ("", "(no message)"),
+        ("feat: 👩\u200d💻 x", "👩\u200d💻 x"),
+        ("fix: می\u200cخواهم", "می\u200cخواهم"),  # noqa: RUF001
+        ("docs: see https://a.b/c_d?e=f#g_h, @x", "see <https://a.b/c_d?e=f#g_h>, @\u2060x"),
         ("feat(<b>): x", "**\\<b\\>:** x"),
     ],
 )  # fmt: skip
@@ -149,8 +150,169 @@ def test_messages_are_harmless(history: History, message: str, shown: str) -> No
 def test_nothing_to_tell_is_stated(history: History) -> None:
     history.git("tag", "v1.0.0")
     assert history.notes("--since", "v1.0.0") == "No changes since v1.0.0.\n"
-    history.commit(NOISE[0])
-    assert history.notes("--since", "v1.0.0") == "No changes since v1.0.0.\n"
+    bump = history.commit(NOISE[0])
+    assert history.notes("--since", "v1.0.0") == (
+        f"No changes since v1.0.0.\n\n<sub>Left out: 1 release bumps ({bump[:7]}).</sub>\n"
+    )
+
+
+def taken_back(notes: str) -> int:
+    """Return how many commits the notes name as taken back again."""
+    match = re.search(r"(\d+) taken back again", notes)
+    return int(match[1]) if match else 0
+
+
+def test_reverts_of_this_release_are_out_with_what_they_reverted(history: History) -> None:
+    history.git("tag", "v1.0.0")
+    history.commit("feat: dark mode")
+    history.commit("revert: dark mode")
+    history.commit("feat: two (#12)")
+    history.commit('Revert "feat: two" (#13)\n\nReverts octo-org/widget#12')
+    history.commit("feat: three (#14)")
+    history.commit('Revert "feat: three (#14)" (#15)')
+    name = history.commit("feat!: four\n\nBREAKING CHANGE: gone")
+    history.commit(f"revert: other words\n\nThis reverts commit {name}.")
+    kept = history.commit("feat: five")
+    history.commit(f'Revert "feat: five"\n\nThis reverts commit {kept}.')
+    history.commit('Reapply "feat: five"')
+    notes = history.notes("--since", "v1.0.0")
+    assert sections(notes) == {"✨ Features": ["five"]}
+    assert taken_back(notes) == 10
+
+
+def test_revert_of_a_merge_takes_out_what_it_brought(history: History) -> None:
+    history.git("tag", "v1.0.0")
+    history.git("checkout", "--quiet", "-b", "side")
+    history.commit("feat: one")
+    history.commit("feat: two")
+    history.git("checkout", "--quiet", "main")
+    history.git("merge", "--quiet", "--no-ff", "-m", "Merge pull request #1 from side", "side")
+    merge = history.git.find("HEAD")
+    history.commit(f'Revert "Merge pull request #1 from side"\n\nThis reverts commit {merge}')
+    notes = history.notes("--since", "v1.0.0")
+    assert not sections(notes)
+    assert taken_back(notes) == 4
+
+
+def test_revert_of_an_older_commit_is_said(history: History) -> None:
+    name = history.commit("feat: old")
+    history.git("tag", "v1.0.0")
+    history.commit("feat: old")
+    history.commit(f'Revert "feat: old" (#9)\n\nThis reverts commit {name}.')
+    pull = "([\\#9](https://github.com/octo-org/widget/pull/9))"
+    assert sections(history.notes("--since", "v1.0.0")) == {
+        "✨ Features": ["old"],
+        "🔧 Other Changes": [f"**Reverted:** feat: old {pull}"],
+    }
+
+
+SQUASHED = """feat(api): one (#7)
+
+* feat: part
+
+## What changes
+- [ ] tests
+
+BREAKING CHANGE: move the data
+to the new place
+Signed-off-by: A <a@example.com>
+Co-authored-by: B <b@example.com>
+
+BREAKING-CHANGE: and the keys
+
+## How it was tried
+- [x] by hand
+"""
+QUOTED = """docs: explain
+
+```text
+BREAKING CHANGE: one
+```
+> BREAKING CHANGE: two
+<!-- BREAKING CHANGE: three
+BREAKING CHANGE: four -->
+BREAKING CHANGE: none
+
+Say `BREAKING CHANGE: five` there.
+"""
+
+
+def test_breaking_footers(history: History) -> None:
+    history.git("tag", "v1.0.0")
+    history.commit(SQUASHED)
+    history.commit("feat: two\nBREAKING CHANGE: three")
+    history.commit(QUOTED)
+    notes = history.notes("--since", "v1.0.0")
+    assert "\\\n  move the data to the new place\\\n  and the keys\n" in notes
+    assert "\\\n  three\n" in notes
+    assert [*sections(notes)] == ["⚠️ Breaking Changes", "📚 Documentation"]
+    assert not any(word in notes for word in ("tried", "tests", "Signed", "Co-auth", "four"))
+
+
+def test_only_release_bumps_are_left_out(history: History) -> None:
+    history.git("tag", "v1.0.0")
+    for message in (
+        "chore: release the lock when a worker dies",
+        "chore(release): sign the files",
+        "chore: 1.2",
+    ):
+        history.commit(message)
+    history.commit("chore(release): 1.0.1-rc.1 (#3) [skip ci]")
+    assert len(history.listed("--since", "v1.0.0")) == 3
+
+
+def test_what_the_version_before_has_is_not_new(history: History) -> None:
+    def change(file: str, message: str) -> str:
+        (history.git.directory / file).write_text(file)
+        history.git("add", file)
+        return history.commit(message)
+
+    history.git("checkout", "--quiet", "-b", "release/1.0")
+    change("a", "fix: a")
+    picked = change("b", "fix: b")
+    history.git("tag", "v1.0.0")
+    history.git("checkout", "--quiet", "main")
+    change("c", "feat: c")
+    change("a", "fix: a (#4)")
+    change("b2", f"fix: b as well\n\n(cherry picked from commit {picked})")
+    notes = history.notes("--since", "v1.0.0")
+    assert sections(notes) == {"✨ Features": ["c"]}
+    assert "2 in v1.0.0 already" in notes
+
+
+def test_old_encodings_are_decoded(history: History) -> None:
+    history.git("tag", "v1.0.0")
+    message = history.git.directory / "message"
+    message.write_bytes("fix: café".encode("latin-1"))
+    options = ("commit", "--quiet", "--allow-empty", "-F", str(message))
+    history.git("-c", "i18n.commitEncoding=ISO-8859-1", *options)
+    history.git(*options)
+    lines = sections(history.notes("--since", "v1.0.0"))["🐛 Bug Fixes"]
+    assert lines == ["café", "café"]
+
+
+def test_settings_of_git_change_nothing(history: History) -> None:
+    history.git("config", "log.showSignature", "true")
+    history.git("config", "log.decorate", "full")
+    history.commit("feat: one")
+    assert len(history.listed("--since", "")) == 2
+
+
+def test_ten_thousand_commits(history: History, tmp_path: Path) -> None:
+    history.git("tag", "v1.0.0")
+    commits = "".join(
+        f"commit refs/heads/main\ncommitter a <a@b> {n} +0000\ndata <<E\nfeat: change {n}\nE\n"
+        + ("from v1.0.0^0\n" if n == 0 else "")
+        for n in range(10_000)
+    )
+    command = ["git", "fast-import", "--quiet"]
+    subprocess.run(command, cwd=tmp_path, input=commits.encode(), check=True)
+    notes = history.notes("--since", "v1.0.0", "--tag", "v1.1.0")
+    assert notes.count("\n- ") == 10_000
+    summary = (tmp_path / "summary").read_text()
+    assert len(summary) < 125_000
+    assert "more changes do not fit here" in summary
+    assert "/compare/v1.0.0...v1.1.0" in summary
 
 
 def test_without_options_what_is_not_released(history: History) -> None:
@@ -182,23 +344,15 @@ def test_shallow_clone_is_an_error(history: History, tmp_path: Path) -> None:
     assert "The clone is shallow" in history.notes("--since", "", code=1)
 
 
-def test_missing_configuration_is_an_error(history: History) -> None:
-    (history.git.directory / "pyproject.toml").write_text("[project]\n")
-    assert "no [tool.git-cliff.changelog]" in history.notes(code=1)
-
-
-def test_tag_that_is_no_ancestor_is_an_error(history: History) -> None:
-    history.git("checkout", "--quiet", "-b", "side")
-    history.commit("fix: on the side")
-    history.git("tag", "v1.0.0")
-    history.git("checkout", "--quiet", "main")
-    assert "not an ancestor" in history.notes("--since", "v1.0.0", code=1)
-    assert "not an ancestor" in history.notes("--since", "v9.9.9", code=1)
+@pytest.mark.parametrize("since", ["v9.9.9", "HEAD", "--all"])
+def test_unknown_version_is_an_error(history: History, since: str) -> None:
+    assert "There is no version" in history.notes(f"--since={since}", code=1)
 
 
 def test_help(history: History) -> None:
     assert history.notes("--help").startswith("usage:")
     history.notes("--unknown", code=2)
+    history.notes("--since", code=2)
 
 
 ORDINARY = ("feat: a", "fix(b)!: c", "Merge branch 'x'", "docs: d\n\nBREAKING CHANGE: e")
@@ -212,35 +366,45 @@ MESSAGES = st.one_of(
     ),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30),
 )  # fmt: skip
-STEPS = st.lists(
-    st.one_of(MESSAGES, st.just("<beta>"), st.just("<stable>"), st.just("<merge>")), max_size=8
-)
+MARKS = ["<beta>", "<stable>", "<merge>", "<revert>", "revert: a", 'Revert "fix(b)!: c" (#3)']
+STEPS = st.lists(st.one_of(MESSAGES, st.sampled_from(MARKS)), max_size=8)
 
 
 @settings(max_examples=15, deadline=None)
 @given(STEPS)
-def test_every_commit_since_the_last_stable_tag_is_listed_once(steps: list[str]) -> None:
+def test_every_commit_since_the_last_stable_tag_is_listed_once_or_named(steps: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         history = History(Path(folder))
-        since, betas = "", 0
-        expected = [history.git.find("HEAD")]
+        since = ""
+        contained = {"": True}
         for number, step in enumerate(steps):
             if step == "<stable>":
-                since, expected = f"v1.{number}.0", []
+                since = f"v1.{number}.0"
                 history.git("tag", since)
             elif step == "<beta>":
-                betas += 1
-                history.git("tag", f"v2.0.0-beta.{betas}")
+                history.git("tag", f"v2.0.0-beta.{number}")
             elif step == "<merge>":
                 history.git("checkout", "--quiet", "--detach", "HEAD")
-                expected.append(history.commit("fix: on a branch"))
-                side = history.git.find("HEAD")
+                side = history.commit(f"fix: on a branch {number}")
                 history.git("checkout", "--quiet", "main")
-                expected.append(history.commit("fix: on main"))
-                history.git("merge", "--quiet", "--no-ff", "-m", "Merge", side)
+                history.commit(f"fix: on main {number}")
+                history.git("merge", "--quiet", "--no-ff", "-m", f"Merge {number}", side)
+            elif step == "<revert>":
+                last = history.git.find("HEAD")
+                history.commit(f'Revert "x"\n\nThis reverts commit {last}.')
+                contained[last] = False
             else:
-                commit = history.commit(step)
-                if step not in NOISE:
-                    expected.append(commit)
-        assert sorted(history.listed("--since", since)) == sorted(expected)
-        assert sorted(history.listed()) == sorted(expected)
+                history.commit(step)
+        every = history.git("rev-list", f"{since}..HEAD" if since else "HEAD").split()
+        notes = history.notes("--since", since)
+        listed = history.listed("--since", since)
+        left_out = re.findall(r"\b[0-9a-f]{7}\b", notes.partition("<sub>Left out: ")[2])
+        assert sorted([*(name[:7] for name in listed), *left_out]) == sorted(
+            name[:7] for name in every
+        )
+        merges = history.git("rev-list", "--merges", "HEAD").split()
+        for name in every:
+            if not contained.get(name, True) and name not in merges:
+                reverter = history.git("log", "--format=%H", f"--grep=reverts commit {name}")
+                assert name not in listed or not contained.get(reverter, True)
+        assert history.notes() == notes

@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+"""Write what changed up to the commit that is checked out, as the release notes show it.
+
+Every commit since a version stands there once, or is named as left out: merges, release bumps, what
+that version has already, and what was taken back again before anybody got it. Messages are text of
+others: nothing in them is markup, notifies somebody or links an issue.
+"""
+
+import argparse
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.git import Git, GitError
+from lib.workflow_commands import annotate, summarize
+from release.release_version import Version, find_newest_stable
+
+BREAKING, OTHER = "⚠️ Breaking Changes", "🔧 Other Changes"
+GROUPS = {"feat": "✨ Features", "fix": "🐛 Bug Fixes", "docs": "📚 Documentation"}
+"""The groups of the notes by type of commit; all other types are in the last one."""
+LONGEST = 124_000
+"""Characters of notes: GitHub allows 125,000 in a release, and a mark follows."""
+SHOWN = 20
+"""How many commits of a kind are named as left out."""
+
+HEADER = re.compile(r"(?P<type>[A-Za-z]+)(?:\((?P<scope>[^)]*)\))?(?P<mark>!)?:\s*(?P<subject>.+)")
+BUMP = re.compile(
+    r"chore(\(release\))?:\s*(release\s+)?v?\d+\.\d+\.\d+[\w.+-]*(\s+(\(#\d+\)|\[skip ci\]))*",
+    re.IGNORECASE,
+)
+NUMBERS = re.compile(r"(\s*\(#\d+\))+$")
+REVERT = re.compile(r"revert(?:\([^)]*\))?!?:\s*(.+)|(?:Revert|(Reapply)) \"(.+)\"", re.IGNORECASE)
+REVERTED = re.compile(r"This reverts commit ([0-9a-f]{7,40})")
+REVERTED_PULL = re.compile(r"^Reverts (?:[\w.-]+/[\w.-]+)?#(\d+)\s*$", re.MULTILINE)
+PICKED = re.compile(r"\(cherry picked from commit ([0-9a-f]{40})\)")
+FOOTER = re.compile(r"BREAKING[ -]CHANGE:\s*(.*)")
+FOOTER_ENDS = re.compile(r"\s*$|#|[-*+>|<]|-{3}|[A-Za-z][\w-]*(: | #)")
+NOT_TEXT = re.compile(
+    r"^(```|~~~).*?(^\1|\Z)|<!--.*?(-->|\Z)|^ {0,3}>.*?$", re.DOTALL | re.MULTILINE
+)
+NOTHING = re.compile(r"[\W_]*(none|no|n/?a)?[\W_]*", re.IGNORECASE)
+URL = re.compile(r"https?://[^\s<>()\[\]|\\`\"']*[^\s<>()\[\]|\\`\"'.,;:!?]")
+
+
+@dataclass
+class Commit:
+    """A commit of the history.
+
+    Attributes:
+        id: Its name in full.
+        message: The whole message.
+        parents: The names of its parents.
+        known: Whether the version before has the same change as another commit.
+    """
+
+    id: str
+    message: str
+    parents: list[str] = field(default_factory=list)
+    known: bool = False
+
+    @property
+    def subject(self) -> str:
+        """The first line."""
+        return self.message.lstrip("\n").partition("\n")[0].strip()
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Type, scope, mark and subject; nothing if this is no Conventional Commit."""
+        match = HEADER.fullmatch(self.subject)
+        return {key: text or "" for key, text in match.groupdict().items()} if match else {}
+
+    @property
+    def footers(self) -> list[str]:
+        """What its footers say that breaks."""
+        found: list[list[str]] = []
+        is_open = False
+        for line in NOT_TEXT.sub("\n", self.message.lstrip("\n")).splitlines():
+            if start := FOOTER.fullmatch(line):
+                found.append([start[1]])
+                is_open = True
+            elif is_open and (found[-1][0] or not line.strip()) and FOOTER_ENDS.match(line):
+                is_open = False
+            elif is_open:
+                found[-1].append(line.strip())
+        texts = (" ".join(lines).strip() for lines in found)
+        return [text for text in texts if not NOTHING.fullmatch(text)]
+
+    @property
+    def is_breaking(self) -> bool:
+        """Whether the header or a footer says so."""
+        return bool(self.parts.get("mark") or self.footers)
+
+    @property
+    def undone(self) -> str:
+        """What the subject says that it takes back; empty if this is no revert."""
+        match = REVERT.fullmatch(NUMBERS.sub("", self.subject))
+        if not match:
+            return ""
+        return f'Revert "{match[3]}"' if match[2] else match[1] or match[3]
+
+
+def read_commits(git: Git, *arguments: str) -> list[Commit]:
+    """Return the commits of a range, oldest first."""
+    form = "--format=%H%x1f%P%x1f%m%x1f%B"
+    options = ("--no-show-signature", "--encoding=UTF-8", "--topo-order", "--reverse", "-z", form)
+    found = git("log", *options, *arguments).encode(errors="surrogateescape")
+    records = (
+        record.split("\x1f", 3)
+        for record in found.decode(errors="replace").split("\0")
+        if "\x1f" in record
+    )
+    return [Commit(id_.strip(), body, up.split(), mark == "=") for id_, up, mark, body in records]
+
+
+def read_history(git: Git, since: str) -> list[Commit]:
+    """Return the commits that a version has not, oldest first; known are those it has otherwise."""
+    if not since:
+        return read_commits(git, "HEAD")
+    commits = read_commits(git, "--right-only", "--cherry-mark", f"{since}...HEAD", "--")
+    theirs = read_commits(git, f"HEAD..{since}", "--")
+    ids = {other.id for other in theirs}
+    picked = {id_ for other in theirs for id_ in PICKED.findall(other.message)}
+    for commit in commits:
+        commit.known |= commit.id in picked or not ids.isdisjoint(PICKED.findall(commit.message))
+    return commits
+
+
+def find_undone(git: Git, commit: Commit, earlier: Sequence[Commit]) -> list[Commit] | None:
+    """Return which earlier commits of a release a commit takes back; None if it is no revert."""
+    names, pulls = REVERTED.findall(commit.message), REVERTED_PULL.findall(commit.message)
+    if not commit.undone and not (names and commit.subject.lower().startswith("revert")):
+        return None
+    found: list[Commit] = []
+    is_older = False
+    for name in names:
+        target = next((other for other in earlier if other.id.startswith(name)), None)
+        if target and len(target.parents) > 1:
+            brought = git("rev-list", f"{target.id}^1..{target.id}").split()
+            found += [other for other in earlier if other.id in brought]
+        elif target:
+            found.append(target)
+        elif git.find(name) and is_ancestor(git, name):
+            is_older = True
+    if found or is_older:
+        return [] if is_older else found
+    wanted = {simplify(commit.undone), simplify(HEADER.sub(r"\g<subject>", commit.undone))}
+    for other in reversed(earlier):
+        numbers = re.findall(r"\(#(\d+)\)", other.subject)
+        is_named = {simplify(other.subject), simplify(other.parts.get("subject", ""))} & wanted
+        if (numbers and numbers[-1] in pulls) or (not pulls and is_named):
+            return [other]
+    return []
+
+
+def is_ancestor(git: Git, name: str) -> bool:
+    """Say whether the commit that is checked out has another one in its history."""
+    try:
+        git("merge-base", "--is-ancestor", name, "HEAD")
+    except GitError:
+        return False
+    return True
+
+
+def simplify(subject: str) -> str:
+    """Return a subject as people repeat it."""
+    return " ".join(NUMBERS.sub("", subject).casefold().split())
+
+
+def sort_out(git: Git, commits: Sequence[Commit], since: str) -> dict[str, str]:
+    """Return the commits that are left out, by their names, each with the reason."""
+    out: dict[str, str] = {}
+    for number, commit in reversed([*enumerate(commits)]):
+        if commit.id in out:
+            continue  # what was taken back takes nothing back
+        if commit.known:
+            out[commit.id] = f"in {since} already"
+        elif (undone := find_undone(git, commit, commits[:number])) is not None:
+            undone = [it for it in undone if it.id not in out and not it.known]
+            if undone:
+                out |= dict.fromkeys([commit.id, *(it.id for it in undone)], "taken back again")
+        if commit.id not in out and len(commit.parents) > 1:
+            out[commit.id] = "merges"
+        elif commit.id not in out and BUMP.fullmatch(commit.subject):
+            out[commit.id] = "release bumps"
+    return out
+
+
+def write(git: Git, since: str, tag: str) -> str:
+    """Return the notes as Markdown.
+
+    Args:
+        git: The work tree.
+        since: Tag that the changes start from; empty takes the whole history.
+        tag: Tag to compare with; empty adds no link.
+    """
+    commits = read_history(git, since)
+    out = sort_out(git, commits, since)
+    groups: dict[str, list[str]] = {name: [] for name in (BREAKING, *GROUPS.values(), OTHER)}
+    for commit in commits:
+        if commit.id not in out:
+            name = GROUPS.get(commit.parts.get("type", "").lower(), OTHER)
+            groups[BREAKING if commit.is_breaking else name].append(show(commit))
+    parts = [f"### {name}\n\n" + "\n".join(lines) for name, lines in groups.items() if lines]
+    parts = parts or [f"No changes{f' since {since}' if since else ''}."]
+    if out:
+        parts.append(f"<sub>Left out: {'; '.join(name_left_out(commits, out))}.</sub>")
+    if tag and since and (repository := find_repository()):
+        parts.append(f"**Full changes:** {repository}/compare/{since}...{tag}")
+    return "\n\n".join(parts) + "\n"
+
+
+def name_left_out(commits: Iterable[Commit], out: dict[str, str]) -> Iterator[str]:
+    """Yield for each reason how many commits are left out for it, and which."""
+    for reason in dict.fromkeys(out.values()):
+        names = [commit.id[:7] for commit in commits if out.get(commit.id) == reason]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        yield f"{len(names)} {reason} ({', '.join(names[:SHOWN])}{more})"
+
+
+def show(commit: Commit) -> str:
+    """Return the line of a commit, and lines for what it breaks."""
+    parts = commit.parts
+    scope = f"**{plain(parts['scope'])}:** " if parts.get("scope") else ""
+    text = parts.get("subject") or commit.subject
+    if commit.undone:
+        scope, text = "**Reverted:** ", commit.undone
+        text += "".join(f" (#{number})" for number in re.findall(r"\(#(\d+)\)$", commit.subject))
+    repository = find_repository()
+    short = commit.id[:7]
+    place = f"[{short}]({repository}/commit/{commit.id})" if repository else short
+    line = f"- {scope}{plain(text) or '(no message)'} ({place})"
+    return "\\\n  ".join([line, *(plain(it) for it in commit.footers if it != text)])
+
+
+def plain(text: str) -> str:
+    """Return text as one line of Markdown that shows it; only addresses and pulls are links."""
+    kept = (char if is_shown(char) else " " for char in text)
+    words = " ".join("".join(kept).split())
+    numbers = match[0] if (match := NUMBERS.search(words)) else ""
+    words = words.removesuffix(numbers)
+    shown, end = "", 0
+    for url in URL.finditer(words):
+        shown += escape(words[end : url.start()]) + f"<{url[0]}>"
+        end = url.end()
+    shown += escape(words[end:])
+    shown = re.sub(r"^([-+]|[0-9]+[.)])( |$)", "\u2060\\1\\2", shown)
+    for number in re.findall(r"\d+", numbers):
+        repository = find_repository()
+        link = f"[\\#{number}]({repository}/pull/{number})" if repository else f"\\#\u2060{number}"
+        shown += f" ({link})"
+    return shown.strip()
+
+
+def escape(text: str) -> str:
+    """Return text without any markup, mention or link to an issue in effect."""
+    text = re.sub(r"([\\`*_{}\[\]<>|~&$!#])", r"\\\1", text)
+    return re.sub(r"([@#]|\bGH-)", "\\1\u2060", text, flags=re.IGNORECASE)
+
+
+def is_shown(char: str) -> bool:
+    """Say whether a character may stand in the notes: joiners of scripts and emoji may."""
+    return char in "\u200c\u200d" or unicodedata.category(char) not in {"Cc", "Cf", "Cs"}
+
+
+def find_repository() -> str:
+    """Return the address of the repository; empty if it is not known."""
+    name = os.environ.get("GITHUB_REPOSITORY")
+    return f"{os.environ.get('GITHUB_SERVER_URL') or 'https://github.com'}/{name}" if name else ""
+
+
+def shorten(notes: str) -> str:
+    """Return notes that GitHub accepts, cut between two lines; the cut is stated."""
+    if len(notes) <= LONGEST:
+        return notes
+    last = notes.rstrip().rpartition("\n\n")[2]
+    kept = notes[: LONGEST - 1000].rpartition("\n")[0]
+    left = notes[len(kept) :].count("\n- ")
+    link = f"\n\n{last}" if last.startswith("**Full changes:**") else ""
+    return f"{kept}\n\n**{left} more changes do not fit here.** See the commits of the tag.{link}\n"
+
+
+def check_input(since: str | None) -> tuple[Git, str]:
+    """Return the work tree and the tag to start from: a partial changelog looks like a whole one.
+
+    Raises:
+        GitError: The history or the tag is missing.
+    """
+    git = Git(Path(Git()("rev-parse", "--show-toplevel")))
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        fix = "Fetch all: git fetch --unshallow --tags"
+        raise GitError(f"The clone is shallow, so the changes would be incomplete. {fix}")
+    since = str(find_newest_stable() or "") if since is None else since
+    if since and not (Version.parse(since) and git.find(f"refs/tags/{since}")):
+        raise GitError(f"There is no version {since} to start from: git tag --list lists them.")
+    return git, since
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the notes that the command line asks for; return the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition("\n")[0],
+        epilog="Reads GITHUB_REPOSITORY and GITHUB_SERVER_URL for the links.",
+    )
+    parser.add_argument(
+        "--since",
+        metavar="TAG",
+        help="show what this version has not; '' is the whole history; the newest stable version "
+        "if not given",
+    )
+    parser.add_argument("--tag", default="", help="add a link to the comparison with this tag")
+    options = parser.parse_args(arguments)
+    try:
+        git, since = check_input(options.since)
+        notes = write(git, since, options.tag)
+    except GitError as error:
+        annotate("error", "Release notes", str(error))
+        return 1
+    summarize(shorten(notes))
+    print(notes, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
