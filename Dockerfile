@@ -35,6 +35,7 @@ RUN mkdir -p /app/bin && python -c "import tomllib; \
         write('migrate', app.get('migrate', 'echo The app has no migrations.'))" \
     && chmod 755 /app/bin/serve /app/bin/migrate
 
+# performance
 # The load test, for docker compose --profile load; no part of the app's image.
 FROM build AS build-load
 RUN --mount=type=cache,target=/root/.cache/uv \
@@ -46,6 +47,7 @@ COPY locustfile.py /load/
 USER 10001:10001
 WORKDIR /load
 ENTRYPOINT ["/opt/load/bin/locust"]
+# /performance
 
 FROM base
 ENV PATH=/opt/venv/bin:$PATH \

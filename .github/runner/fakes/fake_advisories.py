@@ -80,7 +80,7 @@ class FakeAdvisories:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads `vulnerability_scan.py` and Trivy here."""
+        """What leads the scan of the dependencies and Trivy here."""
         safety = "http://127.0.0.1:1" if "safety" in self.down else self.url
         uv = "http://127.0.0.1:1" if "uv" in self.down else self.url
         return {

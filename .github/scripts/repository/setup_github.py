@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from repository.repository_settings import (
 )
 
 try:
-    from audit.report_issue import LABELS
+    LABELS: dict[str, tuple[str, str]] = import_module("audit.report_issue").LABELS
 except ModuleNotFoundError:  # that pipeline was dropped
     LABELS = {}
 

@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""Drop pipelines, with all that only they use: files, tasks, packages, texts.
+
+What several pipelines use goes with the last of them. A block between the comments `NAME` and
+`/NAME` belongs to that pipeline, a block between `NAME, NAME` and `/NAME, NAME` to both. Scripts,
+actions and tests go when nothing that stays mentions them any more. Nothing is committed.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.git import Git, GitError
+from repository.drop_text import Dropped, cut_blocks, cut_groups, edit_documents
+from repository.rename_project import TIDY, RefusedError, refuse_changes
+
+BELONGS = {
+    ".github/accepted-advisories.toml": "dependency-review",
+    ".github/codeql": "codeql",
+    ".github/dependency-review-config.yml": "dependency-review",
+    "deploy": "cd",
+    "docs/deployment.md": "cd",
+    "docs/performance.md": "performance",
+    "k6-script.js": "performance",
+    "locustfile.py": "performance",
+    "tests/benchmarks": "performance",
+    "tests/memory": "performance",
+}
+"""Files and folders, and the one pipeline that each is there for."""
+
+SCRIPTS = (".github/scripts/", ".github/actions/")
+TESTS = ".github/tests/"
+PROOF = (".github/template/",)
+OTHERS = (TESTS, *PROOF)
+"""What tests scripts is no use of them."""
+PINS = ".github/runner/pins/action.yml"
+STAND_INS = ".github/runner/stand-ins/"
+FILE = re.compile(r"[\w-]+\.(?:sh|py)\b|(?<=\.github/actions/)[\w-]+")
+IMPORT = re.compile(r"^(?:from|import|pytest_plugins) (?:[^\n(]*\([^)]*\)|.*)", re.MULTILINE)
+ACTION = re.compile(r"uses: ([\w.-]+/[\w./-]+)@")
+
+
+def read(tree: Path) -> dict[str, str]:
+    """Return the text of each file that Git knows."""
+    listed = Git(tree)("ls-files", "-z").split("\0")
+    texts = {}
+    for path in (it for it in listed if it and it != "uv.lock" and (tree / it).is_file()):
+        try:
+            texts[path] = (tree / path).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+    return texts
+
+
+def find_names(path: str, text: str) -> set[str]:
+    """Return the scripts and actions that a file mentions: by file name, or as it imports them."""
+    words = " ".join(IMPORT.findall(text)) if path.endswith(".py") else ""
+    return set(FILE.findall(text)) | {f"{it}.py" for it in re.findall(r"\w+", words)}
+
+
+def find_used(texts: dict[str, str], parts: tuple[str, ...], ignored: tuple[str, ...]) -> set[str]:
+    """Return the files below `parts` that others mention, or files that are themselves used.
+
+    What is below `ignored`, and what documents say, counts for nothing.
+    """
+    known: dict[str, set[str]] = {}
+    for path in (it for it in texts if it.startswith(parts)):
+        name = path.split("/")[2] if path.startswith(SCRIPTS[1]) else Path(path).name
+        known.setdefault(name, set()).add(path)
+    todo = [it for it in texts if not it.startswith(parts + ignored) and not it.endswith(".md")]
+    used: set[str] = set()
+    while todo:
+        path = todo.pop()
+        new = {it for name in find_names(path, texts[path]) for it in known.get(name, ())} - used
+        used |= new
+        todo += new
+    return used
+
+
+def find_tests(gone: set[str], left: dict[str, str]) -> Iterator[str]:
+    """Yield the tests of scripts and actions that are gone, with the inputs of their fuzzing."""
+    topics = {Path(it).parts[2] for it in left if it.startswith(SCRIPTS[0])}
+    lost = {Path(it).parts[2] for it in gone if it.startswith(SCRIPTS[0])} - topics
+    for path in (it for it in left if it.startswith(TESTS)):
+        topic = Path(path).parts[2]
+        names = {Path(it).name for it in gone if it.startswith(f"{SCRIPTS[0]}{topic}/")}
+        names |= {it.split("/")[2] for it in gone if it.startswith(SCRIPTS[1])}
+        if topic in lost or (topic != "support" and names & find_names(path, left[path])):
+            yield path
+            corpus = path.replace("/fuzz_", "/corpus/").removesuffix(".py")
+            yield from (it for it in left if it.startswith(f"{corpus}/"))
+
+
+def find_actions(texts: dict[str, str]) -> set[str]:
+    """Return the actions from outside that workflows, actions and tests use."""
+    places = (".github/workflows/", SCRIPTS[1], TESTS)
+    return {
+        it for path, text in texts.items() if path.startswith(places) for it in ACTION.findall(text)
+    }
+
+
+def drop(texts: dict[str, str], names: set[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the texts of the files that stay, and the places that a person has to look at.
+
+    Raises:
+        RefusedError: There is no such pipeline, or one that stays calls it.
+    """
+    flows = {Path(it).stem: it for it in texts if re.fullmatch(r"\.github/workflows/.*\.ya?ml", it)}
+    if unknown := names - set(flows):
+        raise RefusedError(f"There is no {', '.join(sorted(unknown))}, only {', '.join(flows)}.")
+    stay = set(flows) - names
+    for caller in sorted(stay):
+        for name in sorted(names):
+            if f"uses: ./{flows[name]}" in texts[flows[caller]]:
+                raise RefusedError(
+                    f"{caller} calls {name}: it would go on without what {name} tests. Drop both, "
+                    f"or take the job that calls it out of {flows[caller]} first."
+                )
+    owned = tuple(it for it, name in BELONGS.items() if name not in stay)
+    left = {
+        path: text for path, text in texts.items()
+        if path not in {flows[it] for it in names}
+        and not any(path == it or path.startswith(f"{it}/") for it in owned)
+    }  # fmt: skip
+    gone = Dropped(names, stay, set(), set())
+    left = {path: cut_blocks(text, gone) for path, text in left.items()}
+    cut_groups(texts["pyproject.toml"], left)
+    unused = find_used(texts, SCRIPTS, OTHERS) - find_used(left, SCRIPTS, OTHERS)
+    left = {path: text for path, text in left.items() if path not in unused}
+    for path in set(find_tests(set(texts) - set(left), left)):
+        del left[path]
+    helpers = (f"{TESTS}support/",)
+    for path in find_used(texts, helpers, PROOF) - find_used(left, helpers, PROOF):
+        del left[path]
+    for action in find_actions(texts) - find_actions(left):
+        left = {it: text for it, text in left.items() if not it.startswith(f"{STAND_INS}{action}/")}
+        if PINS in left:
+            pin = rf"^    - uses: {re.escape(action)}@.*\n(?:      .*\n)*"
+            left[PINS] = re.sub(pin, "", left[PINS], flags=re.MULTILINE)
+    before, after = (find_places(it) for it in (texts, left))
+    tasks = find_tasks(texts) - find_tasks(left)
+    return left, edit_documents(left, Dropped(names, stay, before - after, tasks))
+
+
+def find_places(texts: dict[str, str]) -> set[str]:
+    """Return the paths of all files and of the folders that they are in."""
+    return {str(it) for path in texts for it in (Path(path), *Path(path).parents)}
+
+
+def find_tasks(texts: dict[str, str]) -> set[str]:
+    """Return the names of the tasks."""
+    return set(
+        re.findall(r"^\[tool\.poe\.tasks\.([\w-]+)\]", texts["pyproject.toml"], re.MULTILINE)
+    )
+
+
+def write(tree: Path, texts: dict[str, str], left: dict[str, str]) -> None:
+    """Make the files of a tree say what is left of them, and remove the others."""
+    removed = sorted(set(texts) - set(left))
+    Git(tree)("rm", "--quiet", "--force", "--", *removed)
+    for path, text in left.items():
+        if text != texts[path]:
+            (tree / path).write_text(text, encoding="utf-8")
+
+
+def describe(texts: dict[str, str], left: dict[str, str], places: Sequence[str]) -> str:
+    """Return what goes, what changes, and what a person has to do."""
+    removed = sorted(set(texts) - set(left))
+    changed = sorted(path for path, text in left.items() if text != texts[path])
+    lines = sum(text.count("\n") for text in texts.values()) - sum(
+        it.count("\n") for it in left.values()
+    )
+    said = [f"- {it}" for it in removed] + [f"~ {it}" for it in changed]
+    said += ["", f"{len(removed)} files removed, {len(changed)} changed, {lines} lines less.", ""]
+    if places:
+        said += ["Look at these places, they spoke of it:", *(f"  {it}" for it in places), ""]
+    return "\n".join(said)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Drop pipelines in the current folder; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="poe drop", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("names", nargs="+", metavar="NAME", help="a pipeline, such as codeql")
+    parser.add_argument("--dry-run", action="store_true", help="say what would go, change nothing")
+    options = parser.parse_args(arguments)
+    tree = Path.cwd()
+    try:
+        if not options.dry_run:
+            refuse_changes(tree)
+        texts = read(tree)
+        left, places = drop(texts, set(options.names))
+    except (RefusedError, GitError, subprocess.CalledProcessError) as error:
+        print(f"Nothing dropped. {error}", file=sys.stderr)
+        return 1
+    print(describe(texts, left, places))
+    if options.dry_run:
+        return 0
+    write(tree, texts, left)
+    for command in TIDY:
+        if subprocess.run(command.split(), check=False, cwd=tree).returncode:
+            print(f"Dropped, but this failed, run it again: {command}", file=sys.stderr)
+            return 1
+    print(
+        "Look at it with `git diff HEAD`, try it with `uv run poe lint`, and commit it; "
+        "`git reset --hard` takes it back. When it is merged: `uv run poe setup-github --apply`, "
+        "so that no check is waited for that no longer comes."
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

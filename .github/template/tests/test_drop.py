@@ -1,0 +1,200 @@
+"""A copy without some of the pipelines: nothing is red, nothing is left over."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import yaml
+from apps import execute, lint, make_copy
+from engine import ROOT
+from origin import Git
+from workflows import find_workflows
+
+SCRIPT = ".github/scripts/repository/drop_pipeline.py"
+PIPELINES = sorted(find_workflows(ROOT))
+CASES = [
+    *([it] for it in PIPELINES if it != "ci"),
+    ["ci", "release"],
+    ["cd", "docker"],
+    [it for it in PIPELINES if it != "pr"],
+    [it for it in PIPELINES if it != "codeql"],
+]
+THOROUGH = (["performance"], [it for it in PIPELINES if it != "pr"])
+each_case = pytest.mark.parametrize("names", CASES, ids="-".join)
+
+
+@pytest.fixture(scope="module")
+def renamed() -> Iterator[Git]:
+    """A copy with a name of its own."""
+    with TemporaryDirectory(prefix="drop-") as folder:
+        yield make_copy(Path(folder) / "copy", "orders")
+
+
+@pytest.fixture
+def copy(renamed: Git, tmp_path: Path) -> Path:
+    """A clone of it, to be changed."""
+    renamed("clone", "--quiet", str(renamed.directory), str(tmp_path / "copy"))
+    return tmp_path / "copy"
+
+
+def drop(tree: Path, *names: str) -> subprocess.CompletedProcess[str]:
+    """Run the command; return how it ended."""
+    command = [sys.executable, SCRIPT, *names]
+    return subprocess.run(command, cwd=tree, check=False, text=True, capture_output=True)
+
+
+def read(tree: Path) -> dict[str, str]:
+    """Return the text of each file."""
+    listed = Git(tree)("ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+    paths = (it for it in listed if (tree / it).is_file() and it != "uv.lock")
+    return {it: (tree / it).read_text(errors="replace") for it in paths}
+
+
+def find_orphans(tree: Path) -> set[str]:
+    """Return what nothing names: scripts, actions, helpers, documents, groups, ignored folders."""
+    texts = read(tree)
+    code = {it: text for it, text in texts.items() if not it.startswith(".github/tests/")}
+    orphans = set()
+    for path in texts:
+        others = texts if path.startswith(".github/tests/") else code
+        name = Path(path).name
+        if path.startswith((".github/scripts/", ".github/tests/support/", "docs/", "deploy/")):
+            stem = rf"{re.escape(name)}|\b{Path(path).stem}\b" if path.endswith(".py") else name
+        elif path.startswith(".github/actions/"):
+            stem = re.escape(str(Path(path).parent))
+        else:
+            continue
+        if not any(re.search(stem, text) for it, text in others.items() if it != path):
+            orphans.add(path)
+    found = re.findall(
+        r"groups: (.*)|group[= ](\S+)|include-group = \"([\w-]+)", "\n".join(code.values())
+    )
+    words = set(re.findall(r"[\w-]+", " ".join(" ".join(it) for it in found))) | {"dev"}
+    groups = tomllib.loads(texts["pyproject.toml"])["dependency-groups"]
+    orphans |= {f"group {it}" for it in groups if it not in words}
+    for folder in re.findall(r"^/([\w-]+)/$", texts[".gitignore"], re.MULTILINE):
+        if not any(folder in text for it, text in code.items() if it != ".gitignore"):
+            orphans.add(f"ignored {folder}")
+    steps = (".github/workflows/", ".github/actions/")
+    calls = "".join(text for it, text in texts.items() if it.startswith(steps))
+    used = set(re.findall(r"uses: ([\w.-]+/[\w./-]+)@", calls))
+    pins = set(re.findall(r"uses: (\S+)@", texts[".github/runner/pins/action.yml"]))
+    return orphans | {f"pin {it}" for it in pins - used}
+
+
+def find_dead_links(texts: dict[str, str], tree: Path) -> set[str]:
+    """Return links in documents that lead nowhere."""
+    dead = set()
+    for page, text in ((it, text) for it, text in texts.items() if it.endswith(".md")):
+        for target in re.findall(r"\]\((?!https?:|\.\./\.\./actions/)([^)\s]+)", text):
+            path, _, anchor = target.partition("#")
+            other = (tree / page).parent / path if path else tree / page
+            heads = re.findall(r"^#+ (.+)$", other.read_text(), re.MULTILINE) if anchor else ()
+            known = {re.sub(r"[^\w\- ]", "", it.lower()).replace(" ", "-") for it in heads}
+            if not other.exists() or (anchor and anchor not in known):
+                dead.add(f"{page}: {target}")
+    return dead
+
+
+def find_dead_ends(tree: Path) -> set[str]:
+    """Return links, tasks, groups and folders that are named and not there."""
+    texts = read(tree)
+    project = tomllib.loads(texts["pyproject.toml"])
+    tasks = project["tool"]["poe"]["tasks"]
+    named = re.compile(r"(?:uv run|--locked) poe (?:-q )?([a-z][a-z-]*)")
+    dead = {
+        f"{path}: poe {it}"
+        for path, text in texts.items() if not path.startswith(".github/tests/")
+        for it in set(named.findall(text)) - set(tasks)
+    }  # fmt: skip
+    dead |= {
+        f"task {name}: {path}"
+        for name, task in tasks.items()
+        for path in re.findall(r"[\w./-]+/[\w./-]+", str(task))
+        if not (tree / path).exists()
+    }
+    for name, workflow in find_workflows(tree).items():
+        groups = " ".join(re.findall(r"groups: (.*)", workflow.read_text())).split()
+        dead |= {f"{name}: {it}" for it in set(groups) - set(project["dependency-groups"])}
+    for update in yaml.safe_load(texts[".github/dependabot.yml"])["updates"]:
+        folders = update.get("directories") or [update["directory"]]
+        dead |= {it for it in folders if not list(tree.glob(f"{it.strip('/') or '.'}/*"))}
+    return dead | find_dead_links(texts, tree)
+
+
+@each_case
+def test_nothing_is_left_over(renamed: Git, copy: Path, names: list[str]) -> None:
+    done = drop(copy, *names)
+    assert done.returncode == 0, done.stderr
+    places = done.stdout.partition("Look at these places")[2]
+    assert not re.findall(r"^  (?!docs/customizing.md: `tests/).*: .*", places, re.MULTILINE)
+    assert find_dead_ends(copy) - find_dead_ends(renamed.directory) == set()
+    assert find_orphans(copy) - find_orphans(renamed.directory) == set()
+    left = "|".join(names)
+    commands = re.compile(
+        rf"pipelines (?:{left})\b(?!-)|workflow run (?:{left})\.yml|^# /?(?:{left})$"
+    )
+    pages = {it: text for it, text in read(copy).items() if it.endswith((".md", ".toml", ".yml"))}
+    assert not [it for it, text in pages.items() if commands.search(text)]
+    execute(copy, "uv", "lock", "--check", "--quiet")
+    execute(copy, "actionlint")
+    execute(copy, sys.executable, ".github/scripts/checks/workflow_rules.py")
+    execute(copy, "ruff", "check", ".")
+    execute(copy, "pytest", ".github/tests", "--collect-only", "-q", "-n0")
+
+
+@pytest.mark.parametrize("names", THOROUGH, ids="-".join)
+def test_linters_and_tests_are_green(copy: Path, names: list[str]) -> None:
+    assert drop(copy, *names).returncode == 0
+    lint(copy)
+    execute(copy, "poe", "-q", "shellcheck")
+    execute(copy, "hadolint", "--failure-threshold", "warning", "Dockerfile")
+    readers = ("checks/test_workflow_rules.py", "lib", "workflows", "repository")
+    tests = [f".github/tests/{it}" for it in readers]
+    execute(copy, "pytest", *tests, "-q", "-n0", "-m", "not slow")
+
+
+def test_what_a_pipeline_that_stays_calls_is_not_dropped(copy: Path) -> None:
+    done = drop(copy, "ci")
+    assert done.returncode == 1
+    assert "release calls ci" in done.stderr
+    assert not Git(copy)("status", "--porcelain")
+
+
+def test_dry_run_changes_nothing(copy: Path) -> None:
+    done = drop(copy, "performance", "--dry-run")
+    assert "- locustfile.py\n" in done.stdout
+    assert not Git(copy)("status", "--porcelain")
+
+
+@pytest.mark.parametrize("name", ["nightly", "Performance", "ci.yml", "--all"])
+def test_unknown_pipeline_is_refused(copy: Path, name: str) -> None:
+    done = drop(copy, name)
+    assert done.returncode
+    assert "cd, ci, codeql" in done.stderr or "usage:" in done.stderr
+    assert not Git(copy)("status", "--porcelain")
+
+
+def test_uncommitted_changes_are_refused(copy: Path) -> None:
+    (copy / "README.md").write_text("mine\n")
+    assert "Commit or stash" in drop(copy, "performance").stderr
+    assert (copy / "README.md").read_text() == "mine\n"
+
+
+def test_what_a_person_added_stays(copy: Path) -> None:
+    script = copy / ".github/scripts/release/own.sh"
+    script.write_text("#!/usr/bin/env bash\n# run by hand\n")
+    other = copy / ".github/workflows/nightly.yml"
+    other.write_text("on: workflow_dispatch\njobs: {a: {steps: [{run: x/license_check.py}]}}\n")
+    git = Git(copy)
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "chore: ours")
+    assert drop(copy, "release", "dependency-review").returncode == 0
+    assert script.exists()
+    assert (copy / ".github/scripts/audit/licenses.py").exists()
+    assert not (copy / ".github/scripts/audit/report_issue.py").exists()
