@@ -135,6 +135,7 @@ def run(  # noqa: PLR0913
     edit: Callable[[Path], None] | None = None,
     job: str = "",
     fail: str = "",
+    without: str = "",
     github: FakeGitHub | None = None,
     secrets: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
@@ -153,6 +154,7 @@ def run(  # noqa: PLR0913
         source: The tree to copy.
         edit: Changes the copy before it is committed.
         job: Run this job and those it needs only.
+        without: Leave this job out; those that need it run all the same.
         fail: Let this step fail instead of running it: `JOB/STEP`, by the step's name.
         github: Plays GitHub's API; a new one that knows the event if not given.
         secrets: Repository secrets.
@@ -164,15 +166,14 @@ def run(  # noqa: PLR0913
         on_update: Called with the run whenever something changed.
 
     Raises:
-        LookupError: There is no step `fail`.
+        LookupError: There is no step `fail`, or no job `without`.
     """
     git = origin.create(source, directory / "origin")
     if edit:
         edit(git.directory)
     base, head = origin.commit(git, event)
     path = workflows.find_workflows(git.directory)[pipeline]
-    if fail:
-        workflows.replace_step(git.directory, path, fail, FAILURE)
+    _edit_workflow(git.directory, path, without, fail)
     payload = event.payload(base, head)
     result = Run(pipeline, str(event), artifacts=directory / "artifacts")
     for file in workflows.find_workflows(git.directory).values():
@@ -212,6 +213,13 @@ def run(  # noqa: PLR0913
     if result.seconds >= timeout:
         result.error = f"cut off after {timeout:.0f} seconds"
     return result
+
+
+def _edit_workflow(tree: Path, path: Path, without: str, fail: str) -> None:
+    if without:
+        workflows.leave_out(path, without)
+    if fail:
+        workflows.replace_step(tree, path, fail, FAILURE)
 
 
 def _expected_jobs(tree: Path, pipeline: str, only: str) -> Iterator[Job]:

@@ -135,6 +135,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--job", default="", help="this job and those that it needs only")
     parser.add_argument(
+        "--without",
+        default="",
+        metavar="JOB",
+        help="leave this job out, such as test of release; those that need it run all the same",
+    )
+    parser.add_argument(
         "--fail",
         default="",
         metavar="JOB/STEP",
@@ -176,8 +182,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"{name} does not start on {options.event}; it starts on: {on}")
     if not options.plan:
         parser.error(f"no pipeline starts on {options.event}")
-    if options.fail and len(options.plan) > 1:
-        parser.error("--fail takes one pipeline")
+    if (options.fail or options.without) and len(options.plan) > 1:
+        parser.error("--fail and --without take one pipeline")
     return options
 
 
@@ -231,6 +237,7 @@ def execute(
                 directory,
                 job=options.job,
                 fail=options.fail,
+                without=options.without,
                 edit=adapt if name in options.containers else None,
                 environment=environment,
                 variables=variables,

@@ -82,6 +82,22 @@ def replace_step(root: Path, path: Path, where: str, what: dict[str, str]) -> No
     return None
 
 
+def leave_out(path: Path, job: str) -> None:
+    """Let a job of a workflow file do nothing but say so; the others that need it go on.
+
+    Raises:
+        LookupError: There is no such job.
+    """
+    workflow = load(path)
+    if job not in workflow["jobs"]:
+        raise LookupError(f"{path.stem} has no job {job}; it has: {', '.join(workflow['jobs'])}")
+    body = workflow["jobs"][job]
+    kept = {key: body[key] for key in ("name", "needs", "if", "permissions") if key in body}
+    step = {"name": "Left out", "run": "echo '::warning::left out, as asked'"}
+    workflow["jobs"][job] = kept | {"runs-on": "ubuntu-24.04", "steps": [step]}
+    path.write_text(yaml.dump(workflow, Dumper=PlainDumper, sort_keys=False))
+
+
 def leave_out_legs(path: Path, runners: Collection[str]) -> list[tuple[str, str]]:
     """Remove the legs that name one of the runners as `runner` from the matrices of a workflow.
 

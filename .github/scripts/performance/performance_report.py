@@ -90,19 +90,25 @@ def collect(root: Path, jobs: Mapping[str, Any]) -> list[Part]:
         known = jobs.get(job, {})
         return Part(title, known.get("result", ""), known.get("outputs", {}).get("artifact", ""))
 
+    kept = [job for job, known in jobs.items() if known.get("outputs", {}).get("artifact")]
+
+    def place(job: str, name: str) -> Path:
+        folder = root / f"{name}-results"  # a single artifact is downloaded without its folder
+        return root if kept == [job] and not folder.exists() else folder
+
     parts = []
     for job, title, tool, reader in (
         ("load", "Load test", "locust", read_locust),
         ("api", "API performance", "k6", read_k6),
     ):
         part = start(job, title)
-        folder = root / f"{tool}-results"
+        folder = place(job, tool)
         part.load = part.read(reader, folder)
         part.server = part.read(read_server, folder)
         parts.append(part)
     for job, title in (("benchmark", "Benchmark"), ("memory", "Memory profile")):
         part = start(job, title)
-        part.comparison = part.read(read_comparison, root / f"{job}-results")
+        part.comparison = part.read(read_comparison, place(job, job))
         parts.append(part)
     return parts
 

@@ -88,6 +88,15 @@ def test_advisories_of_a_stand_in_are_said_to_be(capsys: pytest.CaptureFixture[s
     assert "Copies answered, not the databases themselves" in " ".join(shown.split())
 
 
+def test_job_that_is_left_out(run_pipeline: RunPipeline) -> None:
+    run = run_pipeline("release", "push:v1.0.0", job="test", without="test")
+    job = run.find_job("test")
+    assert job.conclusion == "success"
+    assert [note["text"] for note in job.annotations] == ["left out, as asked"]
+    with pytest.raises(LookupError, match="has no job nowhere; it has: validate"):
+        run_pipeline("release", "push:v1.0.0", without="nowhere")
+
+
 def test_step_that_is_made_to_fail(run_pipeline: RunPipeline) -> None:
     it = run_pipeline("pr", "pull_request", job="security", fail="security/Ruff security rules")
     job = it.find_job("security")

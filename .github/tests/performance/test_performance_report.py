@@ -167,6 +167,13 @@ def test_nothing_at_all_is_still_a_report(tmp_path: Path) -> None:
     assert "❌ failure" in text
 
 
+def test_results_of_one_test_alone_have_no_folder(results: Path) -> None:
+    jobs = {"load": {"result": "failure"}, "memory": {"outputs": {"artifact": "https://a"}}}
+    _, _, benchmark, memory = performance_report.collect(results / "memory-results", jobs)
+    assert memory.comparison
+    assert not benchmark.comparison
+
+
 def test_regressions_come_first_with_arrows(results: Path) -> None:
     file = results / "benchmark-results/report.json"
     known = json.loads(file.read_text())["benchmarks"]

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Clone the throw-away repository into TARGET at REF, DEPTH commits deep.
+# Clone the throw-away repository into TARGET at REF, DEPTH commits deep. A tag that started the run
+# must still be where it was, as for the action itself.
 set -euo pipefail
 
+tag=''
+[[ $REF != "$GITHUB_SHA" || $GITHUB_REF != refs/tags/* ]] || tag=$GITHUB_REF
 git init --quiet "$TARGET"
 cd "$TARGET"
 git remote add origin "file://$PIPELINES_ORIGIN"
@@ -9,6 +12,10 @@ if [[ $DEPTH == 0 ]]; then
   git fetch --quiet --tags origin "+refs/heads/*:refs/remotes/origin/*"
   git fetch --quiet origin "$REF"
 else
-  git fetch --quiet --depth="$DEPTH" --no-tags origin "$REF"
+  git fetch --quiet --depth="$DEPTH" --no-tags origin "$REF" ${tag:+"+$tag:$tag"}
 fi
 git checkout --quiet --force FETCH_HEAD
+if [[ $tag && $(git rev-parse --quiet --verify "$tag^{commit}") != "$GITHUB_SHA" ]]; then
+  echo "::error::The ref '$tag' does not point to the expected commit '$GITHUB_SHA'. The ref may have been updated after the workflow was triggered."
+  exit 1
+fi

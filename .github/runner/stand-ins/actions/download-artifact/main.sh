@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Copy the artifact NAME to TARGET, or the artifacts that match PATTERN to folders in it.
+# Copy the artifact NAME to TARGET, or the artifacts that match PATTERN to folders in it; one alone
+# has no folder.
 set -euo pipefail
 
 mkdir -p "$TARGET"
@@ -10,5 +11,10 @@ if [[ $NAME ]]; then
   fi
   cp -r "$PIPELINES_ARTIFACTS/$NAME/." "$TARGET"
 else
-  { compgen -G "$PIPELINES_ARTIFACTS/$PATTERN" || true; } | xargs -r -d '\n' cp -r -t "$TARGET"
+  mapfile -t found < <(compgen -G "$PIPELINES_ARTIFACTS/$PATTERN" || true)
+  if ((${#found[@]} == 1)); then
+    cp -r "${found[0]}/." "$TARGET" # a single one gets no folder
+  elif ((${#found[@]})); then
+    cp -r -t "$TARGET" "${found[@]}"
+  fi
 fi
