@@ -102,6 +102,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--changed-since", metavar="COMMIT", default="", help="keep what concerns changed files"
     )
+    parser.add_argument(
+        "--category",
+        default="",
+        help="what GitHub files the results under, such as /language:python",
+    )
     options = parser.parse_args(arguments)
     since = options.changed_since
     try:
@@ -111,6 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         annotate("error", TITLE, f"Could not filter: {error}")
         summarize(f"### ❌ {TITLE}\n\nCould not filter: {plain(str(error), 1000)}\n")
         return 2
+    if options.category:  # languages that one job analyses share one, and would replace each other
+        for run in filtered.content["runs"]:
+            run["automationDetails"] = {"id": f"{options.category}/"}
     options.target.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(filtered.content, ensure_ascii=False, indent=2)
     options.target.write_text(f"{text}\n", encoding="utf-8", errors="surrogatepass")

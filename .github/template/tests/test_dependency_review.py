@@ -54,6 +54,7 @@ def test_green_in_a_new_repository(run_pipeline: RunPipeline, advisories: FakeAd
         "licenses": "success",
         "outdated": "success",
         "issue": "skipped",
+        "template": "skipped",
         "summary": "success",
     }
     review = run.find_job("review")
