@@ -29,10 +29,13 @@ SHOWN = 20
 """How many commits of a kind are named as left out."""
 
 HEADER = re.compile(r"(?P<type>[A-Za-z]+)(?:\((?P<scope>[^)]*)\))?(?P<mark>!)?:\s*(?P<subject>.+)")
+NUMBER = r"v?\d+\.\d+\.\d+[\w.+-]*"
 BUMP = re.compile(
-    r"chore(\(release\))?:\s*(release\s+)?v?\d+\.\d+\.\d+[\w.+-]*(\s+(\(#\d+\)|\[skip ci\]))*",
+    r"(chore(\((release|main|master)\))?|bump):\s*(release |version |bump version (to )?)?"
+    rf"({NUMBER} (→|->|to) )?{NUMBER}(\s+(\(#\d+\)|\[skip ci\]))*",
     re.IGNORECASE,
 )
+"""What tools write as the commit of a release, and nothing besides."""
 NUMBERS = re.compile(r"(\s*\(#\d+\))+$")
 REVERT = re.compile(r"revert(?:\([^)]*\))?!?:\s*(.+)|(?:Revert|(Reapply)) \"(.+)\"", re.IGNORECASE)
 REVERTED = re.compile(r"This reverts commit ([0-9a-f]{7,40})")
@@ -259,7 +262,7 @@ def plain(text: str) -> str:
 def escape(text: str) -> str:
     """Return text without any markup, mention or link to an issue in effect."""
     text = re.sub(r"([\\`*_{}\[\]<>|~&$!#])", r"\\\1", text)
-    return re.sub(r"([@#]|\bGH-)", "\\1\u2060", text, flags=re.IGNORECASE)
+    return re.sub(r"(@(?=\w)|(#|\bGH-)(?=\d))", "\\1\u2060", text, flags=re.IGNORECASE)
 
 
 def is_shown(char: str) -> bool:

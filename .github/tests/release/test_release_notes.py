@@ -129,7 +129,8 @@ def test_merges_and_release_noise_are_left_out(history: History) -> None:
         ("feat: é 日本 🎉", "é 日本 🎉"),
         ("feat: {{ commit.id }}", "\\{\\{ commit.id \\}\\}"),
         ("feat: {% raw %} $1", "\\{% raw %\\} \\$1"),
-        ("# heading", "\\#\u2060 heading"),
+        ("# heading", "\\# heading"),
+        ("ci: bump pypa/gh-action", "bump pypa/gh-action"),
         ("- item", "\u2060- item"),
         ("1. item", "\u20601. item"),
         ("```", "\\`\\`\\`"),
@@ -255,10 +256,19 @@ def test_only_release_bumps_are_left_out(history: History) -> None:
         "chore: release the lock when a worker dies",
         "chore(release): sign the files",
         "chore: 1.2",
+        "chore(deps): release 1.2.3",
+        "chore: bump version 2 of the API to 3.0.0",
     ):
         history.commit(message)
-    history.commit("chore(release): 1.0.1-rc.1 (#3) [skip ci]")
-    assert len(history.listed("--since", "v1.0.0")) == 3
+    assert len(history.listed("--since", "v1.0.0")) == 5
+    for message in (
+        "chore(release): 1.0.1-rc.1 (#3) [skip ci]",
+        "chore(main): release 17.11.0 (#2858)",
+        "bump: version 4.16.5 → 4.17.0",
+        "chore: bump version to 1.2.3",
+    ):
+        history.commit(message)
+    assert len(history.listed("--since", "v1.0.0")) == 5
 
 
 def test_what_the_version_before_has_is_not_new(history: History) -> None:
