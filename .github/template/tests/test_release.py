@@ -186,6 +186,69 @@ def test_lower_version(project: Project) -> None:
     assert "v1.0.1 is lower than v1.1.0" in said(run, "error")
 
 
+@pytest.mark.parametrize("kind", ["lower", "moved", "foreign"])
+def test_what_release_refuses_is_not_deployed_and_not_published(
+    project: Project, kind: str
+) -> None:
+    tag, why = "v1.0.1", "v1.0.1 is lower than v1.1.0"
+    if kind == "lower":
+        project.tag("v1.1.0")
+        project.commit("fix: late")
+        project.tag(tag)
+    elif kind == "moved":
+        assert results(project.push(tag)) == ALL
+        project.commit("fix: too late")
+        project.git("tag", "--force", tag)
+        why = "v1.0.1 was already released from"
+    else:
+        tag, why = "v1.2.3-arm64", "v1.2.3-arm64 is not a version"
+        project.tag(tag)
+    texts = set()
+    for pipeline, job in (("release", "validate"), ("cd", "plan"), ("docker", "lint")):
+        run = project.run_pipeline(
+            pipeline,
+            f"push:{tag}",
+            small=False,
+            source=project.directory,
+            github=project.github,
+            job=job,
+        )
+        assert run.find_job(job).conclusion == "failure", explain(run)
+        texts.add(said(run, "error"))
+    assert len(texts) == 1
+    assert f"Refused: {why}" in texts.pop()
+
+
+def test_hotfix_that_was_merged_by_squash_is_told_once(project: Project) -> None:
+    project.tag("v1.2.3")
+    project.commit("feat: new")
+    project.branch("release/1.2", "v1.2.3")
+    project.change("README.md", lambda text: f"{text}\nmore\n", "fix: old trouble")
+    assert results(project.push("v1.2.4")) == ALL
+    project.git("checkout", "--quiet", "main")
+    project.change("README.md", lambda text: f"{text}\nmore\n", "fix: old trouble (#8)")
+    assert results(project.push("v1.3.0")) == ALL
+    assert subjects(project.notes("v1.3.0")) == ["new"]
+    assert "1 in v1.2.4 already" in project.notes("v1.3.0")
+
+
+def test_draft_of_a_person_is_published_as_it_is(project: Project) -> None:
+    fields = {"tag_name": "v1.0.0", "draft": True, "target_commitish": "main"}
+    draft = Release(1, fields | {"name": "The first one", "body": "By hand."})
+    project.github.releases.all.append(draft)
+    assert results(project.push("v1.0.0")) == ALL
+    assert not draft.draft
+    assert (draft.fields["name"], draft.fields["body"]) == ("The first one", "By hand.")
+
+
+def test_tag_on_a_commit_with_other_workflows(project: Project) -> None:
+    project.tag("v1.0.0")
+    project.change(
+        ".github/workflows/pr.yml", lambda text: f"{text}# bumped\n", "ci: bump an action"
+    )
+    assert results(project.push("v1.0.0")) == ALL
+
+
 def test_version_that_was_released_from_another_commit(project: Project) -> None:
     fields = {"tag_name": "v1.0.0", "draft": False, "target_commitish": "0" * 40}
     project.github.releases.all.append(Release(1, fields))
