@@ -46,12 +46,14 @@ class Asset:
     name: str
     content: bytes
     has_digest: bool = True
+    label: str = ""
 
     def describe(self) -> dict[str, Any]:
         """Return it as GitHub does; older servers leave the digest out."""
         digest = hashlib.sha256(self.content).hexdigest()
         return {
             "id": self.id,
+            "label": self.label,
             "name": self.name,
             "state": "uploaded",
             "digest": f"sha256:{digest}" if self.has_digest else None,
@@ -247,7 +249,8 @@ class Releases:
             return 400, {"message": "Bad Content-Length or no name"}
         if name in {asset.name for asset in release.assets}:
             return _invalid("Validation Failed", "already_exists")
-        release.assets.append(Asset(self._take_id(), name, request.body, self.digests))
+        label = request.query.get("label", "")
+        release.assets.append(Asset(self._take_id(), name, request.body, self.digests, label))
         return 201, release.assets[-1].describe()
 
     def _download(self, _: Request, number: str) -> Answer:

@@ -23,6 +23,7 @@ from lib.workflow_commands import annotate, summarize
 from release.release_notes import shorten
 from release.release_version import MARK, Refusal, Version, parse
 
+SUMS = "SHA256SUMS"
 SIGNATURE = ".sigstore.json"
 """How the name of a file ends that attests the others."""
 
@@ -71,8 +72,10 @@ def prepare_draft(
     return changed
 
 
-def attach(release: Release, files: Sequence[Path]) -> None:
+def attach(release: Release, files: Sequence[Path], commit: str) -> None:
     """Attach the files that a release lacks; in a draft also replace those with other bytes.
+
+    The label of the checksums names the commit, whatever people write into the notes.
 
     Raises:
         Conflict: A published release lacks a file and is immutable, or has other bytes.
@@ -97,7 +100,8 @@ def attach(release: Release, files: Sequence[Path]) -> None:
         if asset:
             ask("DELETE", f"releases/assets/{asset['id']}")
         address = re.sub(r"\{.*", "", release["upload_url"])
-        uploaded = ask("POST", f"{address}?name={quote(file.name)}", file=file)
+        label = f"&label={quote(f'{file.name} of {commit}')}" if file.name == SUMS else ""
+        uploaded = ask("POST", f"{address}?name={quote(file.name)}{label}", file=file)
         if digest_of(uploaded) != digest(file):
             raise Conflict(f"{file.name} did not arrive as it was sent; run this job again.")
 
@@ -173,11 +177,11 @@ def release_files(version: Version, commit: str, notes: str, files: Sequence[Pat
         (own if release["tag_name"] == str(version) else others).append(release)
     published = next((release for release in own if not release["draft"]), None)
     if published:
-        attach(published, files)
+        attach(published, files, commit)
         return "was published before, with these files"
     is_tagged = has_tag(version)
     draft = prepare_draft(version, commit, notes, next(iter(own), None), is_tagged=is_tagged)
-    attach(draft, files)
+    attach(draft, files, commit)
     finish(version, commit, draft, others)
     if not is_tagged:
         annotate(

@@ -25,6 +25,8 @@ GRAMMAR = re.compile(Path(__file__).with_name("tag.regex").read_text(encoding="a
 STAGES = {"alpha": "a", "beta": "b", "rc": "rc", "": ""}
 """The stages in their order, with what PEP 440 calls them."""
 EXAMPLE = "v1.2.3, or v1.2.3-beta.1 for a pre-release"
+COMMIT = re.compile(r"(?<=release of )[0-9a-f]{40}|(?<=SUMS of )[0-9a-f]{40}$|^[0-9a-f]{40}$")
+"""Where a release names its commit: its target, its notes, the label of its checksums."""
 MARK = re.compile(r"<!-- release of ([0-9a-f]{40}), ([0-9a-f]{64}) -->\s*$")
 """What this pipeline writes at the end of its notes: the commit, and the digest of the text."""
 
@@ -188,9 +190,11 @@ def _check_published(version: Version, commit: str) -> bool:
     published = find(f"releases/tags/{version}")
     if published is None:
         return False
-    mark = MARK.search(published.get("body") or "")
-    target = mark[1] if mark else str(published["target_commitish"])
-    if re.fullmatch("[0-9a-f]{40}", target) and target != commit:
+    told = [str(published["target_commitish"]), published.get("body") or ""]
+    told += [asset.get("label") or "" for asset in published.get("assets", [])]
+    targets = [found[0] for text in told if (found := COMMIT.search(text))]
+    target = targets[-1] if targets else commit
+    if target != commit:
         raise Refusal(
             f"{version} was already released from {target[:7]}, and the tag is now on "
             f"{commit[:7]}. A published version never changes. Put the tag back, and "

@@ -197,6 +197,7 @@ def test_what_release_refuses_is_not_deployed_and_not_published(
         project.tag(tag)
     elif kind == "moved":
         assert results(project.push(tag)) == ALL
+        project.github.releases.find(tag).fields["body"] = "Written anew by hand."
         project.commit("fix: too late")
         project.git("tag", "--force", tag)
         why = "v1.0.1 was already released from"
