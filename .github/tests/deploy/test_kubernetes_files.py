@@ -1,5 +1,5 @@
 import copy
-import json
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -29,12 +29,8 @@ def objects() -> dict[str, Any]:
 
 def make_job(deployment: Any) -> Any:
     """Return the Job that migrates with a new image."""
-    values = ("--arg", "container", "app", "--arg", "image", "new")
-    environment = ("--argjson", "environment", '[{"name": "APP_VERSION", "value": "v2"}]')
-    command = ("jq", "--from-file", FILES / "migration.jq", *values, *environment)
-    text = json.dumps(deployment)
-    done = subprocess.run(command, check=True, capture_output=True, text=True, input=text)
-    return json.loads(done.stdout)
+    code = runpy.run_path(str(FILES / "target.py"))
+    return code["make_job"](deployment, "app", "new", {"APP_VERSION": "v2"}, "app-migrate-1")
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -1,11 +1,14 @@
 """A Kubernetes cluster with one namespace: what it keeps, and what its controllers do with it.
 
-Not here: scheduling and time. What takes minutes has happened at once.
+Time: what takes minutes has happened at once, but a Job, which takes a few looks to complete. Not
+here: the defaults of a server, its admission plugins (a quota and a full node are flags), probes.
 """
 
 import base64
 import copy
 import json
+import random
+from collections.abc import Callable  # noqa: TC003
 from dataclasses import dataclass, field
 from threading import Event, RLock
 from typing import Any
@@ -36,14 +39,16 @@ class Version:
     Attributes:
         revision: Its name.
         starts: Whether its pods get ready; `None` keeps the rollout unfinished for ever.
-        migrates: Whether its migrations succeed.
+        migrates: Whether its migrations succeed; `None` keeps the Job running.
+        schema: What its migrations make of the database; an older one makes it unready.
         works: Whether it passes the smoke tests.
     """
 
     revision: str
     starts: bool | None = True
-    migrates: bool = True
+    migrates: bool | None = True
     works: bool = True
+    schema: int = 1
 
     @property
     def commit(self) -> str:
@@ -59,6 +64,10 @@ class Cluster:
         versions: Its images, by reference.
         namespace: Name of the namespace; empty until somebody makes it.
         undoable: Whether an older revision gets ready again.
+        schema: What the migrations have made of the database.
+        database: Whether the database answers; without it nothing is ready, and nothing migrates.
+        quota: Whether the quota of pods is used up.
+        full: Whether no node has room.
         served: Revision of every version that has ever served, in order.
         used: Group, resource and verb of everything that the deployer asked for.
         server: Address of the API server.
@@ -77,13 +86,17 @@ class Cluster:
 
     def __post_init__(self) -> None:
         self.lock = RLock()
+        self.pause: Callable[[float], None] = lambda _: None
         self.closed = Event()
         self.reset()
 
     def reset(self) -> None:
         """Remove everything."""
-        self.tokens = {"admin": "token of an administrator", "deployer": "token of the deployer"}
+        self.tokens = {"admin": "token of an administrator"}
         self.namespace, self.undoable, self.count = "", True, 0
+        self.schema, self.database, self.quota, self.full = 1, True, False, False
+        self.outage: tuple[str, str, float] | None = None
+        self.minor = ""
         self.versions, self.served, self.used = {}, [], set()
         self.objects: dict[str, dict[str, Json]] = {
             it: {} for kinds in GROUPS.values() for it in kinds
@@ -141,14 +154,51 @@ class Cluster:
     def serving(self) -> tuple[Version, dict[str, str]] | None:
         """The version that serves, with its environment; while it is rolled out, the old one."""
         sets = [it for it in self.objects["replicasets"].values() if it["ready"]]
-        if not sets:
+        if not sets or not self.database:
             return None
         oldest = min(sets, key=lambda it: int(it["metadata"]["annotations"][REVISION]))
         container = oldest["spec"]["template"]["spec"]["containers"][0]
         environment = {it["name"]: it["value"] for it in container.get("env", [])}
         return self.versions[container["image"]], environment
 
+    def lose_database(self) -> None:
+        """Take the database away: pods stay, and are not available; the rollout stays complete."""
+        self.database = False
+        for it in (self.deployment, *self.objects["replicasets"].values()):
+            it["status"].pop("availableReplicas", None)
+
+    def finish_migrations(self) -> None:
+        """Let the Jobs that are still there do what they were to do."""
+        for it in self.objects["jobs"].values():
+            image = it["spec"]["template"]["spec"]["containers"][0]["image"]
+            self.schema = max(self.schema, self.versions[image].schema)
+
     # What the API server and the controllers do.
+
+    def remove(self, resource: str, name: str) -> Json:
+        """Delete an object, and what belongs to it."""
+        it = self.objects[resource].pop(name)
+        if resource == "jobs":
+            self.objects["pods"].pop(f"{name}-pod", None)
+        elif resource == "serviceaccounts":
+            self.tokens.pop(name, None)
+            self.objects["secrets"].pop(name, None)
+        return it
+
+    def look_at_job(self, job: Json) -> None:
+        """Let a Job get on: it succeeds some looks later, and says so in two steps."""
+        job["looks"] += 1
+        image = job["spec"]["template"]["spec"]["containers"][0]["image"]
+        version = self.versions.get(image)
+        if not version or self.quota or self.full or version.migrates is None:
+            return
+        good = version.migrates and self.database
+        steps = ("SuccessCriteriaMet", "Complete") if good else ("FailureTarget", "Failed")
+        job["status"] = {
+            "conditions": [{"type": it, "status": "True"} for it in steps[: job["looks"] - 1]]
+        }
+        if good and len(job["status"]["conditions"]) == len(steps):
+            self.schema = max(self.schema, version.schema)
 
     def store(self, resource: str, it: Json) -> Json:
         """Keep an object, and let the controllers act on it."""
@@ -172,7 +222,10 @@ class Cluster:
         elif resource == "jobs":
             self._run(it)
         elif it.get("type") == "kubernetes.io/service-account-token":
-            it["data"] = {"token": base64.b64encode(self.tokens["deployer"].encode()).decode()}
+            account = metadata["annotations"]["kubernetes.io/service-account.name"]
+            uid = self.objects["serviceaccounts"][account]["metadata"]["uid"]
+            self.tokens[account] = f"token of {account} {uid}"
+            it["data"] = {"token": base64.b64encode(self.tokens[account].encode()).decode()}
         return it
 
     def _roll_out(self, deployment: Json) -> None:
@@ -184,23 +237,37 @@ class Cluster:
         image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
         version = self.versions.get(image, Version("", starts=False))
         ready = version.starts if self.undoable or not again else False
+        if ready and (self.quota or self.full or version.schema > self.schema or not self.database):
+            ready = None
         own["ready"] = bool(ready) and wanted > 0
         for it in sets.values():
             if ready or not wanted:
                 it["ready"] = it["ready"] and it is own
-            it["status"] = {"availableReplicas": wanted if it["ready"] else 0}
+            it["status"] = {"availableReplicas": wanted} if it["ready"] and self.database else {}
             it["spec"]["replicas"] = wanted if it["ready"] else int(it is own)
         updated = wanted if ready else min(wanted, 1)
-        available = sum(it["status"]["availableReplicas"] for it in sets.values())
+        available = sum(it["status"].get("availableReplicas", 0) for it in sets.values())
         deployment["status"] = {
             "observedGeneration": deployment["metadata"]["generation"],
             "replicas": updated if ready else updated + available,
             "updatedReplicas": updated,
-            "availableReplicas": available,
+            "terminatingReplicas": 0,
             "conditions": [
-                {"type": "Progressing", "status": str(ready is not False), "reason": REASONS[ready]}
+                {"type": "Available", "status": str(available >= wanted)},
+                {
+                    "type": "Progressing",
+                    "status": str(ready is not False),
+                    "reason": REASONS[ready],
+                },
             ],
         }
+        if available:
+            deployment["status"]["availableReplicas"] = available
+        if self.quota:
+            deployment["status"]["conditions"].append(
+                {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+                 "message": "exceeded quota: pods"}
+            )  # fmt: skip
         self._start_pods(own)
         if self.serving and self.serving[0].revision not in self.served[-1:]:
             self.served.append(self.serving[0].revision)
@@ -211,13 +278,26 @@ class Cluster:
         revisions = [int(it["metadata"]["annotations"][REVISION]) for it in sets.values()]
         newest = max(revisions, default=0)
         wanted = _identify(deployment["spec"]["template"])
+        causes = {
+            key: value
+            for key, value in deployment["metadata"]["annotations"].items()
+            if not key.startswith(REVISION)
+        }
         for it in sets.values():
             if _identify(it["spec"]["template"]) == wanted:
                 annotations = it["metadata"]["annotations"]
+                annotations.update(causes)
                 again = int(annotations[REVISION]) < newest
+                if again:
+                    history = annotations.get(f"{REVISION}-history")
+                    annotations[f"{REVISION}-history"] = ",".join(
+                        filter(None, (history, annotations[REVISION]))
+                    )
                 annotations[REVISION] = str(newest + again)
                 return it, again
-        return self._make_set(deployment, newest + 1), False
+        own = self._make_set(deployment, newest + 1)
+        own["metadata"]["annotations"] |= causes
+        return own, False
 
     def _make_set(self, deployment: Json, revision: int) -> Json:
         self.count += 1
@@ -257,6 +337,14 @@ class Cluster:
             if it["ready"] or it is newest:
                 self._make_pod(f"{name}-pod", it["metadata"]["labels"], it["spec"]["template"])
 
+    def _warn(self, name: str, reason: str, message: str) -> None:
+        self.count += 1
+        self.objects["events"][f"{name}.{self.count}"] = {
+            "metadata": {"name": f"{name}.{self.count}", "labels": {}},
+            "type": "Warning", "reason": reason, "message": message,
+            "involvedObject": {"name": name}, "lastTimestamp": f"2026-01-01T00:00:{self.count:09}Z",
+        }  # fmt: skip
+
     def _make_pod(self, name: str, labels: Json, template: Json, waiting: str = "") -> None:
         (container,) = template["spec"]["containers"]
         state: Json = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
@@ -277,9 +365,26 @@ class Cluster:
         image = job["spec"]["template"]["spec"]["containers"][0]["image"]
         version = self.versions.get(image)
         waiting = "" if version else "ImagePullBackOff"
+        labels |= {"controller-uid": uid, "job-name": name}
+        job |= {"status": {}, "looks": 0}
+        if self.quota:
+            message = f'pods "{name}-" is forbidden: exceeded quota: pods, used: pods=4, limited: 4'
+            self._warn(name, "FailedCreate", message)
+            return
         self._make_pod(f"{name}-pod", labels, job["spec"]["template"], waiting)
-        ended = "Complete" if version and version.migrates else "Failed"
-        job["status"] = {"conditions": [{"type": ended, "status": "True"}] if version else []}
+        if self.full:
+            self.objects["pods"][f"{name}-pod"]["status"] = {
+                "phase": "Pending",
+                "conditions": [
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                     "message": "0/1 nodes are available: 1 Insufficient memory."}
+                ],
+            }  # fmt: skip
+
+
+def shuffle(found: list[Json]) -> list[Json]:
+    """Return objects in an order that nobody may rely on."""
+    return random.sample(found, len(found))
 
 
 def _identify(template: Json) -> str:

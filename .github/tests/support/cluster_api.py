@@ -9,6 +9,7 @@ import re
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -20,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import kubernetes_validate
 import yaml
-from cluster import GROUPS, Cluster, Json
+from cluster import GROUPS, Cluster, Json, shuffle
 
 KUBERNETES = "1.37"
 PATH = re.compile(
@@ -52,14 +53,19 @@ def _merge(old: Any, new: Any) -> Any:
 
 
 def _replace(it: Json, operations: list[Json]) -> Json:
-    """Apply a JSON patch that replaces."""
+    """Apply a JSON patch that tests, adds and replaces."""
     for operation in operations:
-        assert operation["op"] == "replace", operation
-        *parents, last = operation["path"].split("/")[1:]
+        keys = [key.replace("~1", "/") for key in operation["path"].split("/")[1:]]
         place = it
-        for key in parents:
+        for key in keys[:-1]:
             place = place[key]
-        place[last] = operation["value"]
+        if operation["op"] == "test":
+            if place[keys[-1]] != operation["value"]:
+                text = f"testing value {operation['path']} failed: test failed"
+                raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", text)
+        else:
+            assert operation["op"] == "add" or keys[-1] in place, operation
+            place[keys[-1]] = operation["value"]
     return it
 
 
@@ -96,6 +102,13 @@ def _validate(it: Json) -> None:
         raise RefusedError(HTTPStatus.BAD_REQUEST, "BadRequest", error.message) from None
 
 
+def _content(it: Json) -> Json:
+    """Return what people decide of an object, without what the server keeps about it."""
+    kept = {key: value for key, value in it.items() if key not in {"metadata", "status", "looks"}}
+    metadata = it["metadata"]
+    return kept | {key: metadata.get(key) or {} for key in ("labels", "annotations")}
+
+
 def _compare_owned(old: Json, new: Json) -> None:
     """Refuse to change by apply what a deploy or the autoscaler has set."""
     if old.get("kind") != "Deployment":
@@ -121,6 +134,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._serve(address.path)
         elif found := self._discover(address.path):
             self._send(HTTPStatus.OK, found)
+        elif address.path == "/version":
+            major, minor = KUBERNETES.split(".")
+            minor = self.cluster.minor or minor
+            known = {"major": major, "minor": f"{minor}+", "gitVersion": f"v{major}.{minor}.1"}
+            self._send(HTTPStatus.OK, known)
         else:
             self._do("get")
 
@@ -146,6 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
             health = {"status": "ok", "revision": version.commit,
                       "version": environment.get("APP_VERSION", "unknown")}  # fmt: skip
             return self._send(HTTPStatus.OK, health)
+        if path == "/ready" and version.schema > self.cluster.schema:
+            return self._send(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "the schema is behind"})
         fails = path != "/ready" and not version.works
         return self._send(HTTPStatus.INTERNAL_SERVER_ERROR if fails else HTTPStatus.OK, {})
 
@@ -192,6 +212,9 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             with self.cluster.lock:
                 answer = self._answer(verb, body)
+                if self._goes_away(verb):
+                    self.close_connection = True
+                    return None
         except RefusedError as error:
             content = {
                 "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": str(error),
@@ -203,6 +226,18 @@ class _Handler(BaseHTTPRequestHandler):
         if self.query.get("watch"):
             return self._watch(answer)
         return self._send(HTTPStatus.OK, answer)
+
+    def _goes_away(self, verb: str) -> bool:
+        """Close the server for a while, after it has done what it was asked, without a word."""
+        if not self.cluster.outage:
+            return False
+        wanted, resource, seconds = self.cluster.outage
+        if wanted != verb or f"/{resource}" not in self.path:
+            return False
+        self.cluster.outage = None
+        Thread(target=self.cluster.pause, args=(seconds,), daemon=True).start()
+        time.sleep(0.2)  # until it is closed
+        return True
 
     def _answer(self, verb: str, body: Any) -> Json | str:
         address = urlsplit(self.path)
@@ -224,7 +259,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name and name not in objects and not self._applies():
             raise RefusedError(HTTPStatus.NOT_FOUND, "NotFound", f'{resource} "{name}" not found')
         if verb in {"list", "watch"}:
-            found = [it for it in objects.values() if self._selects(it)]
+            found = shuffle([it for it in objects.values() if self._selects(it)])
             kind["kind"] += "List"
             metadata = {"resourceVersion": str(self.cluster.count)}
             return kind | {"metadata": metadata, "items": found}
@@ -234,11 +269,20 @@ class _Handler(BaseHTTPRequestHandler):
         objects = self.cluster.objects[resource]
         if verb == "create":
             _validate(body)
+            if body["metadata"].get("name") in objects:
+                text = f'{resource} "{body["metadata"]["name"]}" already exists'
+                raise RefusedError(HTTPStatus.CONFLICT, "AlreadyExists", text)
             return self.cluster.store(resource, body)
         if verb == "delete":
-            return objects.pop(name)
+            return self.cluster.remove(resource, name)
         if verb == "patch":
-            return self.cluster.store(resource, self._patch(objects.get(name), body))
+            old = objects.get(name)
+            new = self._patch(old, body)
+            if old and _content(old) == _content(new):
+                return old  # nothing is written, and nothing rolled out
+            return self.cluster.store(resource, new)
+        if resource == "jobs":
+            self.cluster.look_at_job(objects[name])
         return objects[name]
 
     def _authorize(self, match: re.Match[str], version: str, verb: str) -> None:
@@ -283,8 +327,12 @@ class _Handler(BaseHTTPRequestHandler):
             for key in ("labelSelector", "fieldSelector")
         )
         metadata = it["metadata"]
-        wanted = fields.get("metadata.name", metadata["name"])
-        return bool(wanted == metadata["name"]) and labels.items() <= metadata["labels"].items()
+        known = {
+            "metadata.name": metadata["name"],
+            "type": it.get("type"),
+            "involvedObject.name": it.get("involvedObject", {}).get("name"),
+        }
+        return fields.items() <= known.items() and labels.items() <= metadata["labels"].items()
 
     def _watch(self, found: Json) -> None:
         """Send what is there, say that this was all, and wait until nobody asks any more."""
@@ -332,19 +380,37 @@ def start(folder: Path) -> Iterator[Cluster]:
     subprocess.run(["openssl", "req", *options.split(), *names], check=True, capture_output=True)
     cluster = Cluster(certificate=certificate.read_bytes())
     handler = type("Handler", (_Handler,), {"cluster": cluster})
-    with _serve(handler) as api, _serve(handler) as app:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        api.socket = context.wrap_socket(api.socket, server_side=True)
-        cluster.server = f"https://127.0.0.1:{api.server_port}"
-        cluster.url = f"http://127.0.0.1:{app.server_port}"
-        yield cluster
-        cluster.closed.set()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    api, app = _serve(handler, 0, context), _serve(handler)
+    port = api.server_port
+
+    def pause(seconds: float) -> None:
+        """Refuse connections for a while, as a server that is restarted does."""
+        nonlocal api
+        _close(api)
+        time.sleep(seconds)
+        api = _serve(handler, port, context)
+
+    cluster.pause = pause
+    cluster.server = f"https://127.0.0.1:{port}"
+    cluster.url = f"http://127.0.0.1:{app.server_port}"
+    yield cluster
+    cluster.closed.set()
+    _close(api)
+    _close(app)
 
 
-@contextmanager
-def _serve(handler: type[_Handler]) -> Iterator[ThreadingHTTPServer]:
-    with _Server(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        yield server
-        server.shutdown()
+def _serve(
+    handler: type[_Handler], port: int = 0, context: ssl.SSLContext | None = None
+) -> ThreadingHTTPServer:
+    server = _Server(("127.0.0.1", port), handler)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    return server
+
+
+def _close(server: ThreadingHTTPServer) -> None:
+    server.shutdown()
+    server.server_close()
