@@ -13,6 +13,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -66,12 +67,17 @@ class Commit:
     parents: list[str] = field(default_factory=list)
     known: bool = False
 
-    @property
+    @cached_property
     def subject(self) -> str:
         """The first line."""
         return self.message.lstrip("\n").partition("\n")[0].strip()
 
-    @property
+    @cached_property
+    def names(self) -> set[str]:
+        """What a revert may call it."""
+        return {simplify(self.subject), simplify(self.parts.get("subject", ""))} - {""}
+
+    @cached_property
     def parts(self) -> dict[str, str]:
         """Type, scope, mark and subject; nothing if this is no Conventional Commit."""
         match = HEADER.fullmatch(self.subject)
@@ -154,8 +160,7 @@ def find_undone(git: Git, commit: Commit, earlier: Sequence[Commit]) -> list[Com
     wanted = {simplify(commit.undone), simplify(HEADER.sub(r"\g<subject>", commit.undone))}
     for other in reversed(earlier):
         numbers = re.findall(r"\(#(\d+)\)", other.subject)
-        is_named = {simplify(other.subject), simplify(other.parts.get("subject", ""))} & wanted
-        if (numbers and numbers[-1] in pulls) or (not pulls and is_named):
+        if (numbers and numbers[-1] in pulls) or (not pulls and other.names & wanted):
             return [other]
     return []
 
@@ -222,7 +227,7 @@ def name_left_out(commits: Iterable[Commit], out: dict[str, str]) -> Iterator[st
     for reason in dict.fromkeys(out.values()):
         names = [commit.id[:7] for commit in commits if out.get(commit.id) == reason]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        yield f"{len(names)} {reason} ({', '.join(names[:SHOWN])}{more})"
+        yield f"{reason}: {len(names)} ({', '.join(names[:SHOWN])}{more})"
 
 
 def show(commit: Commit) -> str:

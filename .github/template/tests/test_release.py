@@ -230,7 +230,7 @@ def test_hotfix_that_was_merged_by_squash_is_told_once(project: Project) -> None
     project.change("README.md", lambda text: f"{text}\nmore\n", "fix: old trouble (#8)")
     assert results(project.push("v1.3.0")) == ALL
     assert subjects(project.notes("v1.3.0")) == ["new"]
-    assert "1 in v1.2.4 already" in project.notes("v1.3.0")
+    assert "in v1.2.4 already: 1 " in project.notes("v1.3.0")
 
 
 def test_draft_of_a_person_is_published_as_it_is(project: Project) -> None:

@@ -153,13 +153,13 @@ def test_nothing_to_tell_is_stated(history: History) -> None:
     assert history.notes("--since", "v1.0.0") == "No changes since v1.0.0.\n"
     bump = history.commit(NOISE[0])
     assert history.notes("--since", "v1.0.0") == (
-        f"No changes since v1.0.0.\n\n<sub>Left out: 1 release bumps ({bump[:7]}).</sub>\n"
+        f"No changes since v1.0.0.\n\n<sub>Left out: release bumps: 1 ({bump[:7]}).</sub>\n"
     )
 
 
 def taken_back(notes: str) -> int:
     """Return how many commits the notes name as taken back again."""
-    match = re.search(r"(\d+) taken back again", notes)
+    match = re.search(r"taken back again: (\d+)", notes)
     return int(match[1]) if match else 0
 
 
@@ -287,7 +287,7 @@ def test_what_the_version_before_has_is_not_new(history: History) -> None:
     change("b2", f"fix: b as well\n\n(cherry picked from commit {picked})")
     notes = history.notes("--since", "v1.0.0")
     assert sections(notes) == {"✨ Features": ["c"]}
-    assert "2 in v1.0.0 already" in notes
+    assert "in v1.0.0 already: 2 " in notes
 
 
 def test_old_encodings_are_decoded(history: History) -> None:
