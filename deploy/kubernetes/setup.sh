@@ -4,14 +4,15 @@ set -euo pipefail
 
 show_help() {
   cat <<'HELP'
-usage: DATABASE_URL=postgresql://... deploy/kubernetes/setup.sh NAMESPACE
+usage: DATABASE_URL=postgresql://... deploy/kubernetes/setup.sh [--take-over] NAMESPACE
 
 With the rights of your own kubectl context: makes the namespace, a Secret with DATABASE_URL, the app
 without any pods yet, and an account that may deploy there and nothing else. Prints a kubeconfig of
 that account in base64: the secret KUBE_CONFIG of the environment on GitHub.
 
 Run it again after a change in deploy/kubernetes: what runs goes on running, with its image. Without
-DATABASE_URL, the Secret stays as it is.
+DATABASE_URL, the Secret stays as it is. --take-over sets what somebody else has set, such as by hand
+or with kubectl rollout undo, to what the files say.
 HELP
 }
 
@@ -70,9 +71,21 @@ print_kubeconfig() {
   } | @base64' < <(kubectl config view --minify --flatten --output=json)
 }
 
+# Applies the files; says what to do about fields that somebody else has changed.
+apply_files() {
+  kubectl apply --server-side "$@" --kustomize="$FOLDER" 2>"$FOLDER/error" && return
+  cat "$FOLDER/error"
+  ! grep --quiet 'conflict' "$FOLDER/error" ||
+    echo "The fields above differ from deploy/kubernetes: somebody, or a rollback, has set them since. To set them to what the files say: deploy/kubernetes/setup.sh --take-over $NAMESPACE"
+  return 1
+}
+
 main() {
-  local token
-  case ${1:-} in --help) show_help && return ;; esac
+  local token options=()
+  case ${1:-} in
+    --help) show_help && return ;;
+    --take-over) options=(--force-conflicts) && shift ;;
+  esac
   (($# == 1)) || { show_help >&2 && return 2; }
   [[ $1 =~ ^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$ ]] ||
     fail "A namespace has lower-case letters, digits and hyphens, at most 63: $1"
@@ -80,7 +93,7 @@ main() {
   FOLDER=$(mktemp -d)
   trap 'rm -rf "$FOLDER"' EXIT
   write_overlay
-  kubectl apply --server-side --kustomize="$FOLDER" >&2
+  apply_files "${options[@]}" >&2
   apply_secret >&2
   token=$(find_token)
   print_kubeconfig "$token"

@@ -37,6 +37,7 @@ REVISION = "deployment.kubernetes.io/revision"
 CAUSE, DEPLOY, BEFORE = "kubernetes.io/change-cause", "deploy/id", "deploy/previous"
 JOB_SECONDS = 600
 SETTLE_SECONDS = 5
+POLL_SECONDS = min(1, PATIENCE / 10)
 UNUSABLE = {
     "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull", "ImagePullBackOff",
     "InvalidImageName", "RunContainerError",
@@ -229,7 +230,7 @@ def make_job(deployment: Json, container: str, image: str, environment: Json, na
 def has_migrations() -> bool:
     """Tell whether the app says in pyproject.toml that it has any; not saying anything counts."""
     try:
-        text = Path(__file__).parents[2].joinpath("pyproject.toml").read_text()
+        text = Path(__file__).resolve().parents[2].joinpath("pyproject.toml").read_text()
         pipelines = tomllib.loads(text)["tool"]["pipelines"]
     except (OSError, KeyError, tomllib.TOMLDecodeError):
         return True
@@ -321,7 +322,7 @@ def migrate(namespace: Namespace, job: Json, image: str) -> None:
                     "The version before still serves. The log says why.",
                 )  # fmt: skip
             watch.look(f"batch.kubernetes.io/job-name={name}", name, image)
-            time.sleep(1)
+            time.sleep(POLL_SECONDS)
     except BaseException as error:
         if isinstance(error, Failure) and error.title.startswith("The migrations"):
             try:
@@ -341,7 +342,7 @@ def delete_job(namespace: Namespace, name: str, seconds: float = 0) -> None:
             selector = f"--selector=batch.kubernetes.io/job-name={name}"
             if not namespace.read("pods", selector)["items"]:
                 return
-            time.sleep(1)
+            time.sleep(POLL_SECONDS)
         if seconds:
             tell(f"::warning title=The migration still runs::Its pod of the Job {name} is there.")
     except Failure as failure:
@@ -387,7 +388,7 @@ def wait_for_rollout(namespace: Namespace, own: str = "", image: str = "") -> No
             newest = namespace.read_sets(it)[:1]
             for each in newest:
                 watch.look(select_pods(each), each["metadata"]["name"], image)
-        time.sleep(1)
+        time.sleep(POLL_SECONDS)
 
 
 def select_pods(replicas: Json) -> str:

@@ -4,6 +4,8 @@ import base64
 import copy
 import json
 import os
+import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -516,3 +518,255 @@ def test_setup_refuses(
 def test_help() -> None:
     done = subprocess.run([SETUP, "--help"], check=True, text=True, capture_output=True)
     assert "usage: DATABASE_URL=" in done.stdout
+
+
+# What goes wrong on a real cluster.
+
+SLOW, NEXT = (f"registry.example/app@sha256:{digit * 64}" for digit in "9a")
+
+
+def note(folder: Path, name: str) -> dict[str, str]:
+    """Return the environment of a deploy that keeps notes, as the driver lets it."""
+    state = folder.with_name(name)
+    state.mkdir(exist_ok=True)
+    return {"STATE": str(state)}
+
+
+def test_database_that_is_away_is_not_emptiness(deployed: Deployment) -> None:
+    previous = deployed.current()
+    deployed.cluster.lose_database()
+    assert deployed.current() == previous
+    ended = deployed.drive(BETTER, "better")
+    assert ended["code"] != "0"
+    assert deployed.cluster.deployment["spec"]["replicas"] == 2
+    deployed.cluster.database = True
+    assert deployed.serving == "good"
+
+
+def test_rollback_can_be_repeated_and_ends_on_the_same(deployed: Deployment) -> None:
+    previous = deployed.current()
+    notes = note(deployed.folder, "notes")
+    deployed.deploy(SMOKES, **notes)
+    for _ in range(2):
+        assert deployed.call("target_rollback", previous, **notes).code == 0
+        assert deployed.serving == "good"
+    assert deployed.call("target_rollback", previous).code == 0, "by hand, without notes"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_cancelled_migration_ends(deployed: Deployment, sent: signal.Signals) -> None:
+    cluster = deployed.cluster
+    cluster.versions[SLOW] = Version("slow", migrates=None, schema=2)
+    previous, notes = deployed.current(), note(deployed.folder, "notes")
+    with subprocess.Popen(
+        ["bash", "-c", f". {TARGET}; target_deploy {SLOW}"],
+        env=deployed.environment | notes,
+        process_group=0,
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        deadline = time.monotonic() + 30
+        while not cluster.objects["jobs"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, sent)
+    assert deployed.call("target_rollback", previous, **notes).code == 0
+    assert not cluster.objects["jobs"]
+    cluster.finish_migrations()
+    assert (cluster.schema, deployed.serving) == (1, "good")
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource"),
+    [("get", "deployments"), ("list", "replicasets"), ("create", "jobs"), ("get", "jobs"),
+     ("patch", "deployments")],
+)  # fmt: skip
+def test_outage_while_it_is_deployed(deployed: Deployment, verb: str, resource: str) -> None:
+    deployed.cluster.outage = (verb, resource, 0.7)
+    done = deployed.call("target_deploy", BETTER)
+    assert done.code == 0, done.errors
+    assert done.errors.count("The cluster is away") <= 1, "kubectl itself asks again for a moment"
+    assert deployed.cluster.served == ["good", "better"]
+    assert len(deployed.cluster.objects["jobs"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource"),
+    [("delete", "jobs"), ("get", "deployments"), ("list", "replicasets"),
+     ("patch", "deployments")],
+)  # fmt: skip
+@pytest.mark.parametrize("patience", ["3", "0.3"])
+def test_outage_while_it_goes_back(
+    deployed: Deployment, verb: str, resource: str, patience: str
+) -> None:
+    previous, notes = deployed.current(), note(deployed.folder, "notes")
+    deployed.deploy(SMOKES, **notes)
+    deployed.cluster.outage = (verb, resource, 1.2)
+    done = deployed.call("target_rollback", previous, **notes, PATIENCE=patience)
+    if patience == "0.3":
+        time.sleep(1.2)
+        done = deployed.call("target_rollback", previous, **notes)
+    assert done.code == 0, done.errors
+    assert deployed.serving == "good"
+
+
+def test_eight_seconds_without_the_api_server(deployed: Deployment) -> None:
+    deployed.cluster.outage = ("get", "jobs", 8)
+    assert deployed.call("target_deploy", BETTER, PATIENCE="60").code == 0
+    assert deployed.serving == "better"
+
+
+def test_later_deploy_of_somebody_else_stays(deployed: Deployment) -> None:
+    previous = deployed.current()
+    ours, theirs = (note(deployed.folder, it) for it in ("ours", "theirs"))
+    deployed.deploy(SMOKES, **ours)
+    deployed.deploy(BETTER, **theirs, APP_VERSION="v9")
+    for wanted in (previous, ""):
+        done = deployed.call("target_rollback", wanted, **ours)
+        assert done.code == 75
+        assert "Somebody else has deployed since::" in done.errors
+        assert "v9" in done.errors
+        assert deployed.serving == "better"
+    assert deployed.call("target_rollback", previous, **theirs).code == 0
+    assert deployed.serving == "good"
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [("quota", "The new pod cannot be made::"), ("full", "No node has room for the new pod::")],
+)
+def test_pod_that_cannot_be_made(deployed: Deployment, flag: str, said: str) -> None:
+    setattr(deployed.cluster, flag, True)
+    before = deployed.cluster.revision
+    done = deployed.call("target_deploy", BETTER, PATIENCE="1")
+    assert done.code == 1
+    assert f"::warning title={said}" in done.errors
+    assert f"::error title={said}" in done.errors
+    assert "quota: pods" in done.errors or "Insufficient memory" in done.errors
+    assert "decided after" in done.errors
+    assert "The migrations failed" not in done.errors
+    assert (deployed.cluster.revision, deployed.cluster.objects["jobs"]) == (before, {})
+
+
+def test_log_is_that_of_the_new_version(deployed: Deployment) -> None:
+    warn = deployed.cluster.warn
+    assert deployed.call("target_deploy", CRASHES).code == 1
+    newest = max(deployed.cluster.objects["replicasets"])
+    warn(f"{newest}-pod", "BackOff", "restarting failed container")
+    warn(f"{newest}-pod", "FailedToRetrieveImagePullSecret", "noise")
+    warn("app", "FailedGetResourceMetric", "noise")
+    output = deployed.call("target_logs").output
+    assert "BackOff" in output
+    assert "noise" not in output
+    assert f"log of {newest}-pod" in output
+    others = set(deployed.cluster.objects["replicasets"]) - {newest}
+    assert not any(it in output for it in others)
+
+
+def test_server_that_is_too_old(deployed: Deployment) -> None:
+    deployed.cluster.minor = "27"
+    done = deployed.call("target_deploy", BETTER)
+    assert done.code == 1
+    assert "::error title=The server is too old, v1.27.1::It must be 1.32 or newer" in done.errors
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        Version("next", schema=2, starts=False),
+        Version("next", schema=2, starts=None),
+        Version("next", schema=2, works=False),
+        Version("next", schema=2, migrates=False),
+    ],
+    ids=["crashes", "never ready", "smoke tests fail", "migration fails"],
+)
+def test_version_before_lives_with_a_newer_schema(deployed: Deployment, second: Version) -> None:
+    cluster = deployed.cluster
+    cluster.versions[NEXT] = second
+    previous, notes = deployed.current(), note(deployed.folder, "notes")
+    stuck = second.starts is None
+    command = f". {TARGET}; target_deploy {NEXT}"
+    environment = deployed.environment | notes
+    limit = ("timeout", "6") if stuck else ()
+    subprocess.run([*limit, "bash", "-c", command], env=environment, check=False, timeout=60)
+    assert deployed.call("target_rollback", previous, **notes).code == 0
+    assert deployed.serving == "good"
+    assert cluster.schema == (2 if second.migrates else 1)
+    deployed.deploy(GOOD, APP_VERSION="v1.0.1")
+    cluster.versions[NEXT] = Version("next", schema=2)
+    deployed.deploy(NEXT)
+    assert (cluster.schema, deployed.serving) == (2, "next")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host",
+        "Unable to connect to the server: net/http: TLS handshake timeout",
+        "Unable to connect to the server: dial tcp 10.0.0.1:6443: i/o timeout",
+        "Unable to connect to the server: EOF",
+        'error: Get "https://a/api": unexpected EOF',
+        "Unable to connect to the server: dial tcp: lookup a: no such host",
+        "Error from server (ServiceUnavailable): the server is currently unable to handle it",
+        "Error from server (TooManyRequests): Too many requests, please try again later",
+        "error: http2: client connection lost",
+        "Error from server: etcdserver: leader changed",
+        "read tcp 10.0.0.2:1->10.0.0.1:6443: read: connection reset by peer",
+    ],
+)
+def test_words_for_a_server_that_is_away(said: str) -> None:
+    code = runpy.run_path(str(ROOT / "deploy/kubernetes/target.py"))
+    found = next(it for pattern, it in code["ERRORS"] if re.search(pattern, said))
+    assert found == code["AWAY"]
+
+
+def test_app_without_migrations(deployed: Deployment, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "deploy", tmp_path / "copy/deploy")
+    (tmp_path / "copy/pyproject.toml").write_text("[tool.pipelines]\nserve = 'x'\n")
+    command = f". {tmp_path}/copy/deploy/targets/kubernetes.sh; target_deploy {BETTER}"
+    done = subprocess.run(
+        ["bash", "-c", command], env=deployed.environment, check=True, text=True,
+        capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert "No migration: [tool.pipelines]" in done.stdout
+    assert deployed.serving == "better"
+    assert not deployed.cluster.objects["jobs"]
+
+
+def test_revoking_revokes(cluster: Cluster, environment: dict[str, str], tmp_path: Path) -> None:
+    first = set_up(cluster, environment, "shop", DATABASE_URL="sqlite:////x")
+    (command,) = re.findall(
+        r"kubectl --namespace shop-staging (delete \w+ deployer)",
+        (ROOT / "docs/deployment.md").read_text(),
+    )
+    config = {"KUBECONFIG": str(Path(environment["HOME"], "config"))}
+    subprocess.run(
+        ["kubectl", "--namespace=shop", *command.split()],
+        env=environment | config, check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    old = Deployment(cluster, environment | {"KUBE_CONFIG": first.output}, tmp_path / "temp")
+    assert "does not accept KUBE_CONFIG" in old.call("target_current").errors
+    again = set_up(cluster, environment, "shop")
+    assert again.code == 0, again.errors
+    assert again.output != first.output
+    assert old.call("target_current").code == 1, "the old one stays refused"
+    new = Deployment(cluster, environment | {"KUBE_CONFIG": again.output}, tmp_path / "temp")
+    assert new.call("target_current").code == 0
+
+
+def test_setup_says_how_to_take_over_what_was_put_back(
+    cluster: Cluster, environment: dict[str, str], tmp_path: Path
+) -> None:
+    made = set_up(cluster, environment, "shop", DATABASE_URL="sqlite:////x")
+    deployment = Deployment(cluster, environment | {"KUBE_CONFIG": made.output}, tmp_path / "temp")
+    deployment.deploy(GOOD)
+    previous = deployment.current()
+    deployment.deploy(BETTER)
+    assert deployment.call("target_rollback", previous).code == 0
+    template = cluster.deployment["spec"]["template"]
+    template["spec"]["containers"][0]["resources"] = {"limits": {"memory": "1Mi"}}
+    refused = set_up(cluster, environment, "shop")
+    assert refused.code == 1
+    assert '.spec.template.spec.containers[name="app"].resources' in refused.errors
+    assert "setup.sh --take-over shop" in refused.errors
+    taken = set_up(cluster, environment, "--take-over", "shop")
+    assert taken.code == 0, taken.errors
+    assert deployment.serving == "good"

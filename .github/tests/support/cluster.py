@@ -96,7 +96,7 @@ class Cluster:
         self.namespace, self.undoable, self.count = "", True, 0
         self.schema, self.database, self.quota, self.full = 1, True, False, False
         self.outage: tuple[str, str, float] | None = None
-        self.minor = ""
+        self.minor, self.owner = "", ""
         self.versions, self.served, self.used = {}, [], set()
         self.objects: dict[str, dict[str, Json]] = {
             it: {} for kinds in GROUPS.values() for it in kinds
@@ -337,7 +337,8 @@ class Cluster:
             if it["ready"] or it is newest:
                 self._make_pod(f"{name}-pod", it["metadata"]["labels"], it["spec"]["template"])
 
-    def _warn(self, name: str, reason: str, message: str) -> None:
+    def warn(self, name: str, reason: str, message: str) -> None:
+        """Keep a warning about an object."""
         self.count += 1
         self.objects["events"][f"{name}.{self.count}"] = {
             "metadata": {"name": f"{name}.{self.count}", "labels": {}},
@@ -369,7 +370,7 @@ class Cluster:
         job |= {"status": {}, "looks": 0}
         if self.quota:
             message = f'pods "{name}-" is forbidden: exceeded quota: pods, used: pods=4, limited: 4'
-            self._warn(name, "FailedCreate", message)
+            self.warn(name, "FailedCreate", message)
             return
         self._make_pod(f"{name}-pod", labels, job["spec"]["template"], waiting)
         if self.full:

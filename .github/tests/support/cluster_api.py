@@ -312,14 +312,31 @@ class _Handler(BaseHTTPRequestHandler):
         kind = self.headers["Content-Type"]
         if kind == "application/json-patch+json":
             assert old
+            if any(it["path"] == "/spec/template" for it in patch):
+                self.cluster.owner = self.query.get("fieldManager", "")
             return _replace(copy.deepcopy(old), patch)
         if self._applies():
             _validate(patch)
             if old is None:
                 return dict(patch)
             _compare_owned(old, patch)
+            self._compare_templates(old, patch)
         merged: Json = _merge(copy.deepcopy(old), patch)
         return merged
+
+    def _compare_templates(self, old: Json, new: Json) -> None:
+        """Refuse to change what another manager has put back, unless it is forced."""
+        owner = self.cluster.owner
+        if old.get("kind") != "Deployment" or not owner or self.query.get("force") == "true":
+            return
+        (before,), (after,) = (it["spec"]["template"]["spec"]["containers"] for it in (old, new))
+        for key in after:
+            if after[key] != before.get(key):
+                text = (
+                    f'Apply failed with 1 conflict: conflict with "{owner}" using apps/v1: '
+                    f'.spec.template.spec.containers[name="app"].{key}'
+                )
+                raise RefusedError(HTTPStatus.CONFLICT, "Conflict", text)
 
     def _selects(self, it: Json) -> bool:
         labels, fields = (
