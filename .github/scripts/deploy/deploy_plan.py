@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.git import GitError
 from lib.github import GitHubError
 from lib.markdown import plain, quote, table
 from lib.workflow_commands import annotate, set_outputs, summarize
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ).parse_args(arguments)
     try:
         plan = decide(os.environ)
-    except (GitHubError, Refusal) as refusal:
+    except (GitError, GitHubError, Refusal) as refusal:
         annotate("error", "Refused", str(refusal))
         summarize(f"### ❌ Nothing is deployed\n\n{plain(str(refusal), 1000)}")
         return 1

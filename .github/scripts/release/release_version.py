@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.git import Git
+from lib.git import Git, GitError
 from lib.github import GitHubError, find
 from lib.markdown import quote
 from lib.workflow_commands import annotate, set_outputs, summarize
@@ -224,8 +224,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         quoted = quote(str(refusal), 1000).replace("`", "'")
         summarize(f"### ❌ Refused\n\n```text\n{quoted}\n```")
         return 1
-    except GitHubError as error:
-        annotate("error", "GitHub could not be asked", str(error))
+    except (GitError, GitHubError) as error:
+        annotate("error", "Nothing is known of the tag", f"{error}. Run this job again.")
         return 1
     version = release.version
     kind = "stable" if version.stable else f"pre-release ({version.stage})"

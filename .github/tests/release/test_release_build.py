@@ -76,7 +76,8 @@ def build(git: Git, version: str, environment: dict[str, str] | None = None) -> 
 
 def lock(git: Git) -> None:
     options = ["--quiet", "--python", sys.executable, "--offline"]
-    subprocess.run(["uv", "lock", *options], cwd=git.directory, check=True)
+    environment = {key: text for key, text in os.environ.items() if key != "UV_LOCKED"}
+    subprocess.run(["uv", "lock", *options], cwd=git.directory, env=environment, check=True)
 
 
 def test_builds_what_the_version_says_whatever_the_tags_say(project: Git) -> None:
