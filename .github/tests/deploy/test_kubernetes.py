@@ -629,6 +629,41 @@ def test_later_deploy_of_somebody_else_stays(deployed: Deployment) -> None:
     assert deployed.serving == "good"
 
 
+def test_two_deploys_at_once(deployed: Deployment) -> None:
+    ours, theirs = (note(deployed.folder, it) for it in ("ours", "theirs"))
+    previous, revision = deployed.current(), deployed.cluster.revision
+    with subprocess.Popen(
+        ["bash", "-c", f". {TARGET}; target_deploy {STUCK}"],
+        env=deployed.environment | ours | {"RUNNER_TEMP": ours["STATE"]},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as first:
+        deadline = time.monotonic() + 20
+        while deployed.cluster.revision == revision and time.monotonic() < deadline:
+            time.sleep(0.05)
+        deployed.deploy(BETTER, **theirs)
+        _, errors = first.communicate(timeout=30)
+    assert first.returncode == 1
+    assert "::error title=Somebody else has deployed meanwhile::" in errors
+    assert deployed.call("target_rollback", previous, **ours).code == 75
+    assert deployed.serving == "better"
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.2])
+def test_rollback_that_is_killed_goes_on(deployed: Deployment, seconds: float) -> None:
+    previous, notes = deployed.current(), note(deployed.folder, "notes")
+    deployed.deploy(SMOKES, **notes)
+    with subprocess.Popen(
+        ["bash", "-c", f". {TARGET}; target_rollback {previous}"],
+        env=deployed.environment | notes,
+        process_group=0,
+    ) as process:
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert deployed.call("target_rollback", previous, **notes).code == 0
+    assert deployed.serving == "good"
+
+
 @pytest.mark.parametrize(
     ("flag", "said"),
     [("quota", "The new pod cannot be made::"), ("full", "No node has room for the new pod::")],
