@@ -12,6 +12,8 @@ import pytest
 import yaml
 from apps import execute, lint, make_copy
 from engine import ROOT
+from events import Event
+from harness import RunPipeline, explain, make_quick, make_small
 from origin import Git
 from workflows import find_workflows
 
@@ -22,7 +24,6 @@ CASES = [
     ["ci", "release"],
     ["cd", "docker"],
     [it for it in PIPELINES if it != "pr"],
-    [it for it in PIPELINES if it != "codeql"],
 ]
 THOROUGH = (["performance"], [it for it in PIPELINES if it != "pr"])
 each_case = pytest.mark.parametrize("names", CASES, ids="-".join)
@@ -84,7 +85,13 @@ def find_orphans(tree: Path) -> set[str]:
     calls = "".join(text for it, text in texts.items() if it.startswith(steps))
     used = set(re.findall(r"uses: ([\w.-]+/[\w./-]+)@", calls))
     pins = set(re.findall(r"uses: (\S+)@", texts[".github/runner/pins/action.yml"]))
-    return orphans | {f"pin {it}" for it in pins - used}
+    orphans |= {f"pin {it}" for it in pins - used}
+    used |= set(re.findall(r"uses: ([\w.-]+/[\w./-]+)@", "".join(texts.values())))
+    folders = (tree / ".github/runner/stand-ins").rglob("action.yml")
+    names = {
+        "/".join(it.parent.relative_to(tree / ".github/runner/stand-ins").parts) for it in folders
+    }
+    return orphans | {f"stand-in {it}" for it in names - used}
 
 
 def find_dead_links(texts: dict[str, str], tree: Path) -> set[str]:
@@ -154,9 +161,37 @@ def test_linters_and_tests_are_green(copy: Path, names: list[str]) -> None:
     lint(copy)
     execute(copy, "poe", "-q", "shellcheck")
     execute(copy, "hadolint", "--failure-threshold", "warning", "Dockerfile")
-    readers = ("checks/test_workflow_rules.py", "lib", "workflows", "repository")
+    readers = (
+        "checks/test_changes.py", "checks/test_workflow_rules.py", "repository", "workflows",
+        "runner/test_workflows.py",
+    )  # fmt: skip
     tests = [f".github/tests/{it}" for it in readers]
     execute(copy, "pytest", *tests, "-q", "-n0", "-m", "not slow")
+
+
+@pytest.mark.parametrize(
+    ("names", "pipeline", "event"),
+    [(["performance", "cd"], "ci", "push"), (THOROUGH[1], "pr", "pull_request")],
+    ids=("ci", "pr"),
+)
+def test_the_rest_still_runs(
+    copy: Path, run_pipeline: RunPipeline, names: list[str], pipeline: str, event: str
+) -> None:
+    assert drop(copy, *names).returncode == 0
+
+    def prepare(tree: Path) -> None:
+        make_small(tree)
+        make_quick(tree)
+
+    run = run_pipeline(
+        pipeline,
+        str(Event.parse(event)),
+        source=copy,
+        small=False,
+        edit=prepare,
+        environment={"PYTHONPATH": "src", "PYTEST_XDIST_AUTO_NUM_WORKERS": "0"},
+    )
+    assert run.conclusion == "success", explain(run)
 
 
 def test_what_a_pipeline_that_stays_calls_is_not_dropped(copy: Path) -> None:

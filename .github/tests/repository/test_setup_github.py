@@ -19,7 +19,7 @@ jobs:
 WORKFLOWS = {
     "cd.yml": "on: push\njobs: {}\n",
     "ci.yml": VERDICT.replace("TRIGGER", "{branches: [main]}"),
-    "codeql.yml": "on: push\njobs: {run: {steps: [{uses: github/codeql-action/analyze@1}]}}\n",
+    "codeql.yml": "on: push\njobs: {run: {steps: [{uses: 'github/codeql-action/analyze@1'}]}}\n",
     "dependency-review.yml": "on: push\njobs: {}\nenv: {A: '${{ secrets.SAFETY_API_KEY }}'}\n",
     "release.yml": "on: push\njobs: {}\n"
     "env: {A: '${{ secrets.PYPI_API_TOKEN }}', B: '${{ vars.PYPI_TRUSTED_PUBLISHING }}'}\n",
