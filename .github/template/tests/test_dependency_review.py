@@ -11,7 +11,7 @@ from engine import ROOT
 from fakes.fake_advisories import Advisory, FakeAdvisories
 from fakes.github_api import FakeGitHub
 from fakes.github_security import Security
-from harness import Edit, RunPipeline, explain
+from harness import Edit, RunPipeline, explain, said
 from origin import create
 
 WORKFLOW = ".github/workflows/dependency-review.yml"
@@ -41,6 +41,15 @@ def stub(tree: Path, **commands: str) -> None:
     for name, command in commands.items():
         workflow["jobs"][name]["steps"] = [{"id": "scan", "run": command}]
     (tree / WORKFLOW).write_text(yaml.dump(workflow, sort_keys=False))
+
+
+def test_updates_that_are_switched_on_need_a_token(run_pipeline: RunPipeline) -> None:
+    variables = {"TEMPLATE_REPOSITORY": "octo-org/template"}
+    run = run_pipeline(
+        "dependency-review", "workflow_dispatch", job="template", variables=variables
+    )
+    assert run.find_job("template").conclusion == "failure"
+    assert "gh secret set TEMPLATE_UPDATE_TOKEN --env template" in said(run, "error")
 
 
 def test_green_in_a_new_repository(run_pipeline: RunPipeline, advisories: FakeAdvisories) -> None:
