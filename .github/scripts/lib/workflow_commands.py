@@ -46,7 +46,9 @@ def set_outputs(values: Mapping[str, str]) -> None:
 def show_end(log: str, lines: int = LAST_LINES) -> str:
     """Return the last lines of a log that are not blank as a Markdown code block."""
     log = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", log)
-    last = [quote(line, LONGEST) for line in log.splitlines() if line.strip()][-lines:]
+    last = [quote(line, LONGEST) for line in log.expandtabs(2).splitlines() if line.strip()][
+        -lines:
+    ]
     return fence("\n".join(last)) if last else ""
 
 

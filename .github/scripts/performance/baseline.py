@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from lib.workflow_commands import annotate, summarize
 INSTALL_SECONDS = 300
 GIT_SECONDS = 60
 LAST_LINES = 40
+OURS, OFF = ".performance-results", "off.txt"
+"""Marks a folder of results as ours; says why there are no results."""
 UNWANTED = {
     "GITHUB_STEP_SUMMARY",
     "PYTHONDONTWRITEBYTECODE",
@@ -87,7 +90,7 @@ def run(
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=_clean_environment() | dict(variables or {}),
+            env=clean_environment() | dict(variables or {}),
             start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -186,6 +189,38 @@ def refuse(title: str, what: str, error: Exception) -> None:
     print(error)
 
 
+def prepare(output: Path) -> Path:
+    """Return the folder of the results, emptied and marked as ours.
+
+    Raises:
+        CommandError: It holds something that is not ours, or cannot be made.
+    """
+    try:
+        if output.exists() and any(output.iterdir()):
+            if not (output / OURS).is_file():
+                raise CommandError(
+                    f"{output} is not empty and holds no results of an earlier run: choose "
+                    "another --output, or empty it yourself"
+                )
+            shutil.rmtree(output)
+        output.mkdir(parents=True, exist_ok=True)
+        (output / OURS).touch()
+    except OSError as error:
+        raise CommandError(f"{output} cannot take the results: {error}") from error
+    return output.resolve()
+
+
+def leave_out(title: str, tests: str, folder: Path) -> bool:
+    """Say that there are no tests of a kind, and note it for the report; False if there are."""
+    if any(Path(tests).glob("**/test_*.py")):
+        return False
+    text = f"There are no tests in {tests}: this part is off."
+    annotate("notice", title, text)
+    summarize(f"### ⚪ {title}\n\n{text}\n")
+    (folder / OFF).write_text(text, encoding="utf-8")
+    return True
+
+
 def positive(text: str) -> float:
     """Read an option of the command line that is a number above 0.
 
@@ -219,7 +254,7 @@ def _install(folder: Path, groups: Sequence[str]) -> Path:
     return environment / programs / "python"
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Return our environment without what leads into it, or makes each start compile again."""
     return {
         name: value

@@ -20,25 +20,28 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask, list_all
 from lib.markdown import link, plain, table
 from lib.units import NONE, format_ratio, format_size, format_time
-from lib.workflow_commands import annotate, summarize
+from lib.workflow_commands import annotate, show_end, summarize
+from performance.baseline import OFF
 from performance.results import (
     Comparison,
     Load,
+    Memory,
     Server,
     UnreadableError,
     read_comparison,
     read_k6,
     read_locust,
+    read_memory,
     read_server,
 )
 
 TITLE = "Performance"
 MARKER = "<!-- performance-report -->"
-MOST_ROWS = 20
+MOST_ROWS, MOST_PEAKS = 20, 10
+LONGEST = 12_000
+"""Characters of a tool's own text; a comment on GitHub holds 65,536 in all."""
 MARKS = {"success": "✅", "failure": "❌", "cancelled": "🚫", "skipped": "⏭️"}
 VERDICTS = {
-    "failed": "a test failed",
-    "more": "more than the base",
     "no-baseline": "no base to compare with",
     "noisy": "too noisy to judge",
     "ok": "as the base",
@@ -67,10 +70,14 @@ class Part:
     load: Load | None = None
     server: Server | None = None
     comparison: Comparison | None = None
+    memory: Memory | None = None
     problems: list[str] = field(default_factory=list)
 
     def read[Result](self, reader: Callable[[Path], Result], folder: Path) -> Result | None:
-        """Return what is in a folder; None, and a problem more, if it cannot be read."""
+        """Return what is in a folder; None, and a problem more, if it is off or cannot be read."""
+        if (off := folder / OFF).is_file():
+            self.problems.append(off.read_text(encoding="utf-8"))
+            return None
         try:
             return reader(folder)
         except UnreadableError as error:
@@ -106,11 +113,12 @@ def collect(root: Path, jobs: Mapping[str, Any]) -> list[Part]:
         part.load = part.read(reader, folder)
         part.server = part.read(read_server, folder)
         parts.append(part)
-    for job, title in (("benchmark", "Benchmark"), ("memory", "Memory profile")):
-        part = start(job, title)
-        part.comparison = part.read(read_comparison, place(job, job))
-        parts.append(part)
-    return parts
+    part = start("benchmark", "Benchmark")
+    part.comparison = part.read(read_comparison, place("benchmark", "benchmark"))
+    parts.append(part)
+    part = start("memory", "Memory profile")
+    part.memory = part.read(read_memory, place("memory", "memory"))
+    return [*parts, part]
 
 
 def describe(parts: Sequence[Part]) -> str:
@@ -122,6 +130,7 @@ def describe(parts: Sequence[Part]) -> str:
         _draw(parts),
         _attribute(parts),
         *(_compare(part) for part in parts if part.comparison),
+        *(_show_memory(part.memory) for part in parts if part.memory),
     ]
     return "\n".join(section for section in sections if section)
 
@@ -133,14 +142,14 @@ def _make_row(part: Part) -> list[str]:
         cells[3:5] = f"{load.throughput:.0f}/s", f"{load.errors:.2%}"
     if part.server:
         cells[5:7] = format_size(part.server.memory), format_time(part.server.query / 1000)
+    if part.memory:
+        cells[5] = format_size(next(iter(part.memory.peaks.values())))
     against = NONE
     if comparison := part.comparison:
         against = VERDICTS.get(comparison.verdict, plain(comparison.verdict))
         worst = format_ratio(comparison.parts[0].ratio) if comparison.parts else NONE
         if worst.startswith("▲"):
             against += f", at most {worst}"
-        if comparison.sites:
-            cells[5] = format_size(max(it.change or 0 for it in comparison.parts))
     result = f"{MARKS.get(part.result, '❓')} {plain(part.result) or 'not known'}"
     return [
         part.title,
@@ -202,10 +211,15 @@ def _attribute(parts: Sequence[Part]) -> str:
 
 
 def _compare(part: Part) -> str:
-    comparison = part.comparison or Comparison("", "", [], [])
-    show = format_size if comparison.sites else format_time
+    comparison = part.comparison or Comparison("", "", [])
     rows = [
-        [plain(it.name), show(it.base), show(it.change), format_ratio(it.ratio), plain(it.verdict)]
+        [
+            plain(it.name),
+            format_time(it.base),
+            format_time(it.change),
+            format_ratio(it.ratio),
+            plain(it.verdict),
+        ]
         for it in comparison.parts[:MOST_ROWS]
     ]
     lines = [f"<details><summary>{part.title}</summary>\n"]
@@ -214,12 +228,20 @@ def _compare(part: Part) -> str:
     lines.append(table(["Name", "Base", "Change", "Difference", "Verdict"], rows))
     if more := len(comparison.parts) - MOST_ROWS:
         lines.append(f"{more} more are in the files.\n" if more > 0 else "")
-    if comparison.sites:
-        sites = [
-            [format_size(size), str(count), plain(place)] for size, count, place in comparison.sites
-        ]
-        lines.append(table(["Size", "Allocations", "Where"], sites))
     return "\n".join([*lines, "</details>\n"])
+
+
+def _show_memory(memory: Memory) -> str:
+    """Return the tests that took most; the tool's own text shows where."""
+    rows = [[plain(name), format_size(peak)] for name, peak in memory.peaks.items()]
+    return "\n".join(
+        [
+            "<details><summary>Memory profile</summary>\n",
+            table(["Test", "Peak"], rows[:MOST_PEAKS]),
+            show_end(memory.text[:LONGEST], LONGEST),
+            "</details>\n",
+        ]
+    )
 
 
 def comment(number: str, text: str) -> str:

@@ -65,12 +65,12 @@ class Server:
 
 @dataclass(frozen=True)
 class Compared:
-    """One benchmark, or the peak memory of one test, against the base.
+    """One benchmark against the base.
 
     Attributes:
         name: File and test.
         verdict: As the comparison calls it.
-        change: Seconds or bytes; None if it was removed.
+        change: Seconds; None if it was removed.
         base: The same of the base; None without one.
         ratio: Change divided by base; None without one.
     """
@@ -84,16 +84,24 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A verdict with its parts, the worst first, and the biggest allocations if it is of memory.
-
-    Attributes:
-        sites: Size in bytes, number, and place of each.
-    """
+    """The verdict on all benchmarks, why there is no baseline, and each, the worst first."""
 
     verdict: str
     reason: str
     parts: list[Compared]
-    sites: list[tuple[int, int, str]]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the memory tests took.
+
+    Attributes:
+        peaks: Most that each test held at a time, in bytes by file and test, the biggest first.
+        text: The ten biggest with their places, as pytest-memray shows them.
+    """
+
+    peaks: dict[str, int]
+    text: str
 
 
 def read_locust(folder: Path) -> Load:
@@ -107,8 +115,24 @@ def read_k6(folder: Path) -> Load:
 
 
 def read_comparison(folder: Path) -> Comparison:
-    """Return how benchmarks or memory compare with the base; see `_read` for the errors."""
+    """Return how the benchmarks compare with the base; see `_read` for the errors."""
     return _read(folder / "report.json", _interpret_comparison)
+
+
+def read_memory(folder: Path) -> Memory:
+    """Return what pytest-memray left.
+
+    Raises:
+        UnreadableError: It is missing or malformed.
+    """
+    text = _read_text(folder / "report.txt")
+    peaks = dict(
+        _read(file, lambda content: (str(content["test_id"]), int(content["peak_memory"])))
+        for file in folder.glob("metadata/*.metadata")
+    )
+    if not peaks:
+        raise UnreadableError("the peaks of the tests are missing")
+    return Memory(dict(sorted(peaks.items(), key=lambda item: -item[1])), text)
 
 
 def read_server(folder: Path) -> Server:
@@ -145,12 +169,20 @@ def _read[Result](file: Path, interpret: Callable[[Any], Result]) -> Result:
     Raises:
         UnreadableError: It is missing or malformed.
     """
+    text = _read_text(file)
     try:
-        return interpret(json.loads(file.read_text(encoding="utf-8")))
+        return interpret(json.loads(text))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UnreadableError(f"{file.name} is malformed: {error!r}") from error
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UnreadableError(f"{file.name} is missing") from error
-    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
-        raise UnreadableError(f"{file.name} is malformed: {error!r}") from error
+    except (OSError, ValueError) as error:
+        raise UnreadableError(f"{file.name} is malformed: {error}") from error
 
 
 def _interpret_locust(content: list[Json]) -> Load:
@@ -201,13 +233,10 @@ def _interpret_comparison(content: Json) -> Comparison:
             str(it["verdict"]),
             *(_maybe(it[key]) for key in ("change", "base", "ratio")),
         )
-        for it in content.get("benchmarks") or content.get("tests") or []
+        for it in content.get("benchmarks", [])
     ]
     parts.sort(key=lambda it: -(it.ratio or 0))
-    sites = [
-        (int(it["size"]), int(it["count"]), str(it["place"])) for it in content.get("sites", [])
-    ]
-    return Comparison(str(content["verdict"]), str(content["reason"]), parts, sites)
+    return Comparison(str(content["verdict"]), str(content["reason"]), parts)
 
 
 def _maybe(value: object) -> float | None:
@@ -221,10 +250,8 @@ def _read_metrics(file: Path) -> dict[str, float]:
         UnreadableError: The file is missing or malformed.
     """
     try:
-        return _add_up(file.read_text(encoding="utf-8").splitlines())
-    except FileNotFoundError as error:
-        raise UnreadableError(f"{file.name} is missing") from error
-    except (OSError, ValueError) as error:
+        return _add_up(_read_text(file).splitlines())
+    except ValueError as error:
         raise UnreadableError(f"{file.name} is malformed: {error}") from error
 
 

@@ -50,7 +50,7 @@ LEFT_OUT = {
     "deploy.sh": DEPLOY_STUB,
     "image_scan.sh": SCAN_STUB,
     "license_check.py": REPORT_STUB,
-    "memory_report.py": REPORT_STUB,
+    "memory_profile.py": REPORT_STUB,
     "outdated_report.py": REPORT_STUB,
     "vulnerability_scan.py": REPORT_STUB,
 }

@@ -48,7 +48,7 @@ def prepare(fault: str) -> Callable[[Path], None]:
 
     def edit(tree: Path) -> None:
         make_quick(tree)
-        for name in ("benchmark_compare.py", "memory_report.py"):
+        for name in ("benchmark_compare.py", "memory_profile.py"):
             (tree / ".github/scripts" / name).write_text(REPORT_STUB)
         script = tree / ".github/scripts/performance/with_app.sh"
         start = "set -euo pipefail\n"

@@ -29,7 +29,7 @@ FILES = {
     "locust-results/metrics-after.txt": "Load test",
     "k6-results/summary.json": "API performance",
     "benchmark-results/report.json": "Benchmark",
-    "memory-results/report.json": "Memory profile",
+    "memory-results/report.txt": "Memory profile",
 }
 
 
@@ -147,7 +147,7 @@ def test_what_is_missing_is_named(results: Path, file: str) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "null", "[]", "[1]", '{"metrics": 1}', "\x00"])
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", [*FILES][:-1])  # the last is text for people
 def test_what_is_malformed_is_named(results: Path, file: str, content: str) -> None:
     (results / file).write_text(content)
     text = report(results)
@@ -170,8 +170,34 @@ def test_nothing_at_all_is_still_a_report(tmp_path: Path) -> None:
 def test_results_of_one_test_alone_have_no_folder(results: Path) -> None:
     jobs = {"load": {"result": "failure"}, "memory": {"outputs": {"artifact": "https://a"}}}
     _, _, benchmark, memory = performance_report.collect(results / "memory-results", jobs)
-    assert memory.comparison
+    assert memory.memory
     assert not benchmark.comparison
+
+
+def test_memory_shows_the_biggest_first(results: Path) -> None:
+    text = report(results)
+    names = re.findall(r"^\| .*::test\\_(\w+) \| [\d.]+ MB \|$", text, re.MULTILINE)
+    assert names == ["much", "little"]
+    assert "hold:tests/memory/test_it.py:" in text
+    assert text.count("```text") == 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"test_id": "a"}', '{"peak_memory": "x"}'])
+def test_damaged_peaks_are_named(results: Path, content: str) -> None:
+    for file in (results / "memory-results/metadata").iterdir():
+        file.write_text(content)
+    assert "- **Memory profile:** run" in report(results)
+    shutil.rmtree(results / "memory-results/metadata")
+    assert "- **Memory profile:** the peaks of the tests are missing" in report(results)
+
+
+def test_what_is_off_is_said(results: Path) -> None:
+    shutil.rmtree(results / "memory-results")
+    (results / "memory-results").mkdir()
+    (results / "memory-results/off.txt").write_text("There are no tests: this part is off.")
+    text = report(results)
+    assert "- **Memory profile:** There are no tests: this part is off.\n" in text
+    assert "missing" not in text
 
 
 def test_regressions_come_first_with_arrows(results: Path) -> None:
@@ -201,10 +227,12 @@ def test_first_run_says_that_there_is_no_base(results: Path) -> None:
 
 
 def test_names_of_others_do_nothing(results: Path) -> None:
-    file = results / "memory-results/report.json"
-    known = json.loads(file.read_text())
     name = "</details>@octocat [x](http://evil.example) | `a` \n::error::x"
-    change(file, tests=[known["tests"][0] | {"name": name}] * 60, verdict="@octocat")
+    file = results / "benchmark-results/report.json"
+    known = json.loads(file.read_text())
+    change(file, benchmarks=[known["benchmarks"][0] | {"name": name}] * 60, verdict="@octocat")
+    for file in (results / "memory-results/metadata").iterdir():
+        change(file, test_id=name)
     text = report(results)
     assert "@octocat" not in text
     assert "http://evil" not in text

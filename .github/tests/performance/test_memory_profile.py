@@ -1,0 +1,90 @@
+"""Memory profiles of small projects, by the real pytest-memray."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from performance import memory_profile
+
+TEST = """
+import pytest
+
+def hold():
+    return bytearray({megabytes}_000_000)
+
+@pytest.mark.limit_memory("20 MB")
+def test_it():
+    assert hold()
+"""
+
+type Commit = Callable[[dict[str, str]], None]
+
+
+def write(megabytes: int) -> dict[str, str]:
+    return {"tests/memory/test_it.py": TEST.format(megabytes=megabytes)}
+
+
+def test_biggest_allocation_is_shown(commit: Commit, tmp_path: Path) -> None:
+    commit(write(5))
+    assert memory_profile.main(["--output=out"]) == 0
+    for text in (Path("out/report.txt").read_text(), (tmp_path / "summary").read_text()):
+        assert "Allocation results for tests/memory/test_it.py::test_it" in text
+        assert "hold:tests/memory/test_it.py:5 -> 4.8MiB" in text
+    assert "✅ Memory profile" in (tmp_path / "summary").read_text()
+    (graph,) = Path("out").glob("flamegraph-*.html")
+    page = graph.read_text()
+    assert "test_it.py" in page
+    assert 'src="http' not in page  # it opens without a network
+    assert 'href="http' not in page.partition("<body")[0]
+
+
+def test_limit_fails(commit: Commit, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    commit(write(30))
+    assert memory_profile.main(["--output=out"]) == 1
+    assert "::error title=Memory profile::A test failed" in capfd.readouterr().out
+    summary = (tmp_path / "summary").read_text()
+    assert "limited to 20.0MiB but allocated" in summary
+    assert "hold:tests/memory/test_it.py:5" in summary
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("import no_such_module", "No module named 'no_such_module'"),
+        ("import time\ntime.sleep(60)", "pytest did not end within 3 s and was cut off"),
+        ("HELPER = 1", "pytest-memray recorded nothing"),
+    ],
+)
+def test_tests_that_do_not_run_are_an_error(
+    commit: Commit, tmp_path: Path, content: str, said: str
+) -> None:
+    commit({"tests/memory/test_it.py": content})
+    assert memory_profile.main(["--output=out", "--timeout=3"]) == 1
+    assert said in (tmp_path / "summary").read_text()
+
+
+def test_project_without_such_tests_is_green(
+    commit: Commit, capfd: pytest.CaptureFixture[str]
+) -> None:
+    commit({})
+    assert memory_profile.main(["--output=out"]) == 0
+    assert "There are no tests in tests/memory" in Path("out/off.txt").read_text()
+    assert "::notice title=Memory profile::There are no tests" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("output", [".", "tests", "pyproject.toml", "linked"])
+def test_what_is_not_ours_is_kept(commit: Commit, tmp_path: Path, output: str) -> None:
+    commit(write(1))
+    Path("linked").symlink_to("tests")
+    before = sorted(Path().rglob("*"))
+    assert memory_profile.main([f"--output={output}"]) == 1
+    assert sorted(Path().rglob("*")) == before
+    assert f"{output} " in (tmp_path / "summary").read_text()
+
+
+def test_results_of_an_earlier_run_are_replaced(commit: Commit) -> None:
+    commit(write(1))
+    assert memory_profile.main(["--output=out"]) == 0
+    Path("out/flamegraph-of-old.html").touch()
+    assert memory_profile.main(["--output=out"]) == 0
+    assert len([*Path("out").glob("flamegraph-*")]) == 1
