@@ -10,12 +10,14 @@ import re
 import shutil
 import socketserver
 import tempfile
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from fakes.github_artifacts import Artifacts, Redirect
 from fakes.github_issues import Issue, Issues
 from fakes.github_releases import Answer, Releases, Request
 from fakes.github_runs import Runs
@@ -32,6 +34,7 @@ class FakeGitHub:
         releases: The repository's releases and tags.
         issues: Its issues and labels.
         runs: Runs of workflows.
+        artifacts: What earlier runs have kept.
         security: Its security features.
         settings: Its other settings: environments, rules, variables, secrets.
         faults: Requests to fail once each, as `METHOD PATTERN`, such as `POST .*/assets`.
@@ -48,6 +51,7 @@ class FakeGitHub:
         self.releases = Releases()
         self.issues = Issues()
         self.runs = Runs()
+        self.artifacts = Artifacts()
         self.security = Security()
         self.settings = Settings()
         self.faults: list[str] = []
@@ -71,24 +75,28 @@ class FakeGitHub:
         config_directory.mkdir(parents=True)
         (config_directory / "config.yml").write_text(f"http_unix_socket: {self.socket}\n")
 
-    def answer(self, method: str, address: str, body: bytes, authorization: str) -> Answer:
+    def answer(self, method: str, address: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Return the status and the content that answer a request."""
         url = urlsplit(address)
         asked = f"{method} {url.path}"
         self.requests.append(asked)
         path = re.sub(r"^/repos/[^/]+/[^/]+", "", url.path)
         request = Request(method, path, dict(parse_qsl(url.query)), body)
+        request.accept = headers.get("Accept", request.accept)
         if self.status != 200:  # noqa: PLR2004
             return self.status, {"message": "This is a test"}
         if self._fails(asked):
             if self.lose_answer:
                 self.releases.answer(request)
             return 502, {"message": "This is a test"}
-        if not re.match("(Bearer|token) .", authorization):
+        if not re.match("(Bearer|token) .", headers.get("Authorization", "")):
             return 401, {"message": "Requires authentication"}
         if method == "GET" and url.path in self.resources:
             return 200, self.resources[url.path]
-        for part in (self.releases, self.issues, self.runs, self.security, self.settings):
+        parts = (
+            self.releases, self.issues, self.runs, self.artifacts, self.security, self.settings,
+        )  # fmt: skip
+        for part in parts:
             if answer := part.answer(request):
                 return answer
         self.unexpected.append(asked)
@@ -108,7 +116,10 @@ class FakeGitHub:
         handler = self._make_handler()
         tcp = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{tcp.server_port}"
-        self._servers = [tcp, socketserver.ThreadingUnixStreamServer(str(self.socket), handler)]
+        storage = ThreadingHTTPServer(("127.0.0.1", 0), self.artifacts.make_storage())
+        self.artifacts.storage = f"http://127.0.0.1:{storage.server_port}"
+        unix = socketserver.ThreadingUnixStreamServer(str(self.socket), handler)
+        self._servers = [tcp, storage, unix]
         for server in self._servers:
             Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         return self
@@ -126,8 +137,11 @@ class FakeGitHub:
         class Handler(BaseHTTPRequestHandler):
             def _answer(self) -> None:
                 body = self._read()
-                authorization = self.headers.get("Authorization", "")
-                status, content = fake.answer(self.command, self.path, body, authorization)
+                headers = dict(self.headers)
+                status, content = fake.answer(self.command, self.path, body, headers)
+                location, content = (
+                    (content.url, b"") if isinstance(content, Redirect) else ("", content)
+                )
                 is_file = isinstance(content, bytes)
                 sent = content if is_file else json.dumps(content).encode()
                 if not is_file:  # what uploads is on a server of its own
@@ -135,6 +149,8 @@ class FakeGitHub:
                 kind = "application/octet-stream" if is_file else "application/json; charset=utf-8"
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
+                if location:
+                    self.send_header("Location", location)
                 self.send_header("Content-Length", "0" if content is None else str(len(sent)))
                 self.end_headers()
                 if content is not None:

@@ -30,6 +30,7 @@ class Request:
     path: str
     query: dict[str, str]
     body: bytes
+    accept: str = "*/*"
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ FOLDER holds one folder for each test: locust-results, k6-results, benchmark-res
 memory-results. What is missing or malformed is named as such. The environment tells more, if it
 is set: JOBS, the `needs` context as JSON, how each job ended and where its artifact is; and
 PULL_REQUEST, the number of the one that gets the report as its comment: one, kept up to date.
+With --history, the last pushes to main are shown too, and what grew in small steps is a warning.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from lib.github import GitHubError, ask, list_all
 from lib.markdown import link, plain, table
 from lib.units import NONE, format_ratio, format_size, format_time
 from lib.workflow_commands import annotate, show_end, summarize
+from performance import history
 from performance.baseline import OFF
 from performance.results import (
     Comparison,
@@ -37,6 +39,8 @@ from performance.results import (
 
 TITLE = "Performance"
 MARKER = "<!-- performance-report -->"
+MEASURED = {"push", "pull_request", "merge_group"}
+"""Events that measure a change; others measure once more what is in the history."""
 MOST_ROWS, MOST_PEAKS = 20, 10
 LONGEST = 12_000
 """Characters of a tool's own text; a comment on GitHub holds 65,536 in all."""
@@ -121,14 +125,15 @@ def collect(root: Path, jobs: Mapping[str, Any]) -> list[Part]:
     return [*parts, part]
 
 
-def describe(parts: Sequence[Part]) -> str:
-    """Return the report as Markdown."""
+def describe(parts: Sequence[Part], past: str = "") -> str:
+    """Return the report as Markdown, with what is known of the past."""
     sections = [
         f"### 📈 {TITLE}\n",
         table(HEAD, [_make_row(part) for part in parts]),
         _describe_problems(parts),
         _draw(parts),
         _attribute(parts),
+        past,
         *(_compare(part) for part in parts if part.comparison),
         *(_show_memory(part.memory) for part in parts if part.memory),
     ]
@@ -168,28 +173,16 @@ def _describe_problems(parts: Sequence[Part]) -> str:
 
 
 def _draw(parts: Sequence[Part]) -> str:
-    """Return a chart of the latencies: https://mermaid.js.org/syntax/xyChart.html."""
+    """Return a chart of the latencies."""
     drawn = [
         (part.title, part.load.latencies) for part in parts if part.load and part.load.requests
     ]
     if not drawn:
         return ""
-    kinds = ["bar", "line"]
-    names = ", ".join(f"{kind}: {title}" for kind, (title, _) in zip(kinds, drawn, strict=False))
-    return "\n".join(
-        [
-            "```mermaid",
-            "xychart-beta",
-            f'  title "Time to answer ({names})"',
-            "  x-axis [p50, p95, p99]",
-            '  y-axis "ms"',
-            *(
-                f"  {kind} [{', '.join(f'{ms:.1f}' for ms in latencies)}]"
-                for kind, (_, latencies) in zip(kinds, drawn, strict=False)
-            ),
-            "```\n",
-        ]
-    )
+    kinds = zip(("bar", "line"), drawn, strict=False)
+    names = ", ".join(f"{kind}: {title}" for kind, (title, _) in kinds)
+    series = [latencies for _, latencies in drawn]
+    return history.draw(f"Time to answer ({names})", ["p50", "p95", "p99"], "ms", series)
 
 
 def _attribute(parts: Sequence[Part]) -> str:
@@ -211,7 +204,7 @@ def _attribute(parts: Sequence[Part]) -> str:
 
 
 def _compare(part: Part) -> str:
-    comparison = part.comparison or Comparison("", "", [])
+    comparison = part.comparison or Comparison("", "", "", [])
     rows = [
         [
             plain(it.name),
@@ -244,6 +237,57 @@ def _show_memory(memory: Memory) -> str:
     )
 
 
+def look_back(parts: Sequence[Part], file: Path) -> str:
+    """Return the history as Markdown; keep it, with what a push to main has measured.
+
+    Args:
+        parts: What this run has measured.
+        file: Where the history goes after a push; other events leave none.
+    """
+    event = os.environ.get("GITHUB_EVENT_NAME", "")
+    past, problem = history.fetch()
+    text = [f"{plain(problem)}\n"] if problem else []
+    now = _make_push(parts)
+    pushes, newest = past, past[-1].commit[:7] if past else ""
+    if event in MEASURED and (now.benchmarks or now.p95 or now.peaks):
+        pushes = [*(push for push in past if push.run != now.run), now][-history.KEPT :]
+        newest = now.commit[:7] if event == "push" else "this change"
+        if event == "push":
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(history.write(past, now), encoding="utf-8")
+    for drift in history.find_drifts(pushes):
+        annotate("warning", TITLE, history.explain(drift))
+        text.append(f"🟡 **Slower or larger step by step:** {history.explain(drift)}\n")
+    return "\n".join([*text, history.describe(pushes, newest=newest)])
+
+
+def _make_push(parts: Sequence[Part]) -> history.Push:
+    load, api, benchmark, memory = parts
+    tests = {"load": load, "api": api}
+    compared = benchmark.comparison
+    return history.Push(
+        int(os.environ.get("GITHUB_RUN_ID") or 0),
+        os.environ.get("GITHUB_SHA", ""),
+        compared.base if compared else "",
+        {
+            one.name: one.ratio
+            for one in (compared.parts if compared else [])
+            if one.ratio and one.verdict != "noisy"
+        },
+        {
+            name: part.load.latencies[1]
+            for name, part in tests.items()
+            if part.load and part.load.requests
+        },
+        {
+            name: part.server.memory
+            for name, part in tests.items()
+            if part.server and part.server.memory
+        },
+        memory.memory.peaks if memory.memory else {},
+    )
+
+
 def comment(number: str, text: str) -> str:
     """Make the report the one comment of ours on a pull request; return what was done.
 
@@ -266,8 +310,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the results are")
     parser.add_argument("--output", type=Path, help="folder for the report, as report.md")
+    parser.add_argument("--history", type=Path, help="folder for the history, after a push")
     options = parser.parse_args(arguments)
-    text = describe(collect(options.folder, json.loads(os.environ.get("JOBS") or "{}")))
+    parts = collect(options.folder, json.loads(os.environ.get("JOBS") or "{}"))
+    past = look_back(parts, options.history / history.FILE) if options.history else ""
+    text = describe(parts, past)
     print(text)
     summarize(text)
     if options.output:

@@ -84,10 +84,11 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The verdict on all benchmarks, why there is no baseline, and each, the worst first."""
+    """The verdict on all benchmarks, the base or why there is none, and each, the worst first."""
 
     verdict: str
     reason: str
+    base: str
     parts: list[Compared]
 
 
@@ -236,7 +237,7 @@ def _interpret_comparison(content: Json) -> Comparison:
         for it in content.get("benchmarks", [])
     ]
     parts.sort(key=lambda it: -(it.ratio or 0))
-    return Comparison(str(content["verdict"]), str(content["reason"]), parts)
+    return Comparison(str(content["verdict"]), str(content["reason"]), str(content["base"]), parts)
 
 
 def _maybe(value: object) -> float | None:

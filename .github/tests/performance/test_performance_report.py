@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from fakes.github_api import FakeGitHub
+from fakes.github_artifacts import Artifact
 from fakes.github_issues import Issue
 from lib.markdown import plain
-from performance import performance_report
+from performance import history, performance_report
 from performance.results import read_k6, read_locust, read_server
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -265,6 +266,74 @@ def test_main_reports_everywhere(
     text = (tmp_path / "out/report.md").read_text()
     assert text.strip() in summary.read_text()
     assert github.issues.pull_requests[7].comments == [f"{performance_report.MARKER}\n{text}"]
+
+
+@pytest.fixture
+def at_push(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a push to main, run 9."""
+    environment = {"GITHUB_EVENT_NAME": "push", "GITHUB_RUN_ID": "9", "GITHUB_SHA": "9" * 40}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def keep_past(github: FakeGitHub, name: str) -> None:
+    """Plant three pushes, each of which made a benchmark 4 % slower."""
+    pushes = [history.Push(n, f"{n}" * 40, f"{n - 1}" * 40, {name: 1.04}) for n in range(1, 4)]
+    content = {history.FILE: history.write(pushes[:-1], pushes[-1])}
+    github.artifacts.artifacts = [Artifact(1, history.ARTIFACT, content)]
+
+
+@pytest.mark.usefixtures("at_push")
+@pytest.mark.parametrize("event", ["push", "pull_request", "schedule"])
+def test_small_steps_are_named_and_a_push_is_kept(  # noqa: PLR0913, PLR0917
+    github: FakeGitHub,
+    results: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    event: str,
+) -> None:
+    monkeypatch.setenv("GITHUB_EVENT_NAME", event)
+    file = results / "benchmark-results/report.json"
+    known = json.loads(file.read_text())["benchmarks"]
+    planted = known[0] | {"name": "tests/x.py::test_planted", "ratio": 1.04, "verdict": "same"}
+    noisy = known[0] | {"name": "tests/x.py::test_noisy", "ratio": 1.04, "verdict": "noisy"}
+    change(file, benchmarks=[planted, noisy])
+    keep_past(github, planted["name"])
+    assert performance_report.main([str(results), f"--history={tmp_path / 'kept'}"]) == 0
+    log = capsys.readouterr().out
+    if event == "schedule":
+        assert "The last 3 pushes" in log
+        assert "step by step" not in log  # what was measured again counts once
+    else:
+        assert "::warning title=Performance::" in log
+        assert "test\\_planted grew by 17% in 4 pushes since 000000000000, each of them" in log
+        assert f'"{"9999999" if event == "push" else "this change"}"' in log
+    if event == "push":
+        kept = history.parse((tmp_path / "kept" / history.FILE).read_text())
+        assert [push.run for push in kept] == [1, 2, 3, 9]
+        assert kept[-1].benchmarks == {planted["name"]: 1.04}
+        assert kept[-1].base == json.loads(file.read_text())["base"]
+        assert set(kept[-1].p95) == set(kept[-1].memory) == {"load", "api"}
+        assert len(kept[-1].peaks) == 2
+    else:
+        assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.usefixtures("at_push")
+def test_history_that_cannot_be_read_is_said_and_costs_nothing(
+    github: FakeGitHub, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    github.artifacts.allowed = False
+    assert performance_report.main([str(results), f"--history={tmp_path / 'kept'}"]) == 0
+    assert "The history could not be read" in capsys.readouterr().out
+    assert len(history.parse((tmp_path / "kept" / history.FILE).read_text())) == 1
+
+
+@pytest.mark.usefixtures("at_push", "github")
+def test_a_run_that_measured_nothing_leaves_no_history(tmp_path: Path) -> None:
+    assert performance_report.main([str(tmp_path), f"--history={tmp_path / 'kept'}"]) == 0
+    assert not (tmp_path / "kept").exists()
 
 
 def test_refused_comment_is_an_error_and_the_report_stays(

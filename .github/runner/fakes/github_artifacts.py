@@ -1,0 +1,130 @@
+"""Artifacts of earlier runs, as strict as GitHub's own.
+
+GitHub sends whoever wants the content on to another server, whose address is good for a minute, and
+which takes no token. An archive is not given as `application/octet-stream`: that is a 415.
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from fakes.github_releases import Answer, Request, not_found
+
+REPOSITORY, MOST = 1, 100
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """An answer whose content is elsewhere."""
+
+    url: str
+
+
+@dataclass
+class Artifact:
+    """What a run has kept.
+
+    Attributes:
+        files: Contents by name.
+        branch: Of the run.
+        repository: Whose branch that is; a fork's is another.
+    """
+
+    id: int
+    name: str
+    files: Mapping[str, str]
+    branch: str = "main"
+    repository: int = REPOSITORY
+    expired: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as GitHub does."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "expired": self.expired,
+            "archive_download_url": f"https://api.github.com/artifacts/{self.id}/zip",
+            "workflow_run": {
+                "id": self.id,
+                "repository_id": REPOSITORY,
+                "head_repository_id": self.repository,
+                "head_branch": self.branch,
+            },
+        }
+
+    def pack(self) -> bytes:
+        """Return the archive."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in self.files.items():
+                archive.writestr(name, content)
+        return buffer.getvalue()
+
+
+@dataclass
+class Artifacts:
+    """All artifacts of a repository.
+
+    Attributes:
+        allowed: Whether the token may read them; a fork's may not.
+        storage: Address of the server that has the contents.
+    """
+
+    artifacts: list[Artifact] = field(default_factory=list)
+    allowed: bool = True
+    storage: str = ""
+
+    def answer(self, request: Request) -> Answer | None:
+        """Return what GitHub answers; nothing if it is asked for something else."""
+        if request.method != "GET" or not request.path.startswith("/actions/artifacts"):
+            return None
+        if not self.allowed:
+            return 403, {"message": "Resource not accessible by integration"}
+        if request.path == "/actions/artifacts":
+            name = request.query.get("name")
+            found = [one for one in self.artifacts if name in {None, one.name}]
+            found.sort(key=lambda one: -one.id)
+            size = min(int(request.query.get("per_page", 30)), MOST)
+            start = (int(request.query.get("page", 1)) - 1) * size
+            shown = [one.describe() for one in found[start : start + size]]
+            return 200, {"total_count": len(found), "artifacts": shown}
+        return self._download(request)
+
+    def _download(self, request: Request) -> Answer:
+        match = re.fullmatch(r"/actions/artifacts/(\d+)/zip", request.path)
+        wanted = [one for one in self.artifacts if match and one.id == int(match[1])]
+        if not wanted:
+            return not_found()
+        if request.accept not in {"*/*", "application/json", "application/vnd.github+json"}:
+            text = (
+                f"Unsupported 'Accept' header: '{request.accept}'. Must accept 'application/json'."
+            )
+            return 415, {"message": text}
+        if wanted[0].expired:
+            return 410, {"message": "Artifact has expired"}
+        return 302, Redirect(f"{self.storage}/{wanted[0].id}.zip?signature=valid")
+
+    def make_storage(self) -> type[BaseHTTPRequestHandler]:
+        """Return what answers at the address of the contents."""
+        known = self
+
+        class Storage(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                name, _, query = self.path.partition("?")
+                found = [one for one in known.artifacts if name == f"/{one.id}.zip"]
+                refused = "Authorization" in self.headers or query != "signature=valid"
+                status = 403 if refused else 200 if found else 404
+                content = found[0].pack() if status == 200 else b"<Error/>"  # noqa: PLR2004
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        return Storage

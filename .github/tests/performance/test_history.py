@@ -1,0 +1,203 @@
+"""The history of the last pushes: planted series, and artifacts of a fake GitHub."""
+
+import math
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import pytest
+from fakes.github_api import FakeGitHub
+from fakes.github_artifacts import Artifact
+from performance import history
+from performance.history import Push
+
+PLANTED, OTHER = (
+    "tests/benchmarks/test_a.py::test_planted",
+    "tests/benchmarks/test_a.py::test_other",
+)
+
+
+@pytest.fixture
+def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
+    with FakeGitHub() as fake:
+        monkeypatch.setenv("GITHUB_API_URL", fake.url)
+        monkeypatch.setenv("GITHUB_REPOSITORY", "octo-org/widget")
+        monkeypatch.setenv("GITHUB_TOKEN", "token")
+        yield fake
+        assert not fake.unexpected
+
+
+def push(run: int, ratio: float = 1, peak: float = 5e6, **more: float) -> Push:
+    return Push(
+        run, f"{run:040x}", f"{run - 1:040x}", {PLANTED: ratio} | more, {"load": 50, "api": 40},
+        {"load": 9e7, "api": 8e7}, {"tests/memory/test_a.py::test_hold": peak},
+    )  # fmt: skip
+
+
+def keep(pushes: Sequence[Push], number: int = 1, **values: object) -> Artifact:
+    lines = history.write(pushes[:-1], pushes[-1])
+    return Artifact(number, history.ARTIFACT, {history.FILE: lines}, **values)  # type: ignore[arg-type]
+
+
+def name_drifts(ratios: Sequence[float]) -> list[str]:
+    return [
+        drift.name for drift in history.find_drifts([push(n, r) for n, r in enumerate(ratios, 1)])
+    ]
+
+
+@pytest.mark.parametrize("where", [range(5), range(6, 11), range(15, 20), range(0, 20, 4)])
+def test_five_small_steps_are_named(where: range) -> None:
+    noise = random.Random(1)  # noqa: S311
+    pushes = [
+        push(n + 1, (1.04 if n in where else 1) * math.exp(noise.gauss(0, 0.006)), **{OTHER: 1.0})
+        for n in range(20)
+    ]
+    (drift,) = history.find_drifts(pushes)
+    assert drift.name == PLANTED
+    assert drift.growth == pytest.approx(1.04**5, rel=0.05)
+    text = history.explain(drift)
+    assert "test\\_planted grew by 2" in text
+    assert f"bench-compare --base {drift.since[:12]}" in text
+
+
+def test_five_small_steps_are_named_without_any_other_push() -> None:
+    (drift,) = history.find_drifts([push(n, 1.04) for n in range(1, 6)])
+    assert (drift.steps, round(drift.growth, 2), drift.since) == (5, 1.22, f"{0:040x}")
+
+
+def test_three_small_steps_are_not_enough() -> None:
+    assert not name_drifts([1.04, 1.04, 1.04, 1, 1, 1])
+
+
+def test_a_step_that_the_gate_named_is_not_named_again() -> None:
+    assert not name_drifts([1, 1.3, 1, 1, 1.02, 1])
+
+
+def test_what_was_put_right_is_not_named() -> None:
+    assert not name_drifts([1.04] * 5 + [1.04**-5, 1])
+    assert not name_drifts([0.9, 1.1, 0.9, 1.1, 0.92])
+
+
+def test_noise_is_seldom_named() -> None:
+    """With a standard deviation of 1.3 %, at most two series of twenty pushes in a hundred."""
+    noise = random.Random(7)  # noqa: S311
+    series = [[math.exp(noise.gauss(0, 0.013)) for _ in range(20)] for _ in range(1000)]
+    assert sum(bool(name_drifts(ratios)) for ratios in series) <= 20
+
+
+def test_memory_that_grows_is_named() -> None:
+    (drift,) = history.find_drifts([push(n, peak=5e6 * 1.04**n) for n in range(6)])
+    assert drift.name == "tests/memory/test_a.py::test_hold"
+    assert drift.since == f"{0:040x}"
+    assert not history.find_drifts([push(n, peak=5e3 * 1.04**n) for n in range(6)])
+
+
+def test_history_grows_by_one_line_a_push_and_keeps_twenty(github: FakeGitHub) -> None:
+    assert history.fetch() == (
+        [],
+        "There is no history yet: the first push to main that is measured starts it.",
+    )
+    for run in range(1, 26):
+        past, problem = history.fetch()
+        assert (len(past), problem) == (min(run - 1, 20), problem if run == 1 else "")
+        github.artifacts.artifacts.append(keep([*past, push(run)], run))
+    past, problem = history.fetch()
+    assert ([one.run for one in past], problem) == ([*range(6, 26)], "")
+    assert past[-1] == push(25)
+
+
+def test_second_attempt_replaces_the_first() -> None:
+    lines = history.write([push(1), push(2, 1.1)], push(2, 1.0))
+    assert history.parse(lines) == [push(1), push(2, 1.0)]
+
+
+def test_runs_at_the_same_time_lose_nothing(github: FakeGitHub) -> None:
+    github.artifacts.artifacts = [keep([push(1), push(3)], 8), keep([push(1), push(2)], 9)]
+    assert [one.run for one in history.fetch()[0]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("values", [{"branch": "feature"}, {"repository": 2}, {"name": "other"}])
+def test_artifacts_of_others_do_not_count(github: FakeGitHub, values: Mapping[str, object]) -> None:
+    artifact = keep([push(1)])
+    vars(artifact).update(values)
+    github.artifacts.artifacts = [artifact]
+    past, problem = history.fetch()
+    assert not past
+    assert "There is no history yet" in problem
+
+
+def test_expired_history_is_said(github: FakeGitHub) -> None:
+    github.artifacts.artifacts = [keep([push(1)], expired=True)]
+    assert history.fetch() == ([], "The history has expired: the next push to main starts it anew.")
+
+
+def test_artifact_that_expires_meanwhile_costs_nothing_else(github: FakeGitHub) -> None:
+    github.artifacts.artifacts = [keep([push(1)], 1), keep([push(1), push(2)], 2)]
+    github.faults = ["GET .*/2/zip"]
+    past, problem = history.fetch()
+    assert [one.run for one in past] == [1]
+    assert "A part of the history could not be read" in problem
+
+
+def test_token_of_a_fork_is_said(github: FakeGitHub) -> None:
+    github.artifacts.allowed = False
+    past, problem = history.fetch()
+    assert not past
+    assert "The history could not be read" in problem
+    assert "Resource not accessible by integration" in problem
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{}", "x", "1", '{"run": 1}', "\x00", history.write([], Push(1, '"]'))]
+    + [
+        history.write([], push(1)).replace("50", value) for value in ("NaN", "-1", "0", '"x"', "[]")
+    ],
+)
+def test_damaged_lines_are_said(github: FakeGitHub, content: str) -> None:
+    good = keep([push(1)], 1)
+    github.artifacts.artifacts = [good, Artifact(2, history.ARTIFACT, {history.FILE: content})]
+    past, problem = history.fetch()
+    assert [one.run for one in past] == [1]
+    assert "A part of the history could not be read: not what a push measured" in problem
+
+
+@pytest.mark.parametrize("files", [{}, {"other": "x"}, {history.FILE: " " * 2_000_000}])
+def test_damaged_archives_are_said(github: FakeGitHub, files: Mapping[str, str]) -> None:
+    github.artifacts.artifacts = [Artifact(2, history.ARTIFACT, files)]
+    past, problem = history.fetch()
+    assert not past
+    assert "A part of the history could not be read" in problem
+
+
+def test_charts_are_ones_that_github_draws() -> None:
+    text = history.describe([push(n, 1.04) for n in range(1, 6)], newest="this change")
+    charts = re.findall(r"^```mermaid\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert len(charts) == 4
+    for chart in charts:
+        head, title, axis, unit, *series = chart.splitlines()
+        assert head == "xychart-beta"
+        assert re.fullmatch(r'  title "[\w ():,.]+"', title)
+        assert re.fullmatch(r'  x-axis \[("[0-9a-f]{7}", ){4}"this change"\]', axis)
+        assert re.fullmatch(r'  y-axis "[\w %]+"', unit)
+        for line, kind in zip(series, ("bar", "line"), strict=True):
+            assert re.fullmatch(rf"  {kind} \[([\d.]+, ){{4}}[\d.]+\]", line)
+    assert "bar [104.0, 108.2, 112.5, 117.0, 121.7]" in charts[0]
+
+
+def test_what_some_pushes_lack_is_left_out_of_a_chart() -> None:
+    pushes = [push(1), Push(2, "2" * 40, peaks={"a": 1e6}), push(3)]
+    text = history.describe(pushes, newest="3333333")
+    assert text.count('x-axis ["0000000", "3333333"]') == 2
+    assert not history.describe(pushes[:1], newest="x")
+
+
+def test_names_of_others_do_nothing() -> None:
+    name = '"]\n```\n</details>@octocat [x](http://evil.example)::test_"] \n::error::x'
+    pushes = [Push(n, "a" * 40, "@octocat", {name: 1.04}) for n in range(6)]
+    (drift,) = history.find_drifts(pushes)
+    text = history.describe(pushes, newest="x") + history.explain(drift)
+    assert "@octocat" not in text
+    assert "http://evil" not in text
+    assert text.count("```") == 2
+    assert "\n::error" not in text
