@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from engine import Run
 from fakes.github_api import FakeGitHub
+from fakes.github_artifacts import Artifact
 from harness import REPORT_STUB, RunPipeline, explain, make_quick, said
+from performance import history
 from performance.performance_report import MARKER
 
 FAULTY = """
@@ -49,7 +51,7 @@ def prepare(fault: str) -> Callable[[Path], None]:
     def edit(tree: Path) -> None:
         make_quick(tree)
         for name in ("benchmark_compare.py", "memory_profile.py"):
-            (tree / ".github/scripts" / name).write_text(REPORT_STUB)
+            (tree / ".github/scripts/performance" / name).write_text(REPORT_STUB)
         script = tree / ".github/scripts/performance/with_app.sh"
         start = "set -euo pipefail\n"
         script.write_text(
@@ -79,14 +81,14 @@ def conclusions(run: Run) -> dict[str, str]:
 def test_slow_app_with_errors_is_red_and_says_why(measure: Measure) -> None:
     run = measure(fault=f"{ERRORS}\n            {SLOW}")
     assert conclusions(run) == {
+        "changes": "success",
         "load": "failure",
         "benchmark": "success",
         "memory": "success",
         "api": "failure",
-        "report": "success",
         "summary": "failure",
     }, explain(run)
-    load, api, report = (run.find_job(it).summary for it in ("load", "api", "report"))
+    load, api, report = (run.find_job(it).summary for it in ("load", "api", "summary"))
     assert "of the requests failed, limit 1.0%; most often" in load, load
     assert "the 95th percentile is " in load
     assert "http_req_failed must be rate<=0.01, and is 0." in api
@@ -126,8 +128,7 @@ def test_app_that_does_not_start_is_named(measure: Measure) -> None:
     for job in (run.find_job("load"), run.find_job("api")):
         assert job.conclusion == "failure"
         assert "LOG_LEVEL" in job.summary
-    report = run.find_job("report")
-    assert report.conclusion == "success"
+    report = run.find_job("summary")
     assert "- **Load test:** locust.json is missing" in report.summary.replace("\\", "")
 
 
@@ -143,6 +144,39 @@ def test_wrong_number_is_refused_with_its_limits(
         assert job.conclusion == "failure"
         assert f"{name} must be a number {limits}, not '{value}'" in job.summary
     assert f"{name} must be a number {limits}" in said(run, "error")
+
+
+COMPARED = """import json, pathlib
+
+folder = pathlib.Path("benchmark-results")
+folder.mkdir()
+one = {"name": "t::test_it", "verdict": "same", "change": 1.04, "base": 1, "ratio": 1.04}
+report = {"verdict": "ok", "reason": "", "base": "0" * 40, "benchmarks": [one]}
+(folder / "report.json").write_text(json.dumps(report))
+"""
+
+
+def test_push_keeps_its_figures_and_names_small_steps(run_pipeline: RunPipeline) -> None:
+    github = FakeGitHub()
+    pushes = [history.Push(-n, "a" * 40, "b" * 40, {"t::test_it": 1.04}) for n in (4, 3, 2, 1)]
+    lines = history.write(pushes[:-1], pushes[-1])
+    github.artifacts.artifacts = [Artifact(1, history.ARTIFACT, {history.FILE: lines})]
+
+    def edit(tree: Path) -> None:
+        make_quick(tree)
+        scripts = tree / ".github/scripts"
+        (scripts / "checks/check.sh").write_text("#!/bin/sh\n")
+        (scripts / "performance/memory_profile.py").write_text(REPORT_STUB)
+        (scripts / "performance/benchmark_compare.py").write_text(COMPARED)
+
+    run = run_pipeline("performance", "push", edit=edit, github=github)
+    assert conclusions(run)["summary"] == "success", explain(run)
+    assert not github.unexpected
+    assert "grew by 22% in 5 pushes since" in said(run, "warning").replace("\\", "")
+    assert "The last 5 pushes" in run.find_job("summary").summary
+    kept = history.parse((run.artifacts / history.ARTIFACT / history.FILE).read_text())
+    assert [one.run for one in kept] == [-4, -3, -2, -1, 1]
+    assert kept[-1].benchmarks == {"t::test_it": 1.04}
 
 
 def test_pull_request_gets_one_comment(measure: Measure) -> None:
