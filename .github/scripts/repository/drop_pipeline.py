@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
 from repository.drop_text import Dropped, cut_blocks, cut_groups, edit_documents
-from repository.rename_project import TIDY, RefusedError, refuse_changes
+from repository.rename_project import PROOF, TIDY, RefusedError, refuse_changes
 
 BELONGS = {
     ".github/accepted-advisories.toml": "dependency-review",
@@ -34,7 +34,6 @@ BELONGS = {
 
 SCRIPTS = (".github/scripts/", ".github/actions/")
 TESTS = ".github/tests/"
-PROOF = (".github/template/",)
 OTHERS = (TESTS, *PROOF)
 """What tests scripts is no use of them."""
 PINS = ".github/runner/pins/action.yml"
