@@ -173,7 +173,7 @@ def measure(tree: Tree, plan: Plan, name: str, number: int) -> Round:
     file = plan.folder / f"{name}.json"
     tree.run(
         [
-            *("pytest", TESTS, "-v", "--numprocesses=0", "-p", "no:cacheprovider"),
+            *("pytest", TESTS, "-v", "--no-cov", "--numprocesses=0", "-p", "no:cacheprovider"),
             *("--benchmark-enable", "--benchmark-only", f"--benchmark-json={file}"),
             # A round that is long enough for the clock: calls of some nanoseconds are repeated.
             *(f"--benchmark-max-time={plan.seconds}", "--benchmark-min-time=0.0001"),
@@ -301,10 +301,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Compare; return 1 after a regression and if the benchmarks do not run."""
     options = _parse(arguments)
     baseline.end_cleanly()
-    options.output.mkdir(parents=True, exist_ok=True)
-    folder = options.output.resolve()
-    for old in folder.glob("*.json"):
-        old.unlink()
+    try:
+        folder = baseline.prepare(options.output)
+    except CommandError as error:
+        baseline.refuse(TITLE, "the benchmarks did not run", error)
+        return 1
+    if baseline.leave_out(TITLE, TESTS, folder):
+        return 0
     plan = Plan(
         options.rounds,
         max(options.rounds, options.most_rounds),

@@ -47,6 +47,7 @@ LONGEST = 12_000
 MARKS = {"success": "✅", "failure": "❌", "cancelled": "🚫", "skipped": "⏭️"}
 VERDICTS = {
     "no-baseline": "no base to compare with",
+    "off": "off",
     "noisy": "too noisy to judge",
     "ok": "as the base",
     "regression": "slower than the base",
@@ -115,7 +116,8 @@ def collect(root: Path, jobs: Mapping[str, Any]) -> list[Part]:
         part = start(job, title)
         folder = place(job, tool)
         part.load = part.read(reader, folder)
-        part.server = part.read(read_server, folder)
+        if not (folder / OFF).is_file():
+            part.server = part.read(read_server, folder)
         parts.append(part)
     part = start("benchmark", "Benchmark")
     part.comparison = part.read(read_comparison, place("benchmark", "benchmark"))
@@ -146,7 +148,9 @@ def _make_row(part: Part) -> list[str]:
         cells[:3] = (f"{ms:.0f} ms" for ms in load.latencies)
         cells[3:5] = f"{load.throughput:.0f}/s", f"{load.errors:.2%}"
     if part.server:
-        cells[5:7] = format_size(part.server.memory), format_time(part.server.query / 1000)
+        cells[5] = format_size(part.server.memory)
+        if part.server.queries:
+            cells[6] = format_time(part.server.query / 1000)
     if part.memory:
         cells[5] = format_size(next(iter(part.memory.peaks.values())))
     against = NONE
@@ -197,7 +201,7 @@ def _attribute(parts: Sequence[Part]) -> str:
             format_time(it.query / 1000),
         ]
         for part in parts
-        if (it := part.server)
+        if (it := part.server) and it.request
     ]
     head = ["In the app", "Workers, database", "Request", "In the database", "Queries", "Each"]
     return f"{table(head, rows)}\nMeans of `/metrics`, per request.\n" if rows else ""

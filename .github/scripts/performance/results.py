@@ -39,7 +39,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Server:
-    """What the app itself measured under load.
+    """What the app itself measured under load; zeros where it has no metrics of that name.
 
     Attributes:
         workers: Its processes.
@@ -143,21 +143,24 @@ def read_server(folder: Path) -> Server:
         UnreadableError: One of the files is missing or malformed.
     """
     app = _read(folder / "app.json", lambda it: it)
-    before, after = (_read_metrics(folder / f"metrics-{it}.txt") for it in ("before", "after"))
+    before: dict[str, float] = {}
+    after: dict[str, float] = {}
+    if [*folder.glob("metrics-*.txt")]:
+        before, after = (_read_metrics(folder / f"metrics-{it}.txt") for it in ("before", "after"))
     grown = defaultdict(float, {name: after[name] - before.get(name, 0) for name in after})
     requests, queries = (
         grown["http_request_duration_seconds_count"],
         grown["database_query_duration_seconds_count"],
     )
-    if requests <= 0:
+    if requests <= 0 and "http_request_duration_seconds_count" in {*before, *after}:
         raise UnreadableError("the metrics count no request")
     try:
         return Server(
             int(app["workers"]),
             str(app["database"]),
             int(app["peak_memory_bytes"]),
-            grown["http_request_duration_seconds_sum"] / requests * 1000,
-            queries / requests,
+            grown["http_request_duration_seconds_sum"] / max(requests, 1) * 1000,
+            queries / max(requests, 1),
             grown["database_query_duration_seconds_sum"] / max(queries, 1) * 1000,
         )
     except (LookupError, TypeError, ValueError) as error:

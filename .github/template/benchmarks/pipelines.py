@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 COMMANDS = (
     "ruff check .",
     "ruff format --check .",
-    ".github/scripts/performance/with_postgres.sh --optional pytest tests/ -v --tb=short --cov=src",
+    "pytest tests/ -v --tb=short --cov=src",
 )
 """What a person would run by hand instead of `ci`."""
 

@@ -52,11 +52,6 @@ def prepare(fault: str) -> Callable[[Path], None]:
         make_quick(tree)
         for name in ("benchmark_compare.py", "memory_profile.py"):
             (tree / ".github/scripts/performance" / name).write_text(REPORT_STUB)
-        script = tree / ".github/scripts/performance/with_app.sh"
-        start = "set -euo pipefail\n"
-        script.write_text(
-            script.read_text().replace(start, f'{start}export PYTHONPATH="$PWD/src"\n', 1)
-        )
         (app,) = (tree / "src").glob("*/app.py")
         app.write_text(app.read_text() + (FAULTY.format(fault=fault) if fault else ""))
 
