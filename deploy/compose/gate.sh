@@ -12,7 +12,7 @@ one of these with host.sh, whose state is in FOLDER:
   stage REPOSITORY@sha256:DIGEST VERSION REVISION
   switch PREVIEW
   rollback [REPOSITORY@sha256:DIGEST VERSION]
-  current | logs
+  confirm | keep | current | logs
 
 Everything else is refused and noted in the system's log. Ends with 77 then, else as host.sh does.
 HELP
@@ -22,15 +22,16 @@ HELP
 describe_commands() {
   local image version='[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}'
   image="${REPOSITORY//./[.]}@sha256:[0-9a-f]{64}"
-  echo "^(stage $image $version [0-9a-f]{40,64}|switch [0-9a-f]{32}|rollback( $image $version)?|current|logs)\$"
+  echo "^(stage $image $version [0-9a-f]{40,64}|switch [0-9a-f]{32}|rollback( $image $version)?|confirm|keep|current|logs)\$"
 }
 
 refuse() {
   local text
   text=$(LC_ALL=C tr -c ' -~' '?' <<<"${1:0:200}")
   logger --tag deploy-gate --priority auth.warning "refused from ${SSH_CLIENT:-nowhere}: ${text%?}" 2>/dev/null || true
-  echo '::error title=The server refuses the command::The deploy key may stage, switch, roll back and show logs, for' \
-    "the image $REPOSITORY by its digest. Is that the image of this repository? Else run setup_server.sh again." >&2
+  echo '::error title=The server refuses the command::The deploy key may deploy the image' \
+    "$REPOSITORY by its digest, and nothing else. Is that the image of this repository? Were deploy/compose and" \
+    'this server set up from the same version? Else run setup_server.sh again.' >&2
   return 77
 }
 

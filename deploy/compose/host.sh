@@ -4,25 +4,32 @@
 set -euo pipefail
 
 HERE=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
+OTHERS=75 # the exit code when another deployment stays as it is
 
 show_help() {
   cat <<'HELP'
-usage: host.sh stage IMAGE VERSION REVISION | switch PREVIEW | rollback [IMAGE VERSION] | current | url | logs | remove
+usage: host.sh stage IMAGE VERSION REVISION | switch PREVIEW | confirm | rollback [IMAGE VERSION] |
+               keep | current | url | logs | remove
 
   stage     migrate, start IMAGE beside what serves, wait until REVISION is ready there, print the
-            value of the header X-Preview that leads to it; standard input has NAME=VALUE lines:
-            DATABASE_URL and ENVIRONMENT_NAME for the app, REGISTRY, REGISTRY_USER and
-            REGISTRY_TOKEN to pull it
+            value of the header X-Preview that leads to it
   switch    give what PREVIEW leads to the traffic, stop the other copy
-  rollback  give the traffic to IMAGE, called VERSION; without them nothing serves
-  current   print the image and the version that serve, nothing if none does
+  confirm   it has proved itself: from now on this is what a rollback leads to
+  rollback  give the traffic back to what served before; IMAGE, called VERSION, if that is not noted
+  keep      the deployment goes on; without a sign for 30 seconds it counts as abandoned
+  current   print the image and the version that were confirmed last, nothing if none was
   url       print where the proxy answers on this machine
-  logs      print the last lines of the copies
+  logs      print the last lines of the copy that is being deployed, else of both
   remove    remove containers and data
 
+Standard input has NAME=VALUE lines: DEPLOYMENT, whose deployment it is (nobody's: a person who may do
+anything); for stage also DATABASE_URL and ENVIRONMENT_NAME for the app, and REGISTRY, REGISTRY_USER
+and REGISTRY_TOKEN to pull it. Each step may be repeated.
+
 Environment: HOST_FOLDER, where the state is kept (/var/lib/app); HOST_TIMEOUT (60), seconds for a
-start. The file proxy.env there sets the proxy: HTTP_BIND and HTTPS_BIND, such as 80 and 443 (free
-ports of 127.0.0.1); SITE_ADDRESS, such as app.example.com.
+start; PATIENCE (60), seconds to wait for the registry or for another deployment. The file proxy.env
+there sets the proxy: HTTP_BIND and HTTPS_BIND, such as 80 and 443 (free ports of 127.0.0.1);
+SITE_ADDRESS, such as app.example.com. Ends with 0, 1 if it failed, 75 if another deployment stays.
 HELP
 }
 
@@ -34,21 +41,23 @@ compose() {
 prepare() {
   export HOST_FOLDER=${HOST_FOLDER:-/var/lib/app}
   HOST_PROJECT=$(basename "$HOST_FOLDER")-$(cksum <<<"$HOST_FOLDER" | cut -d ' ' -f 1)
-  SERVING=''
+  DEPLOYMENT=''
   mkdir -p "$HOST_FOLDER/live"
-  (umask 077 && touch "$HOST_FOLDER"/{images,proxy,settings}.env)
-  # The lock is held until the process and all that it started have ended.
-  exec 9>"$HOST_FOLDER/lock"
-  flock --wait "${HOST_TIMEOUT:-60}0" 9 || fail "Another deployment has been running for too long"
-  rm -rf "$HOST_FOLDER"/pull.* # of one that was killed
+  (umask 077 && touch "$HOST_FOLDER"/{images,proxy,blue,green}.env)
+  read_serving
+}
+
+read_serving() {
   SERVING=$(read_state serving)
   case $SERVING in blue) IDLE=green ;; *) IDLE=blue ;; esac
 }
 
-# fail REASON
+# fail REASON [EXIT CODE]
 fail() {
-  echo "::error title=${1//:/}::${SERVING:+What served before still serves.}" >&2
-  exit 1
+  local now=''
+  [[ ! $(show_current) ]] || now='What served before still serves.'
+  echo "::error title=${1//:/}::$now" >&2
+  exit "${2:-1}"
 }
 
 read_state() {
@@ -61,6 +70,73 @@ write_state() {
   mv "$HOST_FOLDER/$1.new" "$HOST_FOLDER/$1"
 }
 
+# What the last deployment was told: OWNER, STATE (open, done, undone), PREVIOUS, COPY, PREVIEW.
+find_note() { sed -n "s/^$1=//p" "$HOST_FOLDER/deployment" 2>/dev/null || true; }
+
+# note NAME=VALUE...
+note() {
+  local line
+  { for line in "$@"; do echo "$line"; done
+    grep -vE "^($(printf '%s|' "${@%%=*}")-)=" "$HOST_FOLDER/deployment" 2>/dev/null || true; } | write_state deployment
+}
+
+is_open() { [[ $(find_note STATE) == open ]]; }
+is_ours() { [[ ! $DEPLOYMENT || $(find_note OWNER) == "$DEPLOYMENT" ]]; }
+
+# Another deployment is under way: whoever drives it has given a sign of life.
+is_taken() {
+  local sign
+  is_open && ! is_ours || return
+  sign=$(stat --format=%Y "$HOST_FOLDER/deployment")
+  ((EPOCHSECONDS - sign < ${HOST_LEASE:-30}))
+}
+
+# lock COMMAND: waits for what else runs. Of two deployments the earlier one stays, the later one is
+# told; a stage that nobody waits for any more is ended.
+lock() {
+  local told='' deadline=$((SECONDS + ${PATIENCE:-60})) owner
+  exec 9>"$HOST_FOLDER/lock"
+  while true; do
+    if flock --nonblock 9; then
+      if [[ $1 != stage ]] || ! is_taken; then break; fi
+      flock --unlock 9 # whoever is at it needs the lock
+    elif ! is_taken; then
+      end_stage
+    fi
+    owner=$(find_note OWNER)
+    ((SECONDS < deadline)) || fail "Another deployment is under way here, of ${owner:-somebody}" "$OTHERS"
+    [[ $told ]] || echo "Waiting for the deployment of ${owner:-somebody}, which is under way here." >&2
+    told=true
+    sleep 0.3
+  done
+  # The lock is held until the process and all that it started have ended.
+  echo "$$ $1" >"$HOST_FOLDER/running"
+  rm -rf "$HOST_FOLDER"/pull.* # of one that was killed
+  read_serving
+  [[ $1 == stage && $told && $(find_note STATE) == 'done' ]] && ! is_ours && refuse_to_replace
+  return 0
+}
+
+# Ends a stage that goes on although its deployment was given up, and the migration with it.
+end_stage() {
+  local process command containers
+  read -r process command <"$HOST_FOLDER/running" || return 0
+  [[ $command == stage && $(tr '\0' ' ' <"/proc/$process/cmdline" 2>/dev/null) == *host.sh* ]] || return 0
+  # shellcheck disable=SC2046
+  kill -TERM "$process" $(list_descendants "$process") 2>/dev/null || true
+  containers=$(docker ps --quiet --filter "label=com.docker.compose.project=$HOST_PROJECT" --filter label=com.docker.compose.oneoff=True)
+  # shellcheck disable=SC2086
+  [[ ! $containers ]] || docker rm --force $containers >/dev/null
+}
+
+list_descendants() {
+  local child
+  while read -r child; do
+    list_descendants "$child"
+    echo "$child"
+  done < <(cat "/proc/$1"/task/*/children 2>/dev/null | tr ' ' '\n')
+}
+
 # find_image COPY, find_version COPY
 find_image() { sed -n "s/^${1^^}_IMAGE=//p" "$HOST_FOLDER/images.env"; }
 find_version() { sed -n "s/^${1^^}_VERSION=//p" "$HOST_FOLDER/images.env"; }
@@ -71,72 +147,94 @@ set_image() {
     printf '%s_IMAGE=%s\n%s_VERSION=%s\n' "${1^^}" "$2" "${1^^}" "$3"; } | write_state images.env
 }
 
+describe() {
+  [[ ! ${1:-} ]] || echo "$(find_image "$1") $(find_version "$1")"
+}
+
 show_current() {
-  [[ ! $SERVING ]] || echo "$(find_image "$SERVING") $(find_version "$SERVING")"
+  if is_open; then find_note PREVIOUS; else describe "$(read_state serving)"; fi
 }
 
 # Reads NAME=VALUE lines: what the app is to see is kept, for its restarts; credentials are not.
-read_settings() {
+read_input() {
   local name value
-  REGISTRY='' REGISTRY_USER='' REGISTRY_TOKEN=''
+  REGISTRY='' REGISTRY_USER='' REGISTRY_TOKEN='' SETTINGS=''
   while IFS='=' read -r name value; do
     case $name in
+      DEPLOYMENT) DEPLOYMENT=$(tr -cd 'A-Za-z0-9 ._/:-' <<<"${value:0:200}") ;;
       DATABASE_URL | ENVIRONMENT_NAME)
         [[ $value != *\'* ]] || fail "$name must not have a quotation mark; in a URL it is %27"
-        [[ ! $value ]] || printf "%s='%s'\n" "$name" "$value" ;;
+        [[ ! $value ]] || SETTINGS+="$name='$value'"$'\n' ;;
       REGISTRY) REGISTRY=$value ;;
       REGISTRY_USER) REGISTRY_USER=$value ;;
       REGISTRY_TOKEN) REGISTRY_TOKEN=$value ;;
       *) fail "The setting ${name:0:40} is not known" ;;
     esac
-  done > >(umask 077 && write_state settings.env)
-  wait $!
+  done
 }
 
 pull() {
   docker image inspect "$1" >/dev/null 2>&1 && return
+  local log told='' deadline=$((SECONDS + ${PATIENCE:-60}))
+  until log=$(try_to_pull "$1" 2>&1); do
+    if ((SECONDS >= deadline)) || ! grep -qiE 'refused|reset|time.?out|no such host|EOF|unreachable|temporar|unavailable|toomanyrequests|\b50[0234]\b' <<<"$log"; then
+      quote_log <<<"$log" >&2
+      fail "The image $1 cannot be pulled"
+    fi
+    [[ $told ]] || echo "Waiting for the registry: $(quote_log <<<"${log##*$'\n'}")" >&2
+    told=true
+    sleep 1
+  done
+}
+
+try_to_pull() {
   local credentials code=0
   credentials=$(mktemp --directory "$HOST_FOLDER/pull.XXXXXX")
   if [[ $REGISTRY_TOKEN ]]; then
     docker --config "$credentials" login --username "$REGISTRY_USER" --password-stdin "$REGISTRY" \
-      <<<"$REGISTRY_TOKEN" >/dev/null 2>&1 || echo "The registry $REGISTRY does not take the credentials" >&2
+      <<<"$REGISTRY_TOKEN" >/dev/null 2>&1 || echo "The registry $REGISTRY does not take the credentials"
   else
     rm -r "$credentials" && credentials=${DOCKER_CONFIG:-$HOME/.docker}
   fi
-  docker --config "$credentials" pull --quiet "$1" >&2 || code=$?
+  docker --config "$credentials" pull --quiet "$1" || code=$?
   [[ ! $REGISTRY_TOKEN ]] || rm -r "$credentials"
-  ((code == 0)) || fail "The image $1 cannot be pulled"
+  return "$code"
 }
 
-# start IMAGE VERSION: in the idle copy, with nothing left of what it was before.
-start() {
-  compose rm --force --stop "$IDLE" >/dev/null 2>&1
-  set_image "$IDLE" "$1" "$2"
-  compose up --detach --no-deps --wait --wait-timeout "${HOST_TIMEOUT:-60}" "$IDLE" >&2 && return
-  explain "$2 does not get healthy"
+# migrate COPY VERSION: a container of its own, which goes when it ends.
+migrate() {
+  compose run --rm --no-deps -T "$1" migrate </dev/null 2>&1 | tee "$HOST_FOLDER/log" | quote_log >&2 && return
+  if grep -q 'executable file not found' "$HOST_FOLDER/log"; then
+    echo "$2 has no command migrate: nothing is migrated." >&2
+  else
+    fail "The migrations of $2 failed"
+  fi
 }
 
-# explain REASON: shows the log of the idle copy, removes it, fails.
-explain() {
-  show_logs "$IDLE" >&2
-  compose rm --force --stop "$IDLE" >/dev/null 2>&1
-  fail "$1"
-}
-
-# ask PATH: from inside the idle copy, so that the server needs no client; prints the answer.
-ask() {
-  compose exec -T "$IDLE" python -c 'import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode())' \
-    "http://127.0.0.1:8000$1" 2>/dev/null
-}
-
-# wait_for PATH TEXT: until the answer of the idle copy has the text.
-wait_for() {
-  local deadline=$((SECONDS + ${READY_TIMEOUT:-15}))
-  while ((SECONDS < deadline)); do
-    [[ $(ask "$1") != *"$2"* ]] || return 0
+# prove COPY REVISION [SECONDS]: waits until it answers and, so many seconds longer, until it is ready;
+# prints why it is not, or what it does not tell.
+prove() {
+  local answer code end deadline=$((SECONDS + ${HOST_TIMEOUT:-60}))
+  while true; do
+    code=0
+    answer=$(compose exec -T "$1" python - "$2" $((deadline - SECONDS)) ${3:+"$3"} <"$HERE/probe.py" 2>/dev/null) || code=$?
+    if ((code == 0)) || [[ $answer ]]; then break; fi
+    answer='does not run'
+    if end=$(find_end "$1"); then answer=$end && break; fi
+    ((SECONDS < deadline)) || break
     sleep 0.3
   done
-  return 1
+  echo "$answer"
+  return "$code"
+}
+
+# Says how a copy ended that was started again in vain, as many times as it takes to be no accident.
+find_end() {
+  local container restarts code
+  container=$(compose ps --all --quiet "$1")
+  [[ $container ]] || return
+  read -r restarts code < <(docker inspect --format '{{.RestartCount}} {{.State.ExitCode}}' "$container")
+  ((restarts >= 3)) && echo "ends with exit code $code, again and again"
 }
 
 # Makes the files that the proxy looks up say what the state says.
@@ -149,63 +247,112 @@ direct_traffic() {
   fi
   rm -f "$live/$IDLE"
   [[ $SERVING ]] || rm -f "$live"/{blue,green}
-  compose up --detach --no-recreate proxy >&2
+  compose up --detach --no-recreate proxy >&2 || fail 'The proxy does not start: is its port taken?'
 }
 
 stage() {
-  local image=$1 version=$2 revision=$3 preview
-  read_settings
+  local image=$1 version=$2 revision=$3 preview why
+  ! is_open || undo # of a deployment that was given up in the middle
+  note "OWNER=$DEPLOYMENT" STATE=open "PREVIOUS=$(describe "$SERVING")" "COPY=$IDLE" PREVIEW=
+  direct_traffic
   pull "$image"
-  direct_traffic # an earlier deployment may have been killed between the state and the proxy
+  remove "$IDLE"
   set_image "$IDLE" "$image" "$version"
-  compose rm --force --stop "$IDLE" >/dev/null 2>&1
-  compose run --rm --no-deps -T "$IDLE" migrate </dev/null 2>&1 | quote_log >&2 || explain "The migrations of $version failed"
-  start "$image" "$version"
-  wait_for /health "$revision" || explain "$version answers with another revision"
-  wait_for /ready ready || explain "$version is not ready"
+  (umask 077 && printf %s "$SETTINGS" | write_state "$IDLE.env")
+  migrate "$IDLE" "$version"
+  compose up --detach --no-deps "$IDLE" >&2 || fail "$version cannot be started"
+  why=$(prove "$IDLE" "$revision") || fail "$version $why"
+  [[ $why != *revision* ]] || compare_label "$image" "$version" "$revision"
+  [[ ! $why ]] || echo "$version $why" >&2
   preview=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
   touch "$HOST_FOLDER/live/preview-$IDLE-$preview"
+  note "PREVIEW=$preview"
   echo "$preview"
+}
+
+# Of an app that does not tell its revision, the image does. If it does not either, it is what was started.
+compare_label() {
+  local label
+  label=$(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.revision"}}' "$1")
+  [[ -z $label || -z $3 || $label == "$3" ]] || fail "$2 is the image of another revision, ${label:0:64}"
+}
+
+refuse_to_replace() {
+  fail "Another deployment came first, of $(find_note OWNER), and $(find_version "$SERVING") stays. To replace it, deploy again" "$OTHERS"
 }
 
 # switch PREVIEW: another deployment may have taken the place of what was looked at.
 switch() {
-  [[ -f $HOST_FOLDER/live/preview-$IDLE-${1:-none} ]] || fail "Another deployment came between"
-  take_over
-}
-
-take_over() {
   local before=$SERVING
-  serve "$IDLE"
-  [[ ! $before ]] || compose stop "$before" >&2
+  is_ours && is_open && [[ $(find_note PREVIEW) == "${1:-none}" ]] || fail 'Another deployment came between' "$OTHERS"
+  serve "$(find_note COPY)"
+  [[ ! $before || $before == "$SERVING" ]] || compose stop "$before" >&2
 }
 
 # serve COPY
 serve() {
   echo "$1" | write_state serving
-  SERVING=$1
-  case $SERVING in blue) IDLE=green ;; *) IDLE=blue ;; esac
+  read_serving
   direct_traffic
 }
 
+confirm() {
+  is_ours && [[ $(find_note STATE) != undone && $(find_note COPY) == "$SERVING" ]] || fail 'Another deployment came between' "$OTHERS"
+  note STATE='done'
+}
+
 rollback() {
-  local image=${1:-} version=${2:-}
-  if [[ ! $image ]]; then
+  local wanted=${*:-}
+  if is_open; then
+    undo
+  elif [[ $(describe "$SERVING") != "$wanted" ]]; then
+    is_ours || refuse_to_replace
+    restore "$wanted"
+  fi
+}
+
+# Puts back what was noted before the deployment that is open.
+undo() {
+  restore "$(find_note PREVIOUS)"
+  note STATE=undone
+}
+
+# restore "IMAGE VERSION": its copy is still there, with the settings of its time. It gets the traffic
+# back even if it does not answer: it is what served, and what it misses may come back.
+restore() {
+  local copy why
+  if [[ ! $1 ]]; then
     serve ''
-    compose rm --force --stop blue green >/dev/null 2>&1
+    remove blue green
     return
   fi
-  if [[ $(show_current) == "$image $version" && $(compose ps --quiet --status running "$SERVING") ]]; then
-    direct_traffic
-    compose rm --force --stop "$IDLE" >/dev/null 2>&1
-    return
+  for copy in ${SERVING:-$IDLE} blue green; do
+    [[ $(describe "$copy") != "$1" ]] || break
+  done
+  if [[ $(describe "$copy") != "$1" ]]; then
+    copy=$IDLE
+    remove "$copy"
+    set_image "$copy" "${1% *}" "${1##* }"
   fi
-  start "$image" "$version"
-  take_over
+  if [[ $copy != "$SERVING" || ! $(compose ps --quiet --status running "$copy") ]]; then
+    compose up --detach --no-deps --no-recreate "$copy" >&2 || true
+    why=$(prove "$copy" '' 10) || echo "::warning title=${1##* } was put back, and $why::It gets the traffic all the same." >&2
+  fi
+  serve "$copy"
+  remove "$IDLE"
+}
+
+# remove COPY...: nothing waits for what has no traffic.
+remove() {
+  compose kill "$@" >/dev/null 2>&1 || true
+  compose rm --force --stop "$@" >/dev/null 2>&1
 }
 
 show_logs() {
-  compose logs --no-color --tail 30 "$@" 2>&1 | quote_log || true
+  local copy
+  copy=$(is_open && find_note COPY || true)
+  # shellcheck disable=SC2086
+  compose logs --no-color --tail 40 ${copy:-blue green} 2>&1 | quote_log || true
 }
 
 # What a version prints is not for GitHub to obey, wherever it ends up.
@@ -217,13 +364,21 @@ main() {
   case ${1:-} in --help) show_help && return ;; esac
   prepare
   case ${1:-} in
-    stage) stage "${@:2:3}" ;;
-    switch) switch "${2:-}" ;;
-    rollback) rollback "${@:2:2}" ;;
+    stage | switch | confirm | rollback)
+      read_input
+      [[ $1 != rollback ]] || ! is_taken || fail "Another deployment is under way here, of $(find_note OWNER)" "$OTHERS"
+      lock "$1"
+      "$@" ;;
+    keep)
+      read_input
+      ! { is_open && is_ours; } || touch "$HOST_FOLDER/deployment" ;;
     current) show_current ;;
     url) echo "http://$(compose port proxy 80 2>/dev/null || echo 127.0.0.1:1)" ;;
-    logs) show_logs blue green ;;
-    remove) compose --profile app down --volumes --timeout 1 && rm -rf "$HOST_FOLDER" ;;
+    logs) show_logs ;;
+    remove)
+      lock remove
+      compose --profile app down --volumes --timeout 1
+      rm -rf "$HOST_FOLDER" ;;
     *) show_help >&2 && return 2 ;;
   esac
 }

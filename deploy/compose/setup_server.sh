@@ -94,7 +94,7 @@ install_files() {
   run install --directory --mode 755 "$FILES" "$HOUSE" "$HOUSE/.ssh"
   run install --directory --mode 700 --owner "$ACCOUNT" "$HOUSE/app"
   run install --mode 755 "$HERE/gate.sh" "$HERE/host.sh" "$FILES"
-  run install --mode 644 "$HERE/compose.yaml" "$HERE/Caddyfile" "$FILES"
+  run install --mode 644 "$HERE/compose.yaml" "$HERE/Caddyfile" "$HERE/probe.py" "$FILES"
 }
 
 write_settings() {

@@ -13,22 +13,33 @@
 # Every function that connects is a subshell of its own, so that its key goes when it ends, however it ends.
 
 target_current() (
+  ssh_forget
   ssh_open || exit
-  ssh_ask current </dev/null
+  ssh_ask current
 )
 
 target_deploy() (
-  image=$1
   ssh_open || exit
-  preview=$(ssh_describe_settings "$image" | ssh_ask stage "$image" "$APP_VERSION" "$APP_REVISION") || exit
+  preview=$(ssh_describe_settings "$1" | ssh_ask stage "$1" "$APP_VERSION" "$APP_REVISION") || exit
   run_smoke_tests "$(target_url)" "X-Preview: $preview" || exit
-  ssh_ask switch "$preview" </dev/null
+  ssh_ask switch "$preview"
+)
+
+target_confirm() (
+  ssh_open || exit
+  ssh_ask confirm
+)
+
+target_keep() (
+  ssh_open || exit
+  ssh_ask keep # the next one comes soon
 )
 
 target_rollback() (
+  ssh_forget
   ssh_open || exit
   # shellcheck disable=SC2086
-  ssh_ask rollback $1 </dev/null
+  ssh_ask rollback $1
 )
 
 target_url() {
@@ -37,8 +48,13 @@ target_url() {
 
 target_logs() (
   ssh_open || exit
-  ssh_ask logs </dev/null
+  ssh_ask logs
 )
+
+# Removes what a deployment that was killed has left here.
+ssh_forget() {
+  [[ ! ${RUNNER_TEMP:-} ]] || rm -rf "$RUNNER_TEMP"/compose.*
+}
 
 # Checks the settings; writes the key and the host keys into a folder that goes with the shell.
 ssh_open() {
@@ -51,7 +67,6 @@ ssh_open() {
   ssh_check DEPLOY_USER '^[A-Za-z_][A-Za-z0-9_.-]*$' || return
   ssh_check DEPLOY_PORT '^[0-9]{1,5}$' || return
   umask 077
-  [[ ! ${RUNNER_TEMP:-} ]] || rm -rf "$RUNNER_TEMP"/compose.* # of a deployment that was killed
   SSH_FOLDER=$(mktemp --directory "${RUNNER_TEMP:-/tmp}/compose.XXXXXX") || return
   trap 'rm -rf "$SSH_FOLDER"' EXIT
   trap 'kill ${SSH_PROCESS:-} 2>/dev/null; exit 143' INT TERM
@@ -80,16 +95,27 @@ ssh_place() {
   [[ ! ${DEPLOY_ENVIRONMENT:-} ]] || echo " --env $DEPLOY_ENVIRONMENT"
 }
 
-# Runs a command of the gate; says what to do when the connection fails. The gate explains the rest.
+# Runs a command of the gate, with the settings that are given as standard input; says what to do when
+# the connection fails. The gate explains the rest. A command whose connection is lost is sent again:
+# the server takes each of them more than once.
 ssh_ask() {
-  local code=0
-  ssh -F none -T -i "$SSH_FOLDER/key" -p "$DEPLOY_PORT" -o BatchMode=yes -o IdentitiesOnly=yes \
-    -o StrictHostKeyChecking=yes -o UserKnownHostsFile="$SSH_FOLDER/known_hosts" -o GlobalKnownHostsFile=/dev/null \
-    -o UpdateHostKeys=no -o ConnectTimeout=10 -o ConnectionAttempts=3 -o ServerAliveInterval=15 -o LogLevel=ERROR \
-    -- "$DEPLOY_USER@$DEPLOY_HOST" "$*" 2>"$SSH_FOLDER/error" <&0 &
-  SSH_PROCESS=$!
-  wait "$SSH_PROCESS" || code=$? # a signal ends this at once
+  local code settings=DEPLOYMENT=$DEPLOYMENT told='' deadline=$((SECONDS + ${PATIENCE:-60}))
+  [[ $1 != stage ]] || settings+=$'\n'$(cat)
+  while true; do
+    code=0
+    ssh -F none -T -i "$SSH_FOLDER/key" -p "$DEPLOY_PORT" -o BatchMode=yes -o IdentitiesOnly=yes \
+      -o StrictHostKeyChecking=yes -o UserKnownHostsFile="$SSH_FOLDER/known_hosts" -o GlobalKnownHostsFile=/dev/null \
+      -o UpdateHostKeys=no -o ConnectTimeout=10 -o ServerAliveInterval=5 -o LogLevel=ERROR \
+      -- "$DEPLOY_USER@$DEPLOY_HOST" "$*" <<<"$settings" >"$SSH_FOLDER/answer" 2>"$SSH_FOLDER/error" &
+    SSH_PROCESS=$!
+    wait "$SSH_PROCESS" || code=$? # a signal ends this at once
+    if ((code != 255 || SECONDS >= deadline)) || grep -qE 'verification failed|Permission denied' "$SSH_FOLDER/error"; then break; fi
+    [[ $told ]] || echo "Waiting for $DEPLOY_HOST: $(tail -n 1 "$SSH_FOLDER/error")" >&2
+    told=true
+    sleep 1
+  done
   cat "$SSH_FOLDER/error" >&2
+  cat "$SSH_FOLDER/answer"
   ((code != 255)) || ssh_explain "$(<"$SSH_FOLDER/error")"
   return "$code"
 }
@@ -106,7 +132,7 @@ ssh_explain() {
     *'Could not resolve'* | *'timed out'* | *'refused'* | *'No route'* | *'unreachable'*)
       ssh_fail "$DEPLOY_HOST cannot be reached" \
         "Does $where have an SSH server that GitHub's runners can reach? Else set DEPLOY_HOST and DEPLOY_PORT anew." ;;
-    *) ssh_fail "The connection to $DEPLOY_HOST was lost" 'The log above says why. Run the job again.' ;;
+    *) ssh_fail "The connection to $DEPLOY_HOST was lost" 'The log above says why. Run the job again: it goes on from where this one ended.' ;;
   esac
 }
 

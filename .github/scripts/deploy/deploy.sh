@@ -5,6 +5,9 @@ set -euo pipefail
 ROOT=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../..")
 TARGETS=${DEPLOY_TARGETS:-$ROOT/deploy/targets}
 export ROOT TARGETS
+# shellcheck source=.github/scripts/lib/repeat.sh
+source "$ROOT/.github/scripts/lib/repeat.sh"
+NOT_OURS=75 # how a target ends when another deployment stays, and ours has changed nothing
 
 show_help() {
   cat <<HELP
@@ -12,13 +15,14 @@ usage: deploy.sh deploy IMAGE | rollback | refuse
 
   deploy    note what serves; deploy IMAGE, NAME@DIGEST; wait until the new revision answers and is
             ready; run the smoke tests; on any failure put back what served
-  rollback  put back what served if deploy was ended in the middle; else do nothing
+  rollback  put back what served if deploy was ended in the middle, or could not; else do nothing
   refuse    say why an environment that nobody protects gets nothing
 
 Environment: DEPLOY_TARGET (rehearsal), one of: $(list_targets).
 APP_REVISION, the commit that has to answer; APP_VERSION, what the image is called;
 ENVIRONMENT_NAME; DEPLOY_URL, where it answers; DEPLOY_TIMEOUT (300), seconds to wait for it;
-SETTINGS, variables of the targets as JSON; and what the target's file names.
+ROLLBACK_TIMEOUT (60), the same for what served before; PATIENCE (60), seconds that a network may be
+away; SETTINGS, variables of the targets as JSON; and what the target's file names.
 Sets the outputs outcome (deployed, rolled-back, failed, rollback-failed), reason, previous, url.
 Ends with 0 if it was deployed, 1 if not, 3 if what served before could not be put back.
 HELP
@@ -53,6 +57,11 @@ ask_target() {
   bash -euo pipefail -c 'source "$TARGET_FILE"; "$@"' target "$@"
 }
 
+# has_function NAME: some of a target are optional.
+has_function() {
+  ask_target declare -F "$1" >/dev/null
+}
+
 set_output() {
   printf '%s=%s\n' "$1" "$(tr -s '[:cntrl:]' ' ' <<<"$2" | sed 's/ $//')" >>"${GITHUB_OUTPUT:-/dev/null}"
 }
@@ -76,51 +85,88 @@ read_state() {
   cat "$STATE/$1" 2>/dev/null || true
 }
 
-# Prints the revision that answers at a URL; what cannot be one is not printed.
-ask_revision() {
-  curl --silent --max-time 5 "$1/health" | jq --raw-output '.revision | strings | select(test("\\A[0-9A-Za-z._-]{1,64}\\z"))'
+# ask URL PATH [HEADER]: prints the body of an answer, and on a last line its status; 000 if there is none.
+ask() {
+  curl --silent --max-time 5 --write-out '\n%{http_code}' ${3:+--header "$3"} "$1$2" || true
 }
 
-is_ready() {
-  curl --silent --fail --max-time 5 --output /dev/null "$1/ready"
+# Prints the revision that an answer of /health tells; what cannot be one is not printed.
+find_revision() {
+  sed '$d' <<<"$1" | jq --raw-output '.revision? | strings
+    | if test("\\A[0-9A-Za-z._-]{1,64}\\z") then . else "something unreadable" end' 2>/dev/null || true
 }
 
-# Notes the revision that serves; a proxy that has just started gets a moment.
-note_revision() {
-  local url
+# Notes what answers now; a proxy that has just started gets a moment.
+note_answer() {
+  local url answer
   url=$(ask_target target_url) || return 0
   for _ in {1..10}; do
-    ask_revision "$url" >"$STATE/revision" 2>/dev/null || true
-    [[ ! -s $STATE/revision ]] || return 0
+    answer=$(ask "$url" /health)
+    if [[ ${answer##*$'\n'} == 200 ]]; then
+      find_revision "$answer" >"$STATE/revision"
+      echo 200 >"$STATE/answered"
+      return
+    fi
     sleep 0.5
   done
 }
 
-# wait_for_revision URL REVISION
+# look URL REVISION: says whether that revision answers; else prints what does.
+look() {
+  local answer status revision
+  answer=$(ask "$1" /health)
+  status=${answer##*$'\n'} revision=$(find_revision "$answer")
+  if [[ $status == 000 ]]; then
+    echo "nothing answers at $1"
+  elif [[ $status != 200 ]]; then
+    echo "it answers $status at /health"
+  elif [[ $2 && $revision && $revision != "$2" ]]; then
+    echo "it is $revision that answers, not $2"
+  else
+    return 0
+  fi
+  return 1
+}
+
+# look_ready URL: says whether it is ready; else prints why not. Without /ready, /health counts.
+look_ready() {
+  local answer status detail
+  answer=$(ask "$1" /ready)
+  status=${answer##*$'\n'}
+  case $status in 200 | 404) return 0 ;; esac # without the number, a trap returns what was before it
+  detail=$(sed '$d' <<<"$answer" | jq --raw-output '.detail? | strings | gsub("[^A-Za-z0-9 .,_-]"; " ")' 2>/dev/null | head -c 200) || true
+  echo "it is not ready: ${detail:-/ready answers $status}"
+  return 1
+}
+
+# wait_for_revision URL REVISION: the target has said that it is there; the app says which one it is.
 wait_for_revision() {
-  local answer='' deadline=$((SECONDS + ${DEPLOY_TIMEOUT:-300}))
+  local why deadline=$((SECONDS + ${DEPLOY_TIMEOUT:-300}))
   echo "Waiting for $2 at $1"
-  while ((SECONDS < deadline)); do
-    answer=$(is_ready "$1" && ask_revision "$1" 2>/dev/null || true)
-    [[ $answer != "$2" ]] || return 0
+  until why=$(look "$1" "$2" && look_ready "$1"); do
+    if ((SECONDS >= deadline)); then
+      echo "$why" >"$STATE/why"
+      return 1
+    fi
     sleep 0.5
   done
-  [[ $answer ]] && echo "it is $answer that answers, not $2" >"$STATE/why" ||
-    echo "nothing was ready in ${DEPLOY_TIMEOUT:-300} seconds" >"$STATE/why"
-  return 1
+  [[ $(find_revision "$(ask "$1" /health)") ]] ||
+    echo "::notice title=/health tells no revision::That the new version answers is known from the target only."
 }
 
 # run_smoke_tests URL [HEADER]: targets may use it on what gets no traffic yet.
 run_smoke_tests() {
-  local options=(--base-url="$1" --expect-revision="$APP_REVISION")
+  local options=(--base-url="$1") code=0
+  [[ ! $(find_revision "$(ask "$1" /health "${2:-}")") ]] || options+=(--expect-revision="$APP_REVISION")
   [[ ! ${2:-} ]] || options+=(--header="$2")
-  (cd "$ROOT" && ${SMOKE_TESTS:-.github/scripts/checks/smoke_tests.sh} "${options[@]}") && return
+  (cd "$ROOT" && ${SMOKE_TESTS:-uv run pytest tests/smoke --numprocesses=0 -q} "${options[@]}") || code=$?
+  ((code == 0)) && return
   echo "the smoke tests failed" >"$STATE/why"
   return 1
 }
 
 deploy() {
-  local image=$1 previous
+  local image=$1 previous code=0
   mkdir -p "$STATE"
   choose_target
   [[ $image =~ ^[a-z0-9][a-z0-9._/:-]*@sha256:[0-9a-f]{64}$ ]] || give_up "Not an image by its digest" "It must look like NAME@sha256:…"
@@ -130,29 +176,49 @@ deploy() {
     cat "$STATE/log" >&2
     give_up "$(find_error 'the target does not say what serves' <"$STATE/log")" "Nothing was changed: the log above says what to do."
   fi
+  cat "$STATE/log" >&2
   echo "$previous" >"$STATE/previous"
-  [[ ! $previous ]] || note_revision
+  [[ ! $previous ]] || note_answer
   echo "Serving now: ${previous:-nothing}"
   echo changing >"$STATE/outcome"
+  echo "$EPOCHSECONDS" >"$STATE/began"
   trap cancel INT TERM
-  if run_apart try_image "$image"; then
+  keep </dev/null >/dev/null 2>&1 &
+  KEEPER=$!
+  run_apart try_image "$image" || code=$?
+  kill "$KEEPER" 2>/dev/null || true
+  if ((code == 0)); then
     conclude deployed ''
-    tell ✅ "Deployed" "$APP_VERSION serves at $(ask_target target_url)."
+    tell ✅ "Deployed" "$APP_VERSION serves at $(ask_target target_url), $(count_seconds began) after it was begun."
     return
   fi
+  ((code != NOT_OURS)) || give_up "$(read_state why)" "Another deployment to the same place stays as it is; nothing of this one does."
   put_back
   return 1
 }
 
+# Tells the target every now and then that the deployment goes on, as long as this shell lives.
+keep() {
+  has_function target_keep || return 0
+  while sleep 10 && kill -0 $$ && [[ $(read_state outcome) == changing ]]; do
+    PATIENCE=0 ask_target target_keep || true
+  done
+}
+
+# count_seconds NAME: prints how long ago something was noted.
+count_seconds() {
+  echo "$((EPOCHSECONDS - $(read_state "$1" | grep . || echo "$EPOCHSECONDS"))) s"
+}
+
 # Runs a function beside this shell: a signal is heard at once, not when the function has ended.
 run_apart() {
+  local code=0
   set -m # a process group of its own, which can be ended as a whole
-  "$@" </dev/null &
+  (trap - INT TERM && "$@") </dev/null &
   set +m
   echo "$$ $!" >"$STATE/running"
-  local code=0
   wait $! || code=$?
-  rm "$STATE/running"
+  rm -f "$STATE/running"
   return "$code"
 }
 
@@ -167,7 +233,7 @@ end_apart() {
     sleep 0.2
   done
   kill -KILL -- "-$group" 2>/dev/null || true
-  rm "$STATE/running"
+  rm -f "$STATE/running"
 }
 
 cancel() {
@@ -180,15 +246,22 @@ cancel() {
 
 try_image() {
   local url
-  if ! ask_target target_deploy "$1" 2>"$STATE/log"; then
-    cat "$STATE/log" >&2
-    [[ -f $STATE/why ]] || find_error 'the new version did not start' <"$STATE/log" >"$STATE/why"
-    return 1
-  fi
-  cat "$STATE/log" >&2
+  ask_target_aloud target_deploy "$1" || return
   url=$(ask_target target_url) || { echo "the target does not say where it answers" >"$STATE/why" && return 1; }
   set_output url "$url"
-  wait_for_revision "$url" "$APP_REVISION" && run_smoke_tests "$url"
+  wait_for_revision "$url" "$APP_REVISION" || return
+  run_smoke_tests "$url" || return
+  ! has_function target_confirm || ask_target_aloud target_confirm
+}
+
+# Shows what the target says, and notes why it failed.
+ask_target_aloud() {
+  local code=0
+  ask_target "$@" 2>"$STATE/log" || code=$?
+  cat "$STATE/log" >&2
+  ((code == 0)) && return
+  [[ -s $STATE/why ]] || find_error 'the new version did not start' <"$STATE/log" >"$STATE/why"
+  return "$code"
 }
 
 # find_error ELSE: prints the title of the last error that standard input announces.
@@ -200,13 +273,20 @@ find_error() {
 
 # Puts back what was noted; does not return if that fails.
 put_back() {
-  local why previous now="What served before serves again."
-  why=$(read_state why) previous=$(read_state previous)
-  [[ $(read_state revision) ]] || now="What was there before is put back. It did not answer before either: look at it."
+  local why previous now after code=0
+  why=$(read_state why) previous=$(read_state previous) after=$(count_seconds began)
   trap '' INT TERM
-  echo "::error title=Not deployed::$APP_VERSION: $why. The log of the new version is below."
+  echo "::error title=Not deployed::$APP_VERSION: $why. This was known after $after."
   show_logs
-  if ask_target target_rollback "$previous" && serves_again; then
+  echo "$EPOCHSECONDS" >"$STATE/verdict"
+  run_apart ask_target target_rollback "$previous" || code=$?
+  if ((code == NOT_OURS)); then
+    conclude failed "$why"
+    tell ❌ "Not deployed" "$APP_VERSION was not deployed, because $why. Another deployment has come since: what it deployed stays, and nothing was put back."
+    return 0
+  fi
+  if ((code == 0)) && now=$(serves_again); then
+    now+=" It took $after to find out, and $(count_seconds verdict) to go back."
     if [[ $previous ]]; then
       conclude rolled-back "$why"
       tell ❌ "Rolled back" "$APP_VERSION was not deployed, because $why. $now"
@@ -214,28 +294,42 @@ put_back() {
       conclude failed "$why"
       tell ❌ "Not deployed" "$APP_VERSION was not deployed, because $why. Nothing served before, and nothing serves now."
     fi
-    return 0 # without the number, a trap returns what was before it
+    return 0
   fi
+  : "${now:=What served before could not be put back: the log says why.}"
   conclude rollback-failed "$why"
-  tell 🔥 "The rollback failed too" "$APP_VERSION was not deployed, because $why, and what served before could not be put back. Look at the target now. To deploy a version that worked: Actions → CD → Run workflow, with its number."
-  echo "::error title=The rollback failed too::Nobody knows what serves in ${ENVIRONMENT_NAME:-this environment}. Look at the target now."
+  tell 🔥 "The rollback failed too" "$APP_VERSION was not deployed, because $why. $now Look at the target now. To try again, re-run this job. To deploy a version that worked: Actions → CD → Run workflow, with its number; for production from its tag: gh workflow run cd.yml --ref v1.2.3 -f environment=production -f version=v1.2.3"
+  echo "::error title=The rollback failed too::${ENVIRONMENT_NAME:-This environment} needs somebody now. $now"
   exit 3
 }
 
-# What a version logs is not for GitHub to obey.
+# Shows what the version that failed has logged; it is not for GitHub to obey.
 show_logs() {
-  local token
+  local token text
+  text=$(ask_target target_logs 2>&1 | tail -n 60) || true
+  [[ $text ]] || return 0
   token=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
-  echo "::stop-commands::$token"
-  ask_target target_logs 2>&1 | tail -n 60 || true
-  printf '\n::%s::\n' "$token"
+  printf 'The log of the new version:\n::stop-commands::%s\n%s\n::%s::\n' "$token" "$text" "$token"
 }
 
+# Says whether what served before does so again, as far as it did; prints how it stands.
 serves_again() {
-  local revision url
+  local revision url why deadline=$((SECONDS + ${ROLLBACK_TIMEOUT:-60}))
   revision=$(read_state revision)
-  [[ $revision ]] || return 0
-  url=$(ask_target target_url) && wait_for_revision "$url" "$revision"
+  if [[ ! $(read_state answered) ]]; then
+    echo "What was there before is put back. It did not answer before either: look at it."
+    return 0
+  fi
+  url=$(ask_target target_url) || { echo "The target does not say where it answers." && return 1; }
+  until why=$(look "$url" "$revision"); do
+    ((SECONDS < deadline)) || { echo "What served before is put back, but $why." && return 1; }
+    sleep 0.5
+  done
+  for _ in {1..10}; do
+    why=$(look_ready "$url") && echo "What served before serves again." && return 0
+    sleep 0.5
+  done
+  echo "What served before answers again, but $why: look at what it needs."
 }
 
 # tell MARK TITLE TEXT
@@ -245,10 +339,13 @@ tell() {
 }
 
 rollback() {
-  [[ $(read_state outcome) == changing ]] || { echo 'There is nothing to put back.' && return; }
+  case $(read_state outcome) in
+    changing | rollback-failed) ;;
+    *) echo 'There is nothing to put back.' && return ;;
+  esac
   choose_target
   end_apart
-  [[ $(read_state why) == *cancelled* ]] || echo "the deployment was ended in the middle" >"$STATE/why"
+  [[ -s $STATE/why ]] || echo "the deployment was ended in the middle" >"$STATE/why"
   put_back
 }
 
@@ -261,8 +358,10 @@ refuse() {
 main() {
   STATE=${DEPLOY_STATE:-${RUNNER_TEMP:-/tmp}/deploy}
   APP_VERSION=${APP_VERSION:-the new version}
-  export APP_VERSION STATE
-  export -f run_smoke_tests
+  # Whose deployment it is: a re-run goes on with it, another run does not touch it.
+  DEPLOYMENT="${GITHUB_REPOSITORY:-$(hostname)} ${DEPLOY_ENVIRONMENT:-${ENVIRONMENT_NAME:-}} run ${GITHUB_RUN_ID:-$STATE}"
+  export APP_VERSION DEPLOYMENT STATE
+  export -f ask find_revision is_outage repeat run_smoke_tests
   read_settings
   case ${1:-} in
     deploy) deploy "${2:?IMAGE is missing}" ;;

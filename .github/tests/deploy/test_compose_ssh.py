@@ -47,7 +47,7 @@ def driver(
     driver.settings["DEPLOY_URL"] = f"http://127.0.0.1:{port}"
     done = driver.run("deploy", releases(ONE), version="v1", revision=ONE, SMOKE_TESTS="")
     assert done.code == 0, done.log
-    assert done.log.count("5 passed") == 2, "before it gets traffic, and after"
+    assert len(re.findall(r"\d+ passed", done.log)) == 2, "before it gets traffic, and after"
     return driver
 
 
@@ -125,7 +125,7 @@ def test_credentials_reach_the_server_and_do_not_stay(
     holders = {it for it in files if it.is_file() and CREDENTIAL in it.read_text()}
     assert holders == set()
     assert not list(driver.folder.glob("compose.*")), "the key went with the connection"
-    settings = server.state / "settings.env"
+    settings = server.state / f"{(server.state / 'serving').read_text().strip()}.env"
     assert settings.stat().st_mode & 0o777 == 0o600
     assert f'"DATABASE_URL={DATABASE}"' in find_variables(server)
 
@@ -174,7 +174,7 @@ def test_what_was_not_looked_at_gets_no_traffic(
     driver: Driver, server: Server, client: Client
 ) -> None:
     done = server.ask(f"switch {'0' * 32}")
-    assert done.returncode == 1
+    assert done.returncode == 75
     assert "Another deployment came between" in done.stderr
     assert client.ask() == f"v1 {ONE}"
     assert driver.settings

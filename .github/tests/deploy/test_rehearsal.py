@@ -1,13 +1,14 @@
 """The rehearsal, with real containers: whatever is wrong with a version, nobody gets to see it."""
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from containers import docker
-from deployments import FAULTS, IMPATIENT, REVISIONS, Client, Driver, deploy_broken
+from deployments import CAUSES, FAULTS, IMPATIENT, REVISIONS, Client, Driver, deploy_broken
 
 type Releases = Callable[..., str]
 
@@ -56,7 +57,7 @@ def test_first_deployment_that_fails_leaves_nothing(driver: Driver, releases: Re
     assert done.code == 1
     assert done.outputs == {
         "outcome": "failed",
-        "reason": "v0 does not get healthy",
+        "reason": CAUSES["ends at once"].replace("v3", "v0"),
         "previous": "",
     }
     assert "Nothing served before, and nothing serves now" in done.summary
@@ -68,7 +69,7 @@ def test_new_version_takes_over_without_a_gap(
     with client.asking():
         done = driver.run("deploy", releases(TWO), version="v2", revision=TWO, SMOKE_TESTS="")
     assert done.code == 0, done.log
-    assert done.log.count("5 passed") == 2, "before it gets traffic, and after"
+    assert len(re.findall(r"\d+ passed", done.log)) == 2, "before it gets traffic, and after"
     assert done.outputs["outcome"] == "deployed"
     assert done.outputs["previous"] == f"{releases(ONE)} v1"
     assert client.answers.keys() == {f"v1 {ONE}", f"v2 {TWO}"}

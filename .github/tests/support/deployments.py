@@ -30,17 +30,16 @@ FAULTS = {
 }
 """A line that breaks an image, by what is wrong with it then."""
 IMPATIENT = {
-    "never healthy": {"HOST_TIMEOUT": "8"},
-    "another revision": {"READY_TIMEOUT": "5"},
-    "not ready": {"READY_TIMEOUT": "5"},
+    "never healthy": {"HOST_TIMEOUT": "6"},
+    "not ready": {"HOST_TIMEOUT": "6"},
 }
 """For faults that are found by waiting."""
 
 CAUSES = {
-    "ends at once": "v3 does not get healthy",
-    "never healthy": "v3 does not get healthy",
-    "another revision": "v3 answers with another revision",
-    "not ready": "v3 is not ready",
+    "ends at once": "v3 ends with exit code 2, again and again",
+    "never healthy": "v3 does not answer",
+    "another revision": f"v3 answers with another revision, {REVISIONS['one']}",
+    "not ready": "v3 is not ready service 127.0.0.1",
     "fails the smoke tests": "the smoke tests failed",
     "fails its migrations": "The migrations of v3 failed",
 }
@@ -98,7 +97,7 @@ class Driver:
             "GITHUB_OUTPUT": str(self.folder / "output"),
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
             "HOST_TIMEOUT": "40",
-            "READY_TIMEOUT": "20",
+            "PATIENCE": "3",
             "RUNNER_TEMP": str(self.folder),
             **self.settings,
             **settings,

@@ -21,7 +21,7 @@ PidFile none
 StrictModes no
 Subsystem sftp internal-sftp
 UsePAM no
-SetEnv PATH={path} HOST_TIMEOUT=20 READY_TIMEOUT=15
+SetEnv PATH={path} HOST_TIMEOUT=15 PATIENCE=3
 """
 
 

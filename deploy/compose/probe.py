@@ -1,0 +1,71 @@
+"""Ask the app in this container until it is ready: python - REVISION SECONDS [SECONDS].
+
+It may take so many seconds until it answers and, if there is a second number, so many from then on
+until it is ready. Ends with 0 if it is, and prints what it does not tell; with 1, and prints why.
+"""
+
+import json
+import sys
+import time
+from http import HTTPStatus
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+
+def ask(path: str) -> tuple[int, Any]:
+    """Return the status and the JSON object of an answer; 0 if there is none."""
+    try:
+        try:
+            answer = urlopen(f"http://127.0.0.1:8000{path}", timeout=5)
+        except HTTPError as error:
+            answer = error
+        with answer:
+            text = answer.read(100_000)
+    except OSError:
+        return 0, {}
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = {}
+    return answer.status, content if isinstance(content, dict) else {}
+
+
+def clean(text: object) -> str:
+    """Return what a person can read and a shell does not obey."""
+    letters = "".join(it if it.isalnum() or it in " .,_-" else " " for it in str(text)[:200])
+    return " ".join(letters.split())
+
+
+def main() -> int:
+    """Ask until there is a verdict; return the exit code."""
+    revision, seconds, *more = sys.argv[1:]
+    deadline, answered = time.monotonic() + float(seconds), False
+    while True:
+        status, health = ask("/health")
+        told = health.get("revision")
+        why = f"answers {status} at /health" if status else "does not answer"
+        if status == HTTPStatus.OK:
+            if more and not answered:
+                deadline = min(deadline, time.monotonic() + float(more[0]))
+            answered = True
+            if isinstance(told, str) and revision and told != revision:
+                why = f"answers with another revision, {clean(told)}"
+                break
+            status, ready = ask("/ready")
+            if status in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
+                missing = ["/ready"] if status == HTTPStatus.NOT_FOUND else []
+                missing += [] if isinstance(told, str) else ["a revision in /health"]
+                print("has no " + " and no ".join(missing) if missing else "", end="")
+                return 0
+            detail = clean(ready.get("detail", "")).removeprefix("Not ready ")
+            why = f"is not ready: {detail or f'{status} at /ready'}"
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(0.2)
+    print(why, end="")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
