@@ -39,8 +39,8 @@ class Runs:
     """All runs; whoever asks for a commit's gets those of that commit alone."""
 
     runs: list[WorkflowRun] = field(default_factory=list)
-    now: dict[str, str] = field(default_factory=dict)
-    """The jobs of the run that asks, act's run 1."""
+    now: dict[str, str | None] = field(default_factory=dict)
+    """The jobs of the run that asks, act's run 1; one that goes on, such as its own, has None."""
 
     def answer(self, request: Request) -> Answer | None:
         """Return what GitHub answers; nothing if it is asked for something else."""
@@ -58,9 +58,14 @@ class Runs:
             run = next((it for it in self.runs if it.number * 1000 == int(match[1])), None)
             if not run and match[1] != "1":
                 return not_found()
+            known: dict[str, str | None] = {**run.jobs} if run else self.now
             jobs = [
-                {"name": name, "status": "completed", "conclusion": conclusion}
-                for name, conclusion in (run.jobs if run else self.now).items()
+                {
+                    "name": name,
+                    "status": "completed" if conclusion else "in_progress",
+                    "conclusion": conclusion,
+                }
+                for name, conclusion in known.items()
             ]
             return 200, {"total_count": len(jobs), "jobs": self._page(jobs, request)}
         return None

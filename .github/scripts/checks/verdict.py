@@ -2,7 +2,8 @@
 """Show how every job of a workflow ended, and fail unless all of them succeeded.
 
 A skipped job counts as success only where it was skipped by design. Reads the `needs` context as
-JSON from NEEDS, and the names of jobs that may be skipped from SKIPPABLE.
+JSON from NEEDS, the names of jobs that may be skipped from SKIPPABLE, and from JUDGED the name of a
+job whose question this job has answered again.
 
 Where only the text of a pull request was edited, nothing was run again, and the newest check of a
 name is the one that counts. So the verdict is then that of the commit's last whole run: red while
@@ -24,6 +25,8 @@ from lib.workflow_commands import annotate, summarize
 
 MARKS = {"success": "✅", "failure": "❌", "cancelled": "🚫", "skipped": "⏭️"}
 
+FINE = {"success", "skipped"}
+
 TEXT_EDITED = "Text edited"
 """What `run-name` calls the runs in which only text was edited."""
 
@@ -33,8 +36,12 @@ def only_text_changed(event: Mapping[str, Any]) -> bool:
     return event.get("action") == "edited" and "base" not in event.get("changes", {})
 
 
-def find_earlier_faults(event: Mapping[str, Any]) -> list[str]:
-    """Return what was wrong in the commit's last whole run, apart from jobs that ran again now.
+def find_earlier_faults(event: Mapping[str, Any], judged: str = "") -> list[str]:
+    """Return what was wrong in the commit's last whole run, apart from what was judged again now.
+
+    Args:
+        event: The payload of the edit.
+        judged: Name of the job whose question the job that asks has answered again.
 
     Raises:
         GitHubError: GitHub could not be asked.
@@ -42,27 +49,30 @@ def find_earlier_faults(event: Mapping[str, Any]) -> list[str]:
     workflow = os.environ["GITHUB_WORKFLOW_REF"].partition("@")[0].rpartition("/")[2]
     own = int(os.environ["GITHUB_RUN_ID"])
     query = f"head_sha={event['pull_request']['head']['sha']}&event=pull_request"
-    runs = list_all(f"actions/workflows/{workflow}/runs?{query}", "workflow_runs")
-    whole = [it for it in runs if it["id"] != own and it["display_title"] != TEXT_EDITED
-             and event["number"] in {one["number"] for one in it["pull_requests"]} | (
-                 set() if it["pull_requests"] else {event["number"]})]  # fmt: skip
-    if not whole:
+    last: Mapping[str, Any] = {}
+    for run in list_all(f"actions/workflows/{workflow}/runs?{query}", "workflow_runs"):
+        # Those of forks name no pull request.
+        numbers = {it["number"] for it in run["pull_requests"]} or {event["number"]}
+        whole = run["id"] != own and run["display_title"] != TEXT_EDITED
+        if whole and event["number"] in numbers and run["run_number"] > last.get("run_number", 0):
+            last = run
+    if not last:
         return ["no run of this commit's checks: close the pull request and open it again"]
-    last = max(whole, key=lambda run: int(run["run_number"]))
+    name = f"run {last['run_number']}"
     if last["status"] != "completed":
-        return [f"run {last['run_number']} is not finished: its own verdict follows"]
+        return [f"{name} is not finished: its own verdict follows; if not, run this job again"]
     if last["conclusion"] not in {"success", "failure"}:
-        return [f"run {last['run_number']} was {last['conclusion']}: run it again"]
-    again = {
-        job["name"]
-        for job in list_all(f"actions/runs/{own}/jobs", "jobs")
-        if job["conclusion"] != "skipped"
-    }
-    return [
-        f"{job['name']} ({job['conclusion']} in run {last['run_number']})"
-        for job in list_all(f"actions/runs/{last['id']}/jobs", "jobs")
-        if job["name"] not in again and job["conclusion"] not in {"success", "skipped"}
-    ]
+        return [f"{name} was {last['conclusion']}: run it again"]
+    jobs = list_all(f"actions/runs/{last['id']}/jobs", "jobs")
+    failed = {it["name"]: it["conclusion"] for it in jobs if it["conclusion"] not in FINE}
+    if judged:
+        # The verdict of that run may have been red for what was judged again, and for nothing else.
+        now = list_all(f"actions/runs/{own}/jobs", "jobs")
+        for answered in (judged, *(it["name"] for it in now if not it["conclusion"])):
+            failed.pop(answered, None)
+    elif last["conclusion"] != "success" and not failed:
+        return [f"{name} failed"]
+    return [f"{job} ({result} in {name})" for job, result in failed.items()]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if repeated:
         text = f"Only text was edited, so that nothing was run again.\n\n{text}"
         try:
-            failed += find_earlier_faults(event)
+            failed += find_earlier_faults(event, os.environ.get("JUDGED", ""))
         except GitHubError as error:
             failed.append(f"how this commit's checks ended cannot be asked ({error})")
     print(text)

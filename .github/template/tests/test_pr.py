@@ -3,9 +3,8 @@ from pathlib import Path
 import pytest
 from engine import ROOT, Job
 from fakes.github_api import FakeGitHub
-from fakes.github_runs import WorkflowRun
 from harness import RunPipeline, append, explain, make_small, make_source
-from origin import Git, create
+from origin import create
 
 HOSTILE = {
     "a command": "feat: $(touch CANARY) `touch CANARY`",
@@ -45,52 +44,6 @@ def test_green(quick_pipeline: RunPipeline, activity: str) -> None:
         ("validate", "quality", "test", "security", "summary"), "success"
     )
     assert all(job.summary for job in run.jobs)
-
-
-JOBS = ("Validate the title", "Code quality", "Test suite", "Security", "PR summary")
-
-
-@pytest.mark.parametrize(
-    ("edited", "earlier", "title", "green"),
-    [
-        ("title.from", {}, "fix: mended", True),
-        ("title.from", {"Validate the title": "failure", "PR summary": "failure"}, "fix: x", True),
-        ("title.from", {}, "Broken", False),
-        ("title.from", {"Test suite": "failure", "PR summary": "failure"}, "fix: mended", False),
-        ("title.from", {"Test suite": "cancelled", "PR summary": "failure"}, "fix: x", False),
-        ("body.from", {}, "fix: as it was", True),
-        ("body.from", {"Security": "failure", "PR summary": "failure"}, "fix: as it was", False),
-    ],
-)
-def test_edit_of_text_runs_no_tests_and_repeats_the_verdict(
-    quick_pipeline: RunPipeline, edited: str, earlier: dict[str, str], title: str, green: bool
-) -> None:
-    github = FakeGitHub()
-    jobs = dict.fromkeys(JOBS, "success") | earlier
-    conclusion = "failure" if "failure" in jobs.values() else "success"
-
-    def remember(tree: Path) -> None:
-        git = Git(tree)
-        git("add", "--all")
-        git("commit", "--quiet", "-m", "feat: change")
-        github.runs.runs = [WorkflowRun(7, "pr.yml", git.find("HEAD"), jobs, conclusion=conclusion)]
-
-    titled = edited == "title.from"
-    skipped = dict.fromkeys(JOBS[1:4], "skipped")
-    validated = "skipped" if not titled else "success" if green or "fix" in title else "failure"
-    github.runs.now = skipped | {"PR summary": "success", JOBS[0]: validated}
-    run = quick_pipeline(
-        "pr",
-        "pull_request:edited",
-        edit=remember,
-        github=github,
-        overrides={"changes": {}, f"changes.{edited}": "before", "pull_request.title": title},
-    )
-    assert {job.conclusion for job in run.jobs if job.id in {"quality", "test", "security"}} == {
-        "skipped"
-    }
-    assert run.find_job("validate").conclusion == (validated if titled else "skipped")
-    assert run.find_job("summary").conclusion == ("success" if green else "failure"), explain(run)
 
 
 def test_new_base_branch_runs_everything(quick_pipeline: RunPipeline) -> None:
