@@ -11,10 +11,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1] / "scripts"))
+from checks.changes import touches
 from containers import ContainersError, adapt, registry
+from costs import SMALL, estimate, plan
 from engine import ROOT, Job, Run, Step, make_directory, run
 from events import EVENTS, USUAL, Event
 from fakes.fake_advisories import FakeAdvisories
+from lib.project import ProjectError, read_project
 from machine import DOCKER, find_needs
 from rich.console import Console
 from rich.live import Live
@@ -30,6 +34,12 @@ MARKS = {
     "not-run": "[yellow]? not-run[/]",
 }
 VERDICT = "Not every job succeeded"
+CHANGES = {
+    "documents": "README.md",
+    "everything": "uv.lock",
+    "the app": "{code}/app.py",
+}
+"""Kinds of change whose costs are shown, each with a file that it touches."""
 KEPT = Path(tempfile.gettempdir()) / f"pipelines-of-{getpass.getuser()}"
 """Images and what was attested: what a run deploys, the next one can go back to."""
 
@@ -267,6 +277,25 @@ def show(console: Console, runs: Sequence[Run]) -> None:
         show_failures(console, runs, keep_logs(runs, KEPT / "logs"))
 
 
+def show_costs(console: Console, runs: Sequence[Run]) -> None:
+    """Say how many jobs GitHub runs for a pull request, and what a private repository is billed."""
+    seconds = {(it.pipeline, job.id): job.seconds for it in runs for job in it.jobs if job.seconds}
+    try:
+        code = read_project(ROOT).code
+    except ProjectError as error:
+        console.print(Text(f"What a pull request costs is not known: {error}", style="yellow"))
+        return
+    for change, file in CHANGES.items():
+        planned = plan(ROOT, Event.parse("pull_request"), touches([file.format(code=code)], code))
+        minutes, small, guessed = estimate(planned, seconds)
+        text = (
+            f"pull_request: {len(planned)} jobs, about {minutes} billed minutes in a private "
+            f"repository ({small} of them on {SMALL}): {change}"
+        )
+        more = f"; {guessed} jobs that did not run here count one minute" if guessed else ""
+        console.print(text + more, soft_wrap=True, highlight=False)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; return the exit code."""
     options = parse_arguments(arguments)
@@ -291,6 +320,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps([it.as_dict() for it in runs], indent=2))
     else:
         show(console, runs)
+        if not (options.pipeline or options.job):
+            show_costs(console, runs)
     return 0 if all(it.conclusion == "success" for it in runs) else 1
 
 

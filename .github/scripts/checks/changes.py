@@ -17,34 +17,39 @@ from lib.markdown import plain, table
 from lib.project import ProjectError, read_project
 from lib.workflow_commands import annotate, set_outputs, summarize
 
-DOCUMENTS = ("**/*.md", "docs/**", "LICENSE", ".github/ISSUE_TEMPLATE/**", ".github/CODEOWNERS")
-"""What no job but the linters reads. The README is part of the package, and of no test."""
+DOCUMENTS = (
+    *("*.md", "docs/**", "LICENSE", ".github/*.md"),
+    *(".github/ISSUE_TEMPLATE/**", ".github/CODEOWNERS"),
+)
+"""What no job but the linters reads. A text beside code may be read by it, and is code."""
 PROJECT = ("pyproject.toml", "uv.lock", ".python-version")
-APP = ("src/**", "tests/**", *PROJECT)
 IMAGE = ("Dockerfile", ".dockerignore", "docker-compose.yml", ".github/scripts/image/**")
 SCRIPTS = ".github/scripts"
 WORKFLOWS = ".github/workflows"
+SHARED = (
+    *PROJECT,
+    *(".github/actions/**", f"{SCRIPTS}/checks/**", f"{SCRIPTS}/lib/**"),
+    f"{SCRIPTS}/repository/capabilities.py",
+)
+"""What the jobs of every area are made of."""
 AREAS = {
-    "app": APP,
-    "codeql": (
-        *("**/*.py", f"{WORKFLOWS}/**", ".github/actions/**", ".github/codeql/**"),
-        *(f"{SCRIPTS}/codeql/**", *PROJECT),
-    ),
+    "app": ("src/**", "tests/**", f"{WORKFLOWS}/pr.yml", *SHARED),
+    "codeql": (f"{WORKFLOWS}/**", ".github/codeql/**", f"{SCRIPTS}/codeql/**", *SHARED),
     "dependencies": (
         *(".github/dependency-review-config.yml", ".github/accepted-advisories.toml"),
-        *(f"{SCRIPTS}/audit/**", f"{WORKFLOWS}/dependency-review.yml", *PROJECT),
+        *(f"{SCRIPTS}/audit/**", f"{WORKFLOWS}/dependency-review.yml", *SHARED),
     ),
-    "image": (
-        *("src/**", "tests/smoke/**", ".github/actions/**", *IMAGE, *PROJECT),
-        *(f"{SCRIPTS}/checks/**", f"{WORKFLOWS}/docker.yml"),
-    ),
+    "image": ("src/**", "tests/smoke/**", *IMAGE, f"{WORKFLOWS}/docker.yml", *SHARED),
     "machinery": (".github/**", "deploy/**", *IMAGE, *PROJECT),
     "performance": (
         *("src/**", "tests/benchmarks/**", "tests/memory/**", "locustfile.py", "k6-script.js"),
-        *(f"{SCRIPTS}/performance/**", f"{WORKFLOWS}/performance.yml", *PROJECT),
+        *(f"{SCRIPTS}/performance/**", f"{WORKFLOWS}/performance.yml", *SHARED),
     ),
 }
-"""Which files an area depends on. A file of none of them, and no document, touches everything."""
+"""Which files an area depends on. A file of none of them, and no document, touches everything.
+
+Besides, whatever is Python is looked at by CodeQL.
+"""
 
 
 def touches(files: Iterable[str], code: str = "src") -> set[str]:
@@ -59,15 +64,16 @@ def touches(files: Iterable[str], code: str = "src") -> set[str]:
         path = PurePosixPath(name)
         if path.parts[:1] == PurePosixPath(code).parts[:1]:
             path = PurePosixPath("src", *path.parts[1:])
-        if any(path.full_match(pattern) for pattern in DOCUMENTS):
-            continue
-        found = {
-            area
-            for area, patterns in AREAS.items()
-            if any(path.full_match(pattern) for pattern in patterns)
-        }
-        areas |= found or AREAS.keys()
+        if path.suffix == ".py":
+            areas.add("codeql")
+        if not _matches(path, DOCUMENTS):
+            found = {area for area, patterns in AREAS.items() if _matches(path, patterns)}
+            areas |= found or AREAS.keys()
     return areas
+
+
+def _matches(path: PurePosixPath, patterns: Iterable[str]) -> bool:
+    return any(path.full_match(pattern) for pattern in patterns)
 
 
 def find_changed(base: str) -> list[str]:

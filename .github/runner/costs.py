@@ -1,0 +1,201 @@
+"""What GitHub would run on an event, and what it would bill a private repository for it."""
+
+import math
+import re
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from events import Event
+from workflows import find_workflows, load, starts_on
+
+SET_UP = 20
+"""Seconds that a job takes on GitHub before it does what it does here: actions, packages."""
+SMALL = "ubuntu-slim"
+SYMBOL = re.compile(r"'(?:[^']|'')*'|&&|\|\||[!=]=|[\w.*-]+|\S")
+STATUS = {"always": True, "cancelled": False, "failure": False, "success": True}
+ANYWAY = re.compile(r"\b(?:always|cancelled|failure)\(")
+"""Without one of these a condition means: and every job that this one needs succeeded."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job, or one leg of a matrix, that runs on an event."""
+
+    pipeline: str
+    id: str
+    runner: str
+
+
+class _Expression:
+    """Reads the symbols of an expression from left to right, and works out its value."""
+
+    def __init__(self, text: str, values: Mapping[str, Any]) -> None:
+        self.symbols = deque(SYMBOL.findall(text))
+        self.values = values
+
+    def _take(self, *wanted: str) -> str:
+        """Take the next symbol if it is one of those wanted; return an empty string if not."""
+        return self.symbols.popleft() if self.symbols and self.symbols[0] in wanted else ""
+
+    def choose(self) -> Any:  # noqa: ANN401
+        left = self._combine()
+        while self._take("||"):
+            right = self._combine()
+            left = left or right
+        return left
+
+    def _combine(self) -> Any:  # noqa: ANN401
+        left = self._compare()
+        while self._take("&&"):
+            right = self._compare()
+            left = left and right
+        return left
+
+    def _compare(self) -> Any:  # noqa: ANN401
+        left = self._read()
+        sign = self._take("==", "!=")
+        return (left == self._read()) is (sign == "==") if sign else left
+
+    def _read(self) -> Any:  # noqa: ANN401
+        if self._take("!"):
+            return not self._read()
+        if self._take("("):
+            inner = self.choose()
+            return inner if self._take(")") else self.symbols.append("no end")
+        name = self.symbols.popleft()
+        if name.startswith("'"):
+            return name[1:-1].replace("''", "'")
+        if name in STATUS and self._take("(") and self._take(")"):
+            return STATUS[name]
+        return self.values.get(name, "")
+
+
+def evaluate(text: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Return the value of an expression in a run in which nothing failed and nothing was cancelled.
+
+    Args:
+        text: The expression, with or without `${{ }}`.
+        values: What it may name, by dotted path; the rest is an empty string.
+
+    Raises:
+        ValueError: It uses what only a run can answer.
+    """
+    expression = _Expression(text.strip().removeprefix("${{").removesuffix("}}"), values)
+    try:
+        value = expression.choose()
+    except IndexError:
+        raise ValueError(f"an expression without end: {text}") from None
+    if expression.symbols:
+        raise ValueError(f"not known before the run: {text}")
+    return value
+
+
+def plan(root: Path, event: Event, touched: Collection[str] | None = None) -> list[Planned]:
+    """Return the jobs of all workflows that GitHub would run on an event.
+
+    Args:
+        root: The tree that has the workflows.
+        event: What happens.
+        touched: The areas that a pull request touches; all if not given.
+    """
+    payload = event.payload()
+    values = {"github.event_name": event.name, "github.ref": event.ref}
+    values["github.ref_type"] = "tag" if event.ref.startswith("refs/tags/") else "branch"
+    values["github.ref_name"] = event.ref.split("/", 2)[-1]
+    values |= dict(_flatten("github.event", payload))
+    planned: list[Planned] = []
+    for name, path in find_workflows(root).items():
+        workflow = load(path)
+        if starts_on(workflow, event.name, payload):
+            planned += _plan_jobs(root, name, workflow, values, touched)
+    return planned
+
+
+def estimate(
+    planned: Collection[Planned], seconds: Mapping[tuple[str, str], float]
+) -> tuple[int, int, int]:
+    """Return the minutes that GitHub bills, how many of them on small runners, and guessed jobs.
+
+    Args:
+        planned: The jobs; each is rounded up.
+        seconds: What a job took here, by pipeline and id; one that is not there counts one minute.
+    """
+    minutes = {True: 0, False: 0}
+    guessed = 0
+    for job in planned:
+        known = seconds.get((job.pipeline, job.id))
+        guessed += known is None
+        minutes[job.runner == SMALL] += math.ceil((SET_UP + (known or 0)) / 60)
+    return sum(minutes.values()), minutes[True], guessed
+
+
+def _plan_jobs(
+    root: Path,
+    pipeline: str,
+    workflow: Mapping[str, Any],
+    known: Mapping[str, Any],
+    touched: Collection[str] | None,
+) -> Iterator[Planned]:
+    values = dict(known)
+    waiting = dict(workflow["jobs"])
+    while waiting:
+        name = next(it for it in waiting if not waiting.keys() & _needs(waiting[it]))
+        job = waiting.pop(name)
+        condition = job.get("if", "success()")
+        needed = [values[f"needs.{it}.result"] for it in _needs(job)]
+        runs = ANYWAY.search(condition) or "skipped" not in needed
+        with suppress(ValueError):  # what only the run can answer counts as a yes
+            runs = runs and evaluate(condition, values)
+        values[f"needs.{name}.result"] = "success" if runs else "skipped"
+        if not runs:
+            continue
+        for output, text in job.get("outputs", {}).items():
+            _, _, area = text.partition("steps.changes.outputs.")
+            hit = not area or touched is None or area.removesuffix("}}").strip() in touched
+            values[f"needs.{name}.outputs.{output}"] = str(hit).lower()
+        if "uses" in job:
+            called = load(root / job["uses"])
+            for inner in _plan_jobs(root, pipeline, called, known, touched):
+                yield Planned(pipeline, f"{name}/{inner.id}", inner.runner)
+            continue
+        for leg in _find_legs(job):
+            yield Planned(pipeline, name, _find_runner(str(job["runs-on"]), values | leg))
+
+
+def _find_runner(label: str, values: Mapping[str, Any]) -> str:
+    """Return the label, which may come from an expression, and that from a leg of a matrix."""
+    while "${{" in label:
+        try:
+            label = str(evaluate(label, values))
+        except ValueError:
+            break
+    return label
+
+
+def _needs(job: Mapping[str, Any]) -> set[str]:
+    needs = job.get("needs", [])
+    return {needs} if isinstance(needs, str) else {*needs}
+
+
+def _find_legs(job: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield the values of each leg; one leg where they are made by the run itself."""
+    matrix = job.get("strategy", {}).get("matrix", {})
+    if isinstance(matrix, str) or not all(isinstance(it, list) for it in matrix.values()):
+        matrix = {}
+    axes = {key: value for key, value in matrix.items() if key not in {"include", "exclude"}}
+    legs = [dict(zip(axes, leg, strict=True)) for leg in product(*axes.values())] if axes else []
+    for leg in [*legs, *matrix.get("include", [])] or [{}]:
+        yield {f"matrix.{key}": text for key, text in leg.items()}
+
+
+def _flatten(prefix: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flatten(f"{prefix}.{key}", value)
+        else:
+            yield f"{prefix}.{key}", value
