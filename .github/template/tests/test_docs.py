@@ -45,11 +45,10 @@ def test_reference_names_jobs_triggers_and_artifacts(name: str) -> None:
     text = section(name)
     jobs = re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)
     assert jobs == list(workflow["jobs"])
-    assert f"*{workflow['jobs']['summary']['name']}*" in text
+    verdict = workflow["jobs"].get("summary") or next(iter(workflow["jobs"].values()))
+    assert f"*{verdict['name']}*" in text
     uploads = [
-        step["with"]["name"]
-        .replace("${{ matrix.language }}", "actions")
-        .replace("${{ matrix.runner }}", "ubuntu-24.04")
+        step["with"]["name"].replace("${{ strategy.job-index }}", "0")
         for job in workflow["jobs"].values()
         for step in job.get("steps", [])
         if step.get("uses", "").startswith("actions/upload-artifact@")
@@ -79,7 +78,7 @@ def test_setup_shows_the_first_runs() -> None:
 
 def test_setup_names_every_setting() -> None:
     text = (ROOT / "docs/setup.md").read_text()
-    named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)`", text))
+    named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+|RUNNER)`", text))
     settings = find_settings()
     assert named == settings["secrets"] | settings["vars"]
 
