@@ -103,6 +103,7 @@ class Run:
     jobs: list[Job] = field(default_factory=list)
     seconds: float = 0
     error: str = ""
+    left_out: list[str] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
     artifacts: Path = Path()
 
@@ -177,7 +178,8 @@ def run(  # noqa: PLR0913
     payload = event.payload(base, head)
     result = Run(pipeline, str(event), artifacts=directory / "artifacts")
     for file in workflows.find_workflows(git.directory).values():
-        workflows.leave_out_keys(file)
+        keys = workflows.leave_out_keys(file)
+        result.left_out += keys if file == path else []
     left_out = workflows.leave_out_legs(path, FOREIGN_RUNNERS)
     result.jobs = [*_expected_jobs(git.directory, pipeline, job)]
     for job_id, name in left_out:

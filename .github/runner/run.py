@@ -167,6 +167,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--real-actions", action="store_true", help="fetch the actions instead of the stand-ins"
     )
+    parser.add_argument(
+        "--verbose", action="store_true", help="say which keys of the workflow act does not know"
+    )
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.pipeline if name not in pipelines]:
         parser.error(f"no pipeline {', '.join(unknown)}; there are: {', '.join(pipelines)}")
@@ -260,6 +263,9 @@ def execute(
                 live.console.print(f"{name}: kept in {directory}")
             else:
                 shutil.rmtree(directory, ignore_errors=True)
+        if options.verbose and runs[-1].left_out:
+            keys = ", ".join(runs[-1].left_out)
+            live.console.print(f"{name}: left out, as act does not know them: {keys}")
         if not live.console.is_terminal:  # where the table comes at the end only
             live.console.print(f"{name}: {runs[-1].conclusion} in {runs[-1].seconds:.0f} s")
     live.update(make_table(runs, finished=True))

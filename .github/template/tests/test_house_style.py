@@ -28,8 +28,10 @@ RUNNERS = {
     "${{ matrix.runner }}",
     "${{ vars.RUNNER || 'ubuntu-24.04' }}",
     "${{ vars.RUNNER_SMALL || 'ubuntu-slim' }}",
-    "${{ github.event.action == 'edited' && !github.event.changes.base.ref.from "
-    "&& (vars.RUNNER_SMALL || 'ubuntu-slim') || vars.RUNNER || 'ubuntu-24.04' }}",
+    (
+        "${{ github.event.action == 'edited' && !github.event.changes.base.ref.from "
+        "&& (vars.RUNNER_SMALL || 'ubuntu-slim') || vars.RUNNER || 'ubuntu-24.04' }}"
+    ),
 }
 ONE_JOB = {"codeql"}
 """Whose one job has a name that never changes, and so is its own verdict."""
