@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 from checks.changes import touches
-from costs import Planned, plan
+from costs import SMALL, Planned, plan
 from engine import ROOT
 from events import Event
 from harness import RunPipeline, append, explain, make_small, make_source, write
 
 AT_ONCE = 20
 """What GitHub's free plan runs at the same time."""
+
+BILLED = 30
+"""Minutes that a pull request may cost in a private repository."""
 
 
 def plan_pull_request(*files: str) -> list[Planned]:
@@ -61,6 +64,32 @@ def test_documents_run_what_was_planned(
     assert run.conclusion == "success", explain(run)
     ran = {job.id for job in run.jobs if job.conclusion == "success"}
     assert ran == {it.id for it in plan_pull_request("README.md") if it.pipeline == pipeline}
+
+
+ROWS = {
+    "pull request: documents": plan_pull_request("README.md"),
+    "pull request: a workflow": plan_pull_request(".github/workflows/ci.yml"),
+    "pull request: the Dockerfile": plan_pull_request("Dockerfile"),
+    "pull request: tests": plan_pull_request("tests/unit/test_app.py"),
+    "pull request: the app": plan_pull_request("src/app/app.py"),
+    "pull request: `uv.lock`, or what no list names": plan_pull_request("uv.lock"),
+    "its title edited": plan(ROOT, Event.parse("pull_request:edited")),
+    "merge queue": plan(ROOT, Event.parse("merge_group")),
+    "push to `main`": plan(ROOT, Event.parse("push:main")),
+    "push of a tag": plan(ROOT, Event.parse("push:v1.2.3")),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_reference_has_the_jobs(row: str) -> None:
+    planned = ROWS[row]
+    once = [it for it in planned if it.id.rpartition("/")[2] != "summary"]
+    small = [it for it in planned if it.runner == SMALL]
+    lines = (ROOT / "docs/ci-cd.md").read_text().splitlines()
+    (line,) = (it for it in lines if it.startswith(f"| {row} |"))
+    jobs, most, billed, minutes = (int(it) for it in line.strip("| ").split(" | ")[1:])
+    assert billed <= BILLED
+    assert (jobs, most, minutes) == (len(planned), len(once), len(small))
 
 
 FAULTS = {

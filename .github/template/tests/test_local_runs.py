@@ -139,3 +139,14 @@ def test_missing_program_is_said_before_anything_runs(
     assert "pr cannot run here. git is missing: install the package 'git'" in (
         " ".join(capsys.readouterr().out.split())
     )
+
+
+def test_costs_are_the_last_thing_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    job = engine.Job("analyze", "Analyze", "success", seconds=100.5)
+    console = Console(width=80)
+    cli.show_costs(console, [engine.Run("codeql", "push:main", [job])])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == (
+        "pull_request: 21 jobs, about 23 billed minutes in a private repository "
+        "(8 of them on ubuntu-slim): the app; 20 jobs that did not run here count one minute"
+    )
