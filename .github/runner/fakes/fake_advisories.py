@@ -15,6 +15,7 @@ from threading import Thread
 from typing import Any, Self
 
 from fakes.fake_trivy import write_database
+from packaging.version import Version
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Advisory:
     id: str = "GHSA-aaaa-bbbb-cccc"
     fixed: str = "9999.0"
     text: str = "A planted fault"
+    alias: str = "CVE-2026-10001"
 
     def as_osv(self) -> dict[str, Any]:
         """Return it as OSV does."""
@@ -33,7 +35,7 @@ class Advisory:
         ranges = [{"type": "ECOSYSTEM", "events": events}]
         return {
             "affected": [{"package": package, "ranges": ranges}],
-            "aliases": ["CVE-2026-10001"],
+            "aliases": [self.alias],
             "details": self.text,
             "id": self.id,
             "modified": "2026-01-01T00:00:00Z",
@@ -47,7 +49,7 @@ class Advisory:
         return {
             "advisory": self.text,
             "fixed_versions": [self.fixed] if self.fixed else [],
-            "ids": [{"type": "pyup", "id": self.id}, {"type": "cve", "id": "CVE-2026-10001"}],
+            "ids": [{"type": "pyup", "id": self.id}, {"type": "cve", "id": self.alias}],
             "more_info_path": f"/v/{self.id}/",
             "specs": [self.specifier],
             "transitive": False,
@@ -96,7 +98,7 @@ class FakeAdvisories:
 
     def answer(self, path: str, content: dict[str, Any]) -> object:
         """Return what answers a request; None if nothing does."""
-        names = [query["package"]["name"] for query in content.get("queries", [])]
+        queries = content.get("queries", [])
         answers: dict[str, object] = {
             "/.well-known/openid-configuration": {
                 "issuer": self.url,
@@ -105,7 +107,7 @@ class FakeAdvisories:
             "/jwks": {"keys": []},
             "/platform/initialize": {},
             "/data/announcements/": {},
-            "/v1/querybatch": {"results": [self._summarize(name) for name in names]},
+            "/v1/querybatch": {"results": [self._find(query) for query in queries]},
         }
         answers |= {f"/data/{name}": it for name, it in self._databases().items()}
         answers |= {f"/v1/vulns/{it.id}": it.as_osv() for it in self.advisories}
@@ -131,9 +133,16 @@ class FakeAdvisories:
         self._server.server_close()
         self._temporary.cleanup()
 
-    def _summarize(self, name: str) -> dict[str, Any]:
-        found = [it for it in self.advisories if it.package == name]
-        return {"vulns": [{"id": it.id, "modified": "2026-01-01T00:00:00Z"} for it in found]}
+    def _find(self, query: dict[str, Any]) -> dict[str, Any]:
+        """Return what OSV knows of one version, as it answers: nothing at all if that is none."""
+        package, version = query["package"], Version(query["version"])
+        found = [
+            {"id": it.id, "modified": "2026-01-01T00:00:00Z"}
+            for it in self.advisories
+            if package == {"name": it.package, "ecosystem": "PyPI"}
+            and (not it.fixed or version < Version(it.fixed))
+        ]
+        return {"vulns": found} if found else {}
 
     def _databases(self) -> dict[str, Any]:
         meta = {"base_domain": "https://data.safetycli.com", "schema_version": "2.0.0"}

@@ -1,45 +1,48 @@
 #!/usr/bin/env python3
-"""Judge the licences of the locked packages: production ones must pass, the others are reported.
+"""Judge the licences of all locked packages: production ones must pass, the others are reported.
 
-The denied licences, and the packages that somebody looked into, are those of the dependency review.
+Production is what the project and its extras need, on any platform. Which licences are denied or
+allowed, and which packages somebody looked into, is read from the configuration of the dependency
+review, as GitHub's action reads it.
 """
 
 import argparse
+import json
 import sys
 import tempfile
-import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import yaml
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from packaging.utils import canonicalize_name
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from audit.licenses import Judgement, Verdict, judge
-from lib.environments import CouldNotListError, Package, list_packages, show, sync
+from audit.licenses import Judgement, Rules, Verdict, judge
+from lib import lockfile
+from lib.environments import CouldNotListError, Package, install, list_packages, show
+from lib.lockfile import Locked
 from lib.markdown import link, plain, quote, table
 from lib.workflow_commands import annotate, summarize
 
 CONFIG = Path(".github/dependency-review-config.yml")
+LOCK = Path("uv.lock")
 TITLE = "Licence check"
-GATE = "production"
-SELECTIONS = {GATE: ["--no-default-groups"], "development": ["--only-group=dev"]}
+KINDS = {True: "production", False: "development"}
 MARKS = {Verdict.FORBIDDEN: "❌ forbidden", Verdict.UNKNOWN: "⚠️ unknown"}
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A package and what its licence means."""
-
-    package: Package
-    judgement: Judgement
-
-
-@dataclass(frozen=True)
 class Policy:
-    """Denied licences as SPDX ids, and packages (lower case) that are let through."""
+    """What is forbidden, and the packages (normalised names) that are let through.
 
-    denied: Collection[str]
+    `rules` is None where the configuration turns the check of licences off.
+    """
+
+    rules: Rules | None
     looked_into: Collection[str]
 
     @classmethod
@@ -47,102 +50,182 @@ class Policy:
         """Read the configuration of the dependency review.
 
         Raises:
-            ValueError: It denies no licence, or is not readable.
+            ValueError: It cannot be read, or GitHub's action would refuse it.
         """
         try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-            allowed = content.get("allow-dependencies-licenses") or []
-            policy = cls(
-                list(content["deny-licenses"]),
-                {it.removeprefix("pkg:pypi/").partition("@")[0].lower() for it in allowed},
-            )
-        except (AttributeError, LookupError, OSError, TypeError, yaml.YAMLError) as error:
-            raise ValueError(f"{file} cannot be read: {error!r}") from error
-        if not policy.denied:
-            raise ValueError(f"{file} denies no licence")
-        return policy
+            content = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506
+            options = {str(key).replace("_", "-"): value for key, value in content.items()}
+        except (AttributeError, OSError, UnicodeError, yaml.YAMLError) as error:
+            raise ValueError(f"{file} cannot be read: {error}") from error
+        try:
+            looked_into = {
+                _read_address(it) for it in _list(options, "allow-dependencies-licenses")
+            }
+            if options.get("license-check") is False:
+                return cls(None, looked_into)
+            denied, allowed = (_list(options, f"{it}-licenses") for it in ("deny", "allow"))
+            for id_ in (*denied, *allowed):
+                _check_spelling(id_)
+            return cls(Rules(denied, allowed), looked_into)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
 
-    def judge(self, package: Package) -> Judged:
-        """Judge a package."""
-        if package.name.lower() in self.looked_into:
-            return Judged(package, Judgement(Verdict.ALLOWED, "looked into"))
-        return Judged(package, judge(package.license, self.denied))
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML as GitHub's action reads it: a key that is there twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        if twice := {key for key in keys if keys.count(key) > 1}:
+            raise yaml.YAMLError(f"{', '.join(map(str, twice))} is there twice")
+        return super().construct_mapping(node, deep)
 
 
-def check(name: str, selection: Sequence[str], policy: Policy, folder: Path) -> list[Judged]:
-    """Judge a selection of packages, and keep what pip-licenses says of them.
+def _list(options: Mapping[str, object], key: str) -> list[str]:
+    """Return a list, which may be written as one text with commas."""
+    value = options.get(key)
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    if value is None and key not in options:
+        return []
+    if not isinstance(value, list) or not all(isinstance(it, str) for it in value):
+        raise ValueError(f"{key} has to be a list of texts, not {value!r}")
+    return value
+
+
+def _check_spelling(id_: str) -> None:
+    try:
+        right = canonicalize_license_expression(id_)
+    except InvalidLicenseExpression as error:
+        raise ValueError(f"{id_} is no SPDX id: see https://spdx.org/licenses") from error
+    if id_ != right:
+        raise ValueError(f"{id_} has to be written {right}: GitHub's action takes nothing else")
+
+
+def _read_address(address: str) -> str:
+    """Return the normalised name of a package address; empty if it is of another ecosystem."""
+    kind, _, rest = address.removeprefix("pkg:").partition("/")
+    if not address.startswith("pkg:") or not rest:
+        raise ValueError(f"allow-dependencies-licenses: {address!r} is not like pkg:pypi/NAME")
+    name = unquote(rest.partition("@")[0].partition("?")[0].partition("#")[0])
+    return canonicalize_name(name) if kind.lower() == "pypi" else ""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A locked package, what it says of itself, and what its licence means."""
+
+    locked: Locked
+    judgement: Judgement
+    package: Package | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether it stops the check."""
+        return self.locked.is_production and self.judgement.verdict is Verdict.FORBIDDEN
+
+
+def check(packages: Sequence[Locked], policy: Policy, folder: Path) -> list[Judged]:
+    """Judge packages, and keep what pip-licenses says of them.
 
     Args:
-        name: What the selection is called.
-        selection: Options of uv that make it.
+        packages: The packages; one that is there in two versions is judged twice.
         policy: The policy.
         folder: Where the reports go.
 
     Raises:
-        CouldNotListError: The packages could not be installed or listed.
+        CouldNotListError: None of the packages could be installed.
     """
+    judged = []
+    reports: dict[str, str] = {}
+    listed: dict[str, list[Any]] = {}
     with tempfile.TemporaryDirectory() as directory:
-        environment = Path(directory) / "environment"
-        sync(selection, environment)
-        for suffix, form in {"md": "markdown", "json": "json"}.items():
-            text = show(environment, form)
-            (folder / f"{name}.{suffix}").write_text(text, encoding="utf-8")
-        packages = list_packages(environment)
-    if not packages:
-        raise CouldNotListError(f"pip-licenses listed no {name} package")
-    return [policy.judge(it) for it in packages]
+        for number, batch in enumerate(_split(packages)):
+            environment = Path(directory) / str(number)
+            refused = install(batch, environment)
+            found = {it.name: it for it in list_packages(environment)}
+            if not found:
+                raise CouldNotListError(next(iter(refused.values()), "no package is locked"))
+            judged += [
+                _judge(it, found.get(it.name), refused.get(it, "its metadata is not there"), policy)
+                for it in batch
+            ]
+            for is_production, kind in KINDS.items():
+                names = sorted(
+                    it.name
+                    for it in batch
+                    if it.is_production == is_production and it.name in found
+                )
+                reports[kind] = reports.get(kind, "") + show(environment, "markdown", names)
+                shown = show(environment, "json", names) or "[]"
+                listed.setdefault(kind, []).extend(json.loads(shown))
+    for kind in KINDS.values():
+        (folder / f"{kind}.md").write_text(reports[kind], encoding="utf-8")
+        text = json.dumps(listed[kind], indent=2, ensure_ascii=False)
+        (folder / f"{kind}.json").write_text(f"{text}\n", encoding="utf-8")
+    return judged
 
 
-def find_elsewhere(judged: Sequence[Judged], lock: Path) -> list[str]:
-    """Return the locked packages that were not judged, because other platforms need them."""
-    seen = {_normalize(it.package.name) for it in judged}
-    packages = tomllib.loads(lock.read_text(encoding="utf-8"))["package"]
-    return sorted(
-        {
-            it["name"]
-            for it in packages
-            if not it["source"].keys() & {"editable", "virtual"} and it["name"] not in seen
-        }
-    )
+def _split(packages: Sequence[Locked]) -> list[list[Locked]]:
+    """Return lists of packages without a name twice."""
+    batches: list[list[Locked]] = []
+    for package in packages:
+        fitting = [it for it in batches if package.name not in {other.name for other in it}]
+        if not fitting:
+            batches.append([])
+        (fitting or batches)[-1].append(package)
+    return batches
 
 
-def describe(judged: dict[str, list[Judged]], elsewhere: Sequence[str]) -> str:
+def _judge(locked: Locked, package: Package | None, reason: str, policy: Policy) -> Judged:
+    if locked.name in policy.looked_into:
+        return Judged(locked, Judgement(Verdict.ALLOWED, "looked into"), package)
+    if package is None:
+        return Judged(locked, Judgement(Verdict.UNKNOWN, f"Not asked: {reason}"))
+    if policy.rules is None:
+        return Judged(locked, Judgement(Verdict.ALLOWED, "not checked"), package)
+    return Judged(locked, judge(package.licenses, policy.rules), package)
+
+
+def describe(judged: Sequence[Judged]) -> str:
     """Return the report."""
-    fails = any(it.judgement.verdict is Verdict.FORBIDDEN for it in judged[GATE])
-    rows = [
-        [name, str(len(found)), *(str(count) for count in _count(found))]
-        for name, found in judged.items()
-    ]
+    mark = "❌" if any(it.fails for it in judged) else "✅"
+    rows = []
+    for is_production, kind in KINDS.items():
+        of_kind = [it for it in judged if it.locked.is_production == is_production]
+        verdicts = [it.judgement.verdict for it in of_kind]
+        counts = [len(verdicts), *(verdicts.count(it) for it in MARKS)]
+        rows.append([kind, *map(str, counts)])
     head = ["Dependencies", "Packages", "Forbidden", "Unknown"]
-    lines = [f"### {'❌' if fails else '✅'} {TITLE}\n", table(head, rows)]
-    noted = [
-        [
-            MARKS[it.judgement.verdict],
-            link(it.package.name, it.package.address),
-            plain(it.package.version),
-            plain(it.package.license),
-            plain(it.judgement.reason),
-            name,
-        ]
-        for name, found in judged.items()
-        for it in sorted(found, key=lambda it: -it.judgement.verdict)
-        if it.judgement.verdict
-    ]
+    lines = [f"### {mark} {TITLE}\n", table(head, rows)]
+    noted = [it for it in judged if it.judgement.verdict]
+    noted.sort(key=lambda it: (not it.fails, -it.judgement.verdict, it.locked))
     if noted:
         head = ["Verdict", "Package", "Version", "Licence", "Why", "Dependencies"]
-        lines += [table(head, noted), WHAT_TO_DO]
-    if elsewhere:
-        lines.append(
-            f"Not judged, other platforms need them: {', '.join(map(plain, elsewhere))}.\n"
-        )
+        lines += [table(head, map(_describe_row, noted)), WHAT_TO_DO]
     return "\n".join(lines)
+
+
+def _describe_row(it: Judged) -> list[str]:
+    licenses = it.package.licenses if it.package else []
+    return [
+        MARKS[it.judgement.verdict],
+        link(it.locked.name, it.package.address if it.package else ""),
+        plain(it.locked.version),
+        plain("; ".join(filter(None, licenses)), 120),
+        plain(it.judgement.reason),
+        KINDS[it.locked.is_production],
+    ]
 
 
 WHAT_TO_DO = (
     "A forbidden licence stops production dependencies only: what is merely run while developing "
     "is not passed on. Replace the package; or, once somebody has read its licence and may decide, "
     f"add `pkg:pypi/NAME` to `allow-dependencies-licenses` in `{CONFIG}`. The same for an unknown "
-    "licence: its home page or its `LICENSE` file says what it is.\n"
+    "licence: its home page or its `LICENSE` file says what it is. GitHub's dependency review "
+    "reads the same list and judges some licences differently: it refuses `MIT OR GPL-3.0-only` "
+    "and `GPL-2.0-or-later`, where this check lets one choose, and lets `MIT AND GPL-3.0-only` and "
+    "`GPL-3.0-only WITH …` pass, where this check does not.\n"
 )
 
 
@@ -156,37 +239,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     try:
         policy = Policy.read(CONFIG)
-        judged = {
-            name: check(name, selection, policy, options.output)
-            for name, selection in SELECTIONS.items()
-        }
-    except (CouldNotListError, ValueError) as error:
+        judged = check(lockfile.read(LOCK.read_text(encoding="utf-8")), policy, options.output)
+    except (CouldNotListError, OSError, ValueError) as error:
         annotate("error", TITLE, f"Could not judge the licences. {quote(str(error), 500)}")
         summarize(f"### ❌ {TITLE}\n\nCould not judge the licences. {plain(str(error), 1000)}\n")
         return 2
-    everything = [it for found in judged.values() for it in found]
-    report = describe(judged, find_elsewhere(everything, Path("uv.lock")))
+    report = describe(judged)
     (options.output / "report.md").write_text(report, encoding="utf-8")
     summarize(report)
     print(report)
-    forbidden = [it for it in judged[GATE] if it.judgement.verdict is Verdict.FORBIDDEN]
-    for it in forbidden:
-        annotate("error", "Forbidden licence", f"{quote(it.package.name)}: {it.judgement.reason}")
-    unknown = [it.package.name for it in judged[GATE] if it.judgement.verdict is Verdict.UNKNOWN]
-    if unknown:
-        annotate(
-            "warning", "Unknown licence", f"{', '.join(unknown)}: the job summary says what to do."
-        )
-    return int(bool(forbidden))
-
-
-def _count(found: Sequence[Judged]) -> list[int]:
-    verdicts = [it.judgement.verdict for it in found]
-    return [verdicts.count(verdict) for verdict in (Verdict.FORBIDDEN, Verdict.UNKNOWN)]
-
-
-def _normalize(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
+    if policy.rules is None:
+        annotate("warning", TITLE, f"license-check is false in {CONFIG}: no licence was judged.")
+    for it in judged:
+        if it.fails:
+            annotate(
+                "error", "Forbidden licence", f"{it.locked.name}: {quote(it.judgement.reason)}"
+            )
+    if unknown := [
+        it.locked.name
+        for it in judged
+        if it.locked.is_production and it.judgement.verdict is Verdict.UNKNOWN
+    ]:
+        text = f"{', '.join(unknown)}: the job summary says what to do."
+        annotate("warning", "Unknown licence", text)
+    return int(any(it.fails for it in judged))
 
 
 if __name__ == "__main__":

@@ -1,27 +1,15 @@
-"""Judge licences: SPDX expressions, classifiers and free text."""
+"""Judge licences: SPDX expressions, classifiers, names and whole texts."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from audit.license_names import RECOGNISED, License, Name, parse, read
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-LONGEST = 200
-KNOWN = re.compile(
-    r"\b(?:0BSD|Apache|Artistic|Boost|BSD|BSL|CC0|Eclipse|EPL|ISC|LGPL|Lesser|Library|MIT|Mozilla|"
-    r"MPL|PostgreSQL|PSF|Python Software Foundation|Public Domain|Unlicense|ZPL|Zlib|Zope)",
-    re.IGNORECASE,
-)
-"""Words by which a licence is known that no list of ours forbids."""
-
-COPYLEFT = re.compile(
-    r"(?P<affero>\bAffero\b|\bA(?=GPL))?.{0,9}?"
-    r"(?:\bGPL|(?<=A)GPL|\bGeneral\s+Public\s+Licen[cs]e)(?P<rest>[^;/]*)",
-    re.IGNORECASE,
-)
-LESSER = re.compile(r"\b(?:L-?GPL|(?:Lesser|Library)\s+General\s+Public)", re.IGNORECASE)
-VERSION = re.compile(r"(?:v|version)?[\s.-]*(?<![\d.])(\d)(?:\.\d)?", re.IGNORECASE)
+NAMELESS = {"", "UNKNOWN", "NONE", "OTHER", "LICENSE", "N/A"}
+LONGEST = 120
 
 
 class Verdict(IntEnum):
@@ -40,32 +28,96 @@ class Judgement:
     reason: str = ""
 
 
-def judge(text: str, denied: Collection[str]) -> Judgement:
-    """Judge a licence as a package names it.
+class Rules:
+    """Which licences are let through: all but the denied ones, or none but the allowed ones.
 
     Args:
-        text: An SPDX expression; classifiers or names, joined by semicolons; or free text.
-        denied: The SPDX ids that are forbidden.
+        denied: SPDX ids that are forbidden.
+        allowed: SPDX ids, beside which all others are forbidden; not together with `denied`.
+
+    Raises:
+        ValueError: An id is none; both lists or neither have entries; or no way of writing a
+            denied id outside of an expression is known here, so that the check would miss it.
     """
-    unnamed = Judgement(Verdict.UNKNOWN, "The package names no licence.")
-    if text.strip().upper() in {"", "UNKNOWN", "NONE", "OTHER", "LICENSE"}:
-        return unnamed
-    forbidden = {it.lower() for it in denied}
-    try:
-        expression = canonicalize_license_expression(text)
-    except InvalidLicenseExpression:
-        text = text[:LONGEST]  # of a whole licence the title says enough
-        parts = [_judge_words(part, forbidden) for part in text.split(";") if part.strip()]
-        return max(parts, key=lambda it: it.verdict, default=unnamed)
-    return _Expression(expression, forbidden).judge()
+
+    def __init__(self, denied: Collection[str] = (), allowed: Collection[str] = ()) -> None:
+        if bool(denied) == bool(allowed):
+            raise ValueError("list either the licences that are denied or those that are allowed")
+        self.denies = bool(denied)
+        self._listed = [parse(id_) for id_ in denied or allowed]
+        unknown = [it for it in self._listed if self.denies and it.family not in RECOGNISED]
+        if unknown:
+            raise ValueError(
+                f"{unknown[0]} is recognised in SPDX expressions only, not by name or classifier, "
+                "so packages that use it would pass: add how it is written to "
+                ".github/scripts/audit/license_names.py"
+            )
+
+    def judge(self, license_: License) -> Verdict:
+        """Judge one licence."""
+        if any(self._fits(license_, listed) for listed in self._listed):
+            return Verdict.FORBIDDEN if self.denies else Verdict.ALLOWED
+        if not self.denies:
+            return Verdict.FORBIDDEN
+        is_own = license_.family.startswith("licenseref-")
+        return Verdict.UNKNOWN if is_own else Verdict.ALLOWED
+
+    def _fits(self, license_: License, listed: License) -> bool:
+        """Say whether a licence is a listed one; who may choose a version may have each of them."""
+        if license_.family != listed.family:
+            return False
+        if listed.exception != license_.exception and (listed.exception or not self.denies):
+            return False
+        if license_.version == listed.version:
+            return True
+        if listed.later and license_.version > listed.version:
+            return True
+        return not self.denies and license_.later and license_.version < listed.version
+
+
+def judge(texts: str | Sequence[str], rules: Rules) -> Judgement:
+    """Judge all that a package says of its licence; every licence that it names counts.
+
+    Args:
+        texts: SPDX expressions, classifiers, names or whole texts.
+        rules: What is forbidden.
+    """
+    texts = [texts] if isinstance(texts, str) else texts
+    texts = [text.strip() for text in texts if text.strip().upper() not in NAMELESS]
+    if not texts:
+        return Judgement(Verdict.UNKNOWN, "The package names no licence.")
+    judged: list[Judgement] = []
+    named: list[tuple[Name, str]] = []
+    understood = False
+    for text in texts:
+        expression = _find_expression(text)
+        reading = read(text)
+        understood |= bool(expression) or reading.understood
+        named += [(name, "" if expression else text) for name in reading.names]
+        if expression:
+            judged.append(_Expression(expression, rules).judge())
+        elif reading.restricted:
+            reason = f"“{_shorten(text)}” restricts what one may do."
+            judged.append(Judgement(Verdict.UNKNOWN, reason))
+    versioned = {name.stem for name, _ in named if not name.is_open}
+    judged += [
+        _judge_name(name, text, rules)
+        for name, text in named
+        if text and not (name.is_open and name.stem in versioned)
+    ]
+    worst = max(judged, key=lambda it: it.verdict, default=Judgement(Verdict.ALLOWED))
+    if worst.verdict is Verdict.ALLOWED and not understood:
+        reason = f"“{_shorten(texts[0])}” is no licence that is known here."
+        return Judgement(Verdict.UNKNOWN, reason)
+    return worst
 
 
 class _Expression:
     """A valid SPDX expression: AND binds tighter than OR, WITH tighter than both."""
 
-    def __init__(self, text: str, denied: Collection[str]) -> None:
+    def __init__(self, text: str, rules: Rules) -> None:
         self._tokens = re.findall(r"[()]|[^\s()]+", text)
-        self._denied = denied
+        self._rules = rules
 
     def judge(self) -> Judgement:
         """One alternative that is allowed is enough; every part of an AND counts."""
@@ -87,13 +139,15 @@ class _Expression:
             return inner
         id_ = self._tokens.pop(0)
         exception = self._tokens.pop(0) if self._take("WITH") else ""
-        family = re.sub(r"(\+|-with-.*)$", "", id_.lower())
-        if family in self._denied:
+        license_ = parse(f"{id_} WITH {exception}" if exception else id_)
+        verdict = self._rules.judge(license_)
+        if verdict is Verdict.FORBIDDEN:
             hint = f" The exception {exception} may allow it: read it." if exception else ""
-            return Judgement(Verdict.FORBIDDEN, f"{id_} is on the list of denied licences.{hint}")
-        if family.startswith("licenseref-"):
-            return Judgement(Verdict.UNKNOWN, f"{id_} is a licence of the package's own.")
-        return Judgement(Verdict.ALLOWED)
+            listed = "on the list of denied" if self._rules.denies else "not among the allowed"
+            return Judgement(verdict, f"{id_} is {listed} licences.{hint}")
+        if verdict is Verdict.UNKNOWN:
+            return Judgement(verdict, f"{id_} is a licence of the package's own.")
+        return Judgement(verdict)
 
     def _take(self, token: str) -> bool:
         if self._tokens[:1] == [token]:
@@ -102,16 +156,22 @@ class _Expression:
         return False
 
 
-def _judge_words(text: str, denied: Collection[str]) -> Judgement:
-    match = COPYLEFT.search(LESSER.sub(" ", text))
-    if match:
-        family = "AGPL" if match["affero"] else "GPL"
-        version = VERSION.search(match["rest"])
-        if version and f"{family}-{version[1]}.0".lower() in denied:
-            return Judgement(Verdict.FORBIDDEN, f"“{text.strip()}” means {family}-{version[1]}.0.")
-        if not version and any(it.startswith(f"{family}-".lower()) for it in denied):
-            return Judgement(Verdict.UNKNOWN, f"“{text.strip()}” does not say which {family}.")
-        return Judgement(Verdict.ALLOWED)
-    if KNOWN.search(text):
-        return Judgement(Verdict.ALLOWED)
-    return Judgement(Verdict.UNKNOWN, f"“{text.strip()}” is no licence that is known here.")
+def _find_expression(text: str) -> str:
+    try:
+        return canonicalize_license_expression(text)
+    except InvalidLicenseExpression:
+        return ""
+
+
+def _judge_name(name: Name, text: str, rules: Rules) -> Judgement:
+    verdicts = {rules.judge(it) for it in name.licenses}
+    meant = " or ".join(sorted(map(str, name.licenses)))
+    place = text if len(text) <= LONGEST else f"…{name.place}…"
+    if len(verdicts) > 1:
+        return Judgement(Verdict.UNKNOWN, f"“{_shorten(place)}” does not say which: {meant}.")
+    return Judgement(verdicts.pop(), f"“{_shorten(place)}” means {meant}.")
+
+
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"

@@ -1,78 +1,154 @@
 #!/usr/bin/env python3
-"""Say what a change does to uv.lock: packages added, removed and replaced.
+"""Say what a change does to uv.lock, and warn of what a reader of pull requests has to look at.
 
-For what is new it says the licence and the known vulnerabilities. It reports and never fails for
-what it finds: the vulnerability scan and the licence check are the gates.
+It fails where a package comes from a registry or file host that it did not come from before and
+that allow-registries in .github/dependency-review-config.yml does not name. Advisories and licences
+are judged by the vulnerability scan and the licence check.
 """
 
 import argparse
-import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from audit.advisories import CouldNotScanError, Finding, ask_uv
-from lib import lockfile
-from lib.environments import CouldNotListError, install, list_packages
-from lib.lockfile import Locked
-from lib.markdown import plain, table
-from lib.workflow_commands import annotate, summarize
+import yaml
 from packaging.version import InvalidVersion, Version
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib import lockfile
+from lib.git import Git, GitError
+from lib.lockfile import REGISTRY, Locked
+from lib.markdown import plain, table
+from lib.workflow_commands import annotate, summarize
+
+CONFIG = Path(".github/dependency-review-config.yml")
 LOCK = "uv.lock"
 TITLE = "Changes of the lock file"
-UNKNOWN = "not known"
+MOST_ROWS = 300
 
 
 @dataclass(frozen=True)
 class Change:
-    """What happened to one package; `old` and `new` are its versions, separated by commas."""
+    """What happened to a package; `old` and `new` are its versions, separated by commas.
+
+    Attributes:
+        kind: `added`, `removed`, `upgraded`, `downgraded` or `changed`.
+        warnings: What to look at.
+        errors: Places that nobody allowed.
+    """
 
     kind: str
     name: str
     old: str = ""
     new: str = ""
-    warning: str = ""
+    warnings: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
 
 
-def compare(base: set[Locked], head: set[Locked]) -> list[Change]:
-    """Return the changes from one lock to the other, those to look at first."""
-    names = {it.name for it in base ^ head}
-    changes = [
-        _compare(name, *({it for it in lock if it.name == name} for lock in (base, head)))
-        for name in names
-    ]
-    order = ["hashes", "source", "added", "downgraded", "upgraded", "changed", "removed"]
-    return sorted(changes, key=lambda it: (order.index(it.kind), it.name))
+def compare(
+    base: Collection[Locked], head: Collection[Locked], allowed: Collection[str] = ()
+) -> list[Change]:
+    """Return the changes from one lock to the other, those to look at first.
+
+    Args:
+        base: The packages as they were; none if there was no lock.
+        head: The packages as they are.
+        allowed: Registries and file hosts that are allowed.
+    """
+    everywhere = {place for it in base for place in _find_places(it)}
+    names = {it.name for it in {*base} ^ {*head}}
+    changes = []
+    for name in names:
+        old, new = ([it for it in lock if it.name == name] for lock in (base, head))
+        known = {place for it in old for place in _find_places(it)} if old else everywhere
+        foreign = {place for it in new for place in _find_places(it)} - known if base else set()
+        errors = [f"comes from {it}" for it in sorted(foreign) if not _is_allowed(it, allowed)]
+        changes.append(_compare(name, old, new, tuple(errors)))
+    return sorted(changes, key=lambda it: (not it.errors, not it.warnings, it.kind, it.name))
 
 
-def _compare(name: str, base: set[Locked], head: set[Locked]) -> Change:
-    old, new = (", ".join(sorted(it.version for it in lock)) for lock in (base, head))
-    if not base:
-        warning = "; ".join(sorted({f"comes from {it.source}" for it in head if it.source}))
-        return Change("added", name, old, new, warning)
-    if not head:
-        return Change("removed", name, old, new)
-    if sources := {it.source for it in head} - {it.source for it in base}:
-        places = ", ".join(it or "the package index" for it in sorted(sources))
-        return Change("source", name, old, new, f"now comes from {places}")
-    if old == new:
-        before, after = ({hash_ for it in lock for hash_ in it.hashes} for lock in (base, head))
-        only_more_or_less = before <= after or after <= before
-        if only_more_or_less:
-            return Change("changed", name, old, new, "other set of files")
-        return Change("hashes", name, old, new, "same version, other contents")
-    return Change(_find_direction(old, new), name, old, new)
+def _compare(name: str, old: list[Locked], new: list[Locked], errors: tuple[str, ...]) -> Change:
+    before, after = ({it.version for it in lock} for lock in (old, new))
+    kind = _find_direction(before, after)
+    if not old or not new:
+        kind = "added" if new else "removed"
+    warnings = [*_find_warnings(old, new)]
+    if kind == "downgraded":
+        warnings.insert(0, "an older version than before")
+    was, now = (", ".join(sorted(it)) for it in (before, after))
+    return Change(kind, name, was, now, tuple(warnings), errors)
 
 
-def _find_direction(old: str, new: str) -> str:
+def _find_warnings(old: list[Locked], new: list[Locked]) -> Iterator[str]:
+    """Yield what is odd about a package beside its places."""
+    sources = {it.source for it in old}
+    for it in new:
+        if it.kind != REGISTRY and it.source not in sources:
+            yield f"comes from {it.source}, not from a registry"
+        if it.kind == REGISTRY and (bare := [file.name for file in it.files if not file.hash]):
+            yield f"no hash: {', '.join(sorted(bare))}"
+        if it.kind == REGISTRY and not it.files:
+            yield f"{it.version} has no file, so no hash"
+        for was in old:
+            if was.version == it.version:
+                yield from _find_edits(was, it)
+
+
+def _find_edits(old: Locked, new: Locked) -> Iterator[str]:
+    """Yield what is other about a version that stays, which a registry never changes."""
+    before, after = ({it.name: it for it in lock.files} for lock in (old, new))
+    if other := [name for name in before.keys() & after if before[name].hash != after[name].hash]:
+        yield f"same version, other contents: {', '.join(sorted(other))}"
+    if added := after.keys() - before:
+        yield f"files added to a version that was there: {', '.join(sorted(added))}"
+    if changed := old.needs ^ new.needs:
+        signs = [f"{'+' if it in new.needs else '-'} {it}" for it in sorted(changed)]
+        yield f"same version, other dependencies: {'; '.join(signs)}"
+
+
+def _find_direction(old: set[str], new: set[str]) -> str:
+    """Return where versions went; with several of them, where any of them went down."""
+    gone, come = old - new, new - old
+    if not come:
+        return "changed"
     try:
-        return "upgraded" if Version(old) < Version(new) else "downgraded"
+        lowest = min(map(Version, gone or old), default=None)
+        fell = lowest is not None and min(map(Version, come)) < lowest
+        fell |= len(gone) == len(come) and any(
+            one > other
+            for one, other in zip(*(sorted(map(Version, it)) for it in (gone, come)), strict=True)
+        )
     except InvalidVersion:
         return "changed"
+    return "downgraded" if fell else "upgraded"
+
+
+def _find_places(package: Locked) -> set[str]:
+    """Return the registry and the file hosts of a package; none if it is from elsewhere."""
+    if package.kind != REGISTRY:
+        return set()
+    hosts = {"://".join(urlsplit(it.host)[:2]) for it in package.files if "://" in it.host}
+    return {package.place, *hosts}
+
+
+def _is_allowed(place: str, allowed: Collection[str]) -> bool:
+    """Say whether a place is one of the allowed ones: the same address, or the same host."""
+    hosts = {urlsplit(it).netloc for it in allowed} - {""}
+    return place.rstrip("/") in {it.rstrip("/") for it in allowed} or (
+        urlsplit(place).path in {"", "/"} and urlsplit(place).netloc in hosts
+    )
+
+
+def find_settings(base: str, head: str) -> list[str]:
+    """Return what two lock files say differently beside their packages.
+
+    Raises:
+        ValueError: One of them is not a lock file.
+    """
+    old, new = (lockfile.read_settings(text) for text in (base, head))
+    return sorted(key for key in old.keys() | new if old.get(key) != new.get(key))
 
 
 def read_base(revision: str) -> str:
@@ -81,100 +157,96 @@ def read_base(revision: str) -> str:
     Raises:
         ValueError: The revision is not here.
     """
-    if _git("cat-file", "-e", f"{revision}^{{commit}}") is None:
+    git = Git()
+    if not git.find(revision):
         raise ValueError(f"the commit {revision} is not here: check out with a depth of 2")
-    return _git("show", f"{revision}:{LOCK}") or ""
+    try:
+        return git("show", f"{revision}:{LOCK}")
+    except GitError:
+        return ""
 
 
-def _git(*arguments: str) -> str | None:
-    done = subprocess.run(["git", *arguments], check=False, text=True, capture_output=True)
-    return done.stdout if done.returncode == 0 else None
+def read_allowed(file: Path) -> list[str]:
+    """Return the registries and file hosts that the policy names.
+
+    Raises:
+        ValueError: The policy cannot be read.
+    """
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        allowed = content.get("allow-registries") or []
+    except (AttributeError, OSError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
+    if not isinstance(allowed, list) or not all(isinstance(it, str) for it in allowed):
+        raise ValueError(f"{file}: allow-registries has to be a list of addresses")
+    return allowed
 
 
-def find_licenses(changes: Sequence[Change]) -> dict[str, str]:
-    """Return the licences of the new packages; one that cannot be installed here is left out."""
-    wanted = [f"{it.name}=={it.new}" for it in changes if "," not in it.new]
-    with tempfile.TemporaryDirectory() as directory:
-        try:
-            install(wanted, Path(directory) / "environment")
-            packages = list_packages(Path(directory) / "environment")
-        except CouldNotListError as error:
-            print(error, file=sys.stderr)
-            return {}
-    return {lockfile.normalize(it.name): it.license for it in packages}
-
-
-def find_vulnerabilities(timeout: float) -> dict[str, list[Finding]] | None:
-    """Return the findings of each locked package; None if nobody answered."""
-    with tempfile.TemporaryDirectory() as directory:
-        try:
-            scan = ask_uv([], Path(directory) / "audit", timeout)
-        except CouldNotScanError as error:
-            annotate("notice", TITLE, f"Vulnerabilities are not known here: {error}.")
-            return None
-    found: dict[str, list[Finding]] = {}
-    for finding in scan.findings:
-        found.setdefault(finding.package, []).append(finding)
-    return found
-
-
-def describe(
-    changes: Sequence[Change],
-    licenses: Mapping[str, str],
-    findings: Mapping[str, Sequence[Finding]] | None,
-) -> str:
+def describe(changes: Sequence[Change], settings: Sequence[str]) -> str:
     """Return the report."""
-    lines = [f"### 📦 {TITLE}\n"]
+    mark = "❌" if any(it.errors for it in changes) else "📦"
+    lines = [f"### {mark} {TITLE}\n"]
+    if settings:
+        names = ", ".join(map(plain, settings))
+        lines.append(f"Other than the packages, this changed in `{LOCK}`: {names}.\n")
     if not changes:
-        return "\n".join([*lines, f"`{LOCK}` locks the same packages as before.\n"])
-    rows = []
-    for it in changes:
-        is_new = it.kind != "removed"
-        found = findings.get(it.name, []) if findings is not None else []
-        known = ", ".join(plain(finding.ids[0]) for finding in found)
-        none = "none" if findings is not None else UNKNOWN
-        rows.append(
-            [
-                {"source": "⚠️ source", "hashes": "⚠️ contents"}.get(it.kind, it.kind),
-                plain(it.name),
-                plain(it.old),
-                plain(it.new),
-                plain(licenses.get(it.name, UNKNOWN)) if is_new else "",
-                (f"❌ {known}" if known else none) if is_new else "",
-                plain(it.warning),
-            ]
-        )
-    head = ["Change", "Package", "Before", "After", "Licence", "Known vulnerabilities", "Note"]
-    return "\n".join([*lines, table(head, rows)])
+        return "\n".join([*lines, f"`{LOCK}` locks the same packages, from the same places.\n"])
+    rows = [
+        [
+            it.kind,
+            plain(it.name),
+            plain(it.old),
+            plain(it.new),
+            "; ".join(
+                [f"❌ {plain(text)}" for text in it.errors]
+                + [f"⚠️ {plain(text, 600)}" for text in it.warnings]
+            ),
+        ]
+        for it in changes[:MOST_ROWS]
+    ]
+    lines.append(table(["Change", "Package", "Before", "After", "Look at"], rows))
+    if len(changes) > MOST_ROWS:
+        lines.append(f"{len(changes) - MOST_ROWS} more packages changed.\n")
+    if any(it.errors for it in changes):
+        lines.append(WHAT_TO_DO)
+    return "\n".join(lines)
+
+
+WHAT_TO_DO = (
+    "**A package comes from a place that it did not come from before.** Whoever controls that "
+    "place decides what is installed. If the change is meant, add the address to "
+    f"`allow-registries` in `{CONFIG}`; if not, restore `{LOCK}` from the base branch and run "
+    "`uv lock`.\n"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare; return 0, or 2 if the lock files could not be read."""
+    """Compare; return 0, 1 for a place that is not allowed, 2 if a lock could not be read."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("base", help="the commit to compare the working tree with, such as HEAD^1")
-    parser.add_argument("--timeout", type=float, default=60, help="seconds for the vulnerabilities")
     options = parser.parse_args(arguments)
     try:
-        base = lockfile.read(read_base(options.base))
-        changes = compare(base, lockfile.read(Path(LOCK).read_text(encoding="utf-8")))
+        old, new = read_base(options.base), Path(LOCK).read_text(encoding="utf-8")
+        changes = compare(lockfile.read(old), lockfile.read(new), read_allowed(CONFIG))
+        settings = find_settings(old, new) if old else []
     except (OSError, ValueError) as error:
         annotate("error", TITLE, f"The lock files could not be compared: {error}")
         summarize(f"### ❌ {TITLE}\n\nThey could not be compared: {plain(str(error), 1000)}\n")
         return 2
-    new = [it for it in changes if it.kind != "removed"]
-    report = describe(
-        changes,
-        find_licenses(new) if new else {},
-        find_vulnerabilities(options.timeout) if new else {},
-    )
+    report = describe(changes, settings)
     summarize(report)
     print(report)
     for it in changes:
-        if it.kind in {"hashes", "source"}:
-            annotate("warning", TITLE, f"{it.name} {it.new}: {it.warning}. Look at it closely.")
-    return 0
+        for text in it.errors:
+            advice = f"add it to allow-registries in {CONFIG} if that is meant"
+            annotate("error", TITLE, f"{it.name} {it.new} {text}: {advice}.")
+        for text in it.warnings:
+            annotate("warning", TITLE, f"{it.name} {it.new}: {text}.")
+    if other := [it for it in settings if it != "project"]:
+        annotate("warning", TITLE, f"{LOCK} has another {', '.join(other)}.")
+    return int(any(it.errors for it in changes))
 
 
 if __name__ == "__main__":

@@ -10,18 +10,20 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib import lockfile
 from lib.markdown import plain, quote, table
 from lib.workflow_commands import annotate, summarize
-from packaging.version import Version
 
 TITLE = "Outdated check"
-JUMPS = ("patch", "minor", "major")
+JUMPS = ("patch", "minor", "major", "")
 UV = os.environ.get("UV") or "uv"
 
 
@@ -34,20 +36,22 @@ class Outdated:
     """A package that has a newer version.
 
     Attributes:
-        held: Whether other packages or bounds of ours keep the newer version out.
+        possible: The version that an upgrade would bring now; empty if other packages or bounds of
+            ours keep every newer one out.
+        jump: What that changes: `major`, `minor` or `patch`.
     """
 
     name: str
     current: str
     latest: str
+    possible: str
     jump: str
     direct: bool
-    held: bool
 
     @property
     def command(self) -> str:
-        """What upgrades it; nothing can while it is held back."""
-        return "" if self.held else f"uv lock --upgrade-package {self.name}"
+        """What upgrades it."""
+        return f"uv lock --upgrade-package {self.name}" if self.possible else ""
 
 
 def find_jump(current: str, latest: str) -> str:
@@ -59,22 +63,29 @@ def find_jump(current: str, latest: str) -> str:
 
 
 def find_outdated(
-    listed: str, direct: Collection[str], upgradable: Collection[str]
+    listed: str, direct: Collection[str], possible: Mapping[str, str]
 ) -> list[Outdated]:
     """Return the outdated packages, those worth doing first on top.
 
     Args:
         listed: What `uv pip list --outdated --format=json` prints.
         direct: Names of the packages that the project asks for itself.
-        upgradable: Names of the packages that can be upgraded right now.
+        possible: Versions that an upgrade of the lock would bring.
     """
     found = []
     for it in json.loads(listed):
-        name = lockfile.normalize(it["name"])
-        jump = find_jump(it["version"], it["latest_version"])
-        new = (name in direct, name not in upgradable)
-        found.append(Outdated(name, it["version"], it["latest_version"], jump, *new))
-    return sorted(found, key=lambda it: (it.held, not it.direct, JUMPS.index(it.jump), it.name))
+        name = canonicalize_name(it["name"])
+        new = possible.get(name, "")
+        jump = find_jump(it["version"], new) if new else ""
+        versions = (it["version"], it["latest_version"], new, jump)
+        found.append(Outdated(name, *versions, name in direct))
+    return sorted(found, key=lambda it: (JUMPS.index(it.jump), not it.direct, it.name))
+
+
+def read_plan(plan: str) -> dict[str, str]:
+    """Return the versions that `uv lock --upgrade --dry-run` says it would lock."""
+    lines = re.findall(r"^Update (\S+) v\S.* -> v(\S+)$", plan, re.MULTILINE)
+    return {canonicalize_name(name): version for name, version in lines}
 
 
 def describe(outdated: Sequence[Outdated], number: int) -> str:
@@ -84,35 +95,26 @@ def describe(outdated: Sequence[Outdated], number: int) -> str:
         return "\n".join(lines)
     rows = [
         [
-            plain(it.name),
-            plain(it.current),
-            plain(it.latest),
+            *map(plain, (it.name, it.current, it.possible or "held back", it.latest)),
             it.jump,
             "direct" if it.direct else "transitive",
-            f"`{it.command}`" if it.command else "held back by a bound",
         ]
         for it in outdated
     ]
-    head = ["Package", "Current", "Latest", "Jump", "Kind", "Upgrade"]
-    return "\n".join([*lines, table(head, rows), "**What to do first**\n", *_advise(outdated)])
-
-
-def _advise(outdated: Sequence[Outdated]) -> list[str]:
-    free = [it for it in outdated if not it.held]
-    easy = [it.name for it in free if it.jump != "major"]
-    major = [it.name for it in free if it.jump == "major"]
-    advice = []
+    head = ["Package", "Current", "Possible now", "Latest", "Jump", "Kind"]
+    lines += [table(head, rows), "**What to do first**\n"]
+    easy = [f"--upgrade-package {it.name}" for it in outdated if it.jump in {"patch", "minor"}]
     if easy:
-        options = " ".join(f"--upgrade-package {name}" for name in easy)
-        advice.append(f"1. Patch and minor together, then the tests: `uv lock {options}`")
-    if major:
-        advice.append(f"1. Major ones one by one, after their changelogs: {', '.join(major)}")
-    if held := [it.name for it in outdated if it.held]:
-        advice.append(
-            f"1. Nothing to do yet for {', '.join(held)}: `uv tree --invert --package NAME` shows "
-            "who needs the older version."
+        lines.append(f"1. Patch and minor together, then the tests: `uv lock {' '.join(easy)}`\n")
+    if major := [it.command for it in outdated if it.jump == "major"]:
+        commands = ", ".join(f"`{command}`" for command in major)
+        lines.append(f"1. Major ones one by one, after their changelogs: {commands}\n")
+    if held := [it.name for it in outdated if it.possible != it.latest]:
+        lines.append(
+            f"1. Bounds keep the latest out for {', '.join(held)}: `uv tree --invert --package "
+            "NAME` shows whose; raise ours in `pyproject.toml`, wait for those of others.\n"
         )
-    return [f"{line}\n" for line in advice]
+    return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -123,22 +125,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("outdated-report"), metavar="DIR")
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
+    here = f"--python={sys.executable}"
     try:
-        plan = _ask("lock", "--upgrade", "--dry-run")
-        upgradable = set(re.findall(r"^Update ([\w.-]+) v", plan, re.MULTILINE))
-        here = f"--python={sys.executable}"
-        listed = _ask("pip", "list", "--outdated", "--format=json", here)
-        number = len(json.loads(_ask("pip", "list", "--format=json", here)))
-    except CouldNotLookError as error:
+        plan = read_plan(_ask("lock", "--upgrade", "--dry-run").stderr)
+        listed = _ask("pip", "list", "--outdated", "--format=json", here).stdout
+        number = len(json.loads(_ask("pip", "list", "--format=json", here).stdout))
+        if not number:
+            raise CouldNotLookError("No package is installed")  # noqa: TRY301
+        direct = lockfile.find_direct(Path("pyproject.toml").read_text(encoding="utf-8"))
+    except (CouldNotLookError, OSError, ValueError) as error:
         annotate("error", TITLE, f"Could not look for newer versions. {quote(str(error), 500)}")
         text = f"Could not look for newer versions. {plain(str(error), 1000)}"
         summarize(f"### ❌ {TITLE}\n\n{text}\n")
         return 2
-    if not number:
-        annotate("error", TITLE, "No package is installed: nothing was looked at.")
-        return 2
-    direct = lockfile.find_direct(Path("pyproject.toml").read_text(encoding="utf-8"))
-    outdated = find_outdated(listed, direct, upgradable)
+    outdated = find_outdated(listed, direct, plan)
     report = describe(outdated, number)
     (options.output / "report.md").write_text(report, encoding="utf-8")
     facts = [asdict(it) | {"command": it.command} for it in outdated]
@@ -148,17 +148,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _ask(*arguments: str) -> str:
-    """Return what uv prints; of a plan to lock that is its log."""
+def _ask(*arguments: str) -> "subprocess.CompletedProcess[str]":
     try:
-        done = subprocess.run(
+        return subprocess.run(
             [UV, *arguments], check=True, text=True, capture_output=True, timeout=180
         )
     except subprocess.CalledProcessError as error:
         raise CouldNotLookError(f"uv {arguments[0]}: {error.stderr.strip()}") from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CouldNotLookError(str(error)) from error
-    return done.stderr if arguments[0] == "lock" else done.stdout
 
 
 if __name__ == "__main__":

@@ -1,13 +1,27 @@
-"""Throw-away environments, and what pip-licenses says of the packages in them."""
+"""Throw-away environments with locked packages, and the licences that these name."""
 
-import json
 import os
+import re
 import subprocess
-from collections.abc import Sequence
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 
+from lib.lockfile import REGISTRY, Locked
+from packaging.tags import sys_tags
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
 UV = os.environ.get("UV") or "uv"
+PLATFORMS = {"win": "windows", "macosx": "macos", "linux": "linux", "musllinux": "linux"}
+PATIENCE = 120
+"""Seconds after which packages that are still not installed are given up."""
+INDEXES = ("UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
+"""Settings that would have a package asked of another place than the one that the lock names."""
 
 
 class CouldNotListError(Exception):
@@ -16,70 +30,168 @@ class CouldNotListError(Exception):
 
 @dataclass(frozen=True)
 class Package:
-    """An installed package and the licence that it names."""
+    """A package and all that it says of its licence: expression, classifiers, name or text."""
 
     name: str
     version: str
-    license: str
+    licenses: Sequence[str]
     address: str = ""
 
 
-def sync(selection: Sequence[str], folder: Path) -> None:
-    """Install a selection of the locked packages into a new environment.
+def install(packages: Iterable[Locked], folder: Path) -> dict[Locked, str]:
+    """Install packages alone, each from where the lock has it, also those of other platforms.
+
+    Args:
+        packages: The packages; no name twice.
+        folder: The new environment.
+
+    Returns:
+        The packages that could not be installed, each with the reason.
 
     Raises:
-        CouldNotListError: uv failed.
+        CouldNotListError: The environment could not be made.
     """
-    options = ["sync", "--quiet", "--locked", "--no-install-project", *selection]
-    _run([UV, *options], {"UV_PROJECT_ENVIRONMENT": str(folder)})
-
-
-def install(requirements: Sequence[str], folder: Path) -> None:
-    """Install packages alone, without what they need, without running code of theirs.
-
-    Raises:
-        CouldNotListError: uv failed.
-    """
-    _run([UV, "venv", "--quiet", str(folder)])
-    options = ["pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
-    _run([UV, *options, f"--python={folder}", *requirements])
+    run([UV, "venv", "--quiet", f"--python={sys.executable}", str(folder)])
+    batches: dict[tuple[str, ...], list[Locked]] = {}
+    for package in packages:
+        batches.setdefault(tuple(_find_options(package)), []).append(package)
+    refused: dict[Locked, str] = {}
+    deadline = time.monotonic() + PATIENCE
+    for options, batch in batches.items():
+        refused |= _install(batch, [*options, f"--python={folder}"], deadline)
+    return refused
 
 
 def list_packages(folder: Path) -> list[Package]:
-    """Return the packages of an environment.
+    """Return the packages of an environment."""
+    place = next(iter([*folder.glob("lib/python*/site-packages"), folder / "Lib/site-packages"]))
+    return [
+        Package(
+            canonicalize_name(it.metadata["Name"]),
+            it.version,
+            [
+                it.metadata.get("License-Expression", ""),
+                *(
+                    line
+                    for line in it.metadata.get_all("Classifier", [])
+                    if line.startswith("License ::")
+                ),
+                it.metadata.get("License", ""),
+            ],
+            it.metadata.get("Home-page") or _find_address(it.metadata.get_all("Project-URL", [])),
+        )
+        for it in distributions(path=[str(place)])
+    ]
 
-    Raises:
-        CouldNotListError: pip-licenses failed.
-    """
-    listed = json.loads(show(folder, "json"))
-    return [Package(it["Name"], it["Version"], it["License"], it["URL"]) for it in listed]
 
-
-def show(folder: Path, form: str) -> str:
-    """Return pip-licenses' own report on an environment, such as `markdown` or `json`.
+def show(folder: Path, form: str, names: Sequence[str]) -> str:
+    """Return pip-licenses' own report on packages, such as `markdown` or `json`.
 
     Raises:
         CouldNotListError: pip-licenses failed.
     """
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     options = [f"--format={form}", "--with-urls", "--with-system", f"--python={python}"]
-    return _run(["pip-licenses", *options])
+    return run(["pip-licenses", *options, "--packages", *names]) if names else ""
 
 
-def _run(command: Sequence[str], settings: dict[str, str] | None = None) -> str:
-    left_out = {"UV_NO_SYNC", "VIRTUAL_ENV"}
-    environment = {key: it for key, it in os.environ.items() if key not in left_out}
+def run(command: Sequence[str]) -> str:
+    """Return what a command prints.
+
+    Raises:
+        CouldNotListError: It failed.
+    """
+    left_out = {"UV_NO_SYNC", "VIRTUAL_ENV", *INDEXES}
+    environment = {key: value for key, value in os.environ.items() if key not in left_out}
     try:
         done = subprocess.run(
-            command,
-            check=True,
-            env=environment | (settings or {}),
-            text=True,
-            capture_output=True,
-            timeout=300,
+            command, check=True, env=environment, text=True, capture_output=True, timeout=300
         )
     except subprocess.CalledProcessError as error:
         raise CouldNotListError(f"{Path(command[0]).name}: {error.stderr.strip()}") from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CouldNotListError(str(error)) from error
     return done.stdout
+
+
+def _install(batch: Sequence[Locked], options: Sequence[str], deadline: float) -> dict[Locked, str]:
+    """Install packages, in halves if that fails, until each that cannot be installed is known."""
+    if time.monotonic() > deadline:
+        return dict.fromkeys(batch, "there was no time left to ask")
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "requirements.txt"
+        file.write_text("".join(map(_write_requirement, batch)), encoding="utf-8")
+        command = [UV, "pip", "install", "--quiet", "--no-deps", "--no-config", *options]
+        try:
+            run([*command, f"--requirements={file}"])
+        except CouldNotListError as error:
+            if len(batch) == 1:
+                return {batch[0]: str(error)}
+        else:
+            return {}
+    half = len(batch) // 2
+    return _install(batch[:half], options, deadline) | _install(batch[half:], options, deadline)
+
+
+def _find_options(package: Locked) -> list[str]:
+    """Return the options of uv for where a package comes from and for which platform."""
+    if package.kind != REGISTRY:
+        return []
+    name = _read_index_names().get(package.place.rstrip("/"))
+    index = f"{name}={package.place}" if name else package.place
+    is_folder = "://" not in package.place
+    options = ["--no-index", f"--find-links={index}"] if is_folder else [f"--default-index={index}"]
+    wheels = [it.name for it in package.files if it.name.endswith(".whl")]
+    if wheels:
+        options.append("--only-binary=:all:")  # no code of theirs runs
+        if not any(map(_fits_here, wheels)):
+            options += _find_platform(sorted(wheels))
+    return options
+
+
+def _find_platform(wheels: Sequence[str]) -> list[str]:
+    """Return the options that let uv install one of some wheels that are for other machines."""
+    python, _, platform = wheels[-1].removesuffix(".whl").split("-")[-3:]
+    known = (PLATFORMS[key] for key in PLATFORMS if platform.startswith(key))
+    options = [f"--python-platform={name}" for name in known]
+    if match := re.match(r"cp(\d)(\d+)", python):
+        options.append(f"--python-version={match[1]}.{match[2]}")
+    return options
+
+
+def _fits_here(wheel: str) -> bool:
+    try:
+        return not parse_wheel_filename(wheel)[3].isdisjoint(sys_tags())
+    except InvalidWheelFilename:
+        return False
+
+
+def _write_requirement(package: Locked) -> str:
+    hashes = "".join(f" --hash={it.hash}" for it in sorted(package.files) if it.hash)
+    if package.kind == REGISTRY:
+        return f"{package.name}=={package.version}{hashes}\n"
+    if package.kind == "git":
+        address, _, commit = package.place.partition("#")
+        address, _, query = address.partition("?")
+        folder = re.search(r"(?:^|&)subdirectory=([^&]+)", query)
+        end = f"#subdirectory={folder[1]}" if folder else ""
+        return f"{package.name} @ git+{address}@{commit}{end}\n"
+    place = package.place if package.kind == "url" else Path(package.place).resolve().as_uri()
+    return f"{package.name} @ {place}\n"
+
+
+def _read_index_names() -> Mapping[str, str]:
+    """Return the names that pyproject.toml gives to registries: uv finds credentials by them."""
+    try:
+        content = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+        indexes = content.get("tool", {}).get("uv", {}).get("index", [])
+        return {it["url"].rstrip("/"): it["name"] for it in indexes if "name" in it}
+    except (AttributeError, LookupError, OSError, TypeError, ValueError):
+        return {}
+
+
+def _find_address(lines: Sequence[str]) -> str:
+    addresses = {
+        label.strip().lower(): url.strip() for label, _, url in (it.partition(",") for it in lines)
+    }
+    return addresses.get("homepage") or next(iter(addresses.values()), "")

@@ -2,60 +2,193 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from packaging.utils import canonicalize_name
+
+REGISTRY = "registry"
+READ = {"name", "version", "source", "sdist", "wheels", "dependencies", "optional-dependencies"}
+
+
+@dataclass(frozen=True, order=True)
+class File:
+    """A file of a package: name, hash, and the host that has it; its address if it has no hash."""
+
+    name: str
+    host: str = ""
+    hash: str = ""
 
 
 @dataclass(frozen=True, order=True)
 class Locked:
-    """A locked version of a package, where it comes from, and the hashes of its files."""
+    """A locked version of a package.
+
+    Attributes:
+        name: Its normalised name.
+        version: Its version; empty where it is not known, as for a folder.
+        kind: Where it comes from: `registry`, `git`, `url`, `path`, `directory` or `editable`.
+        place: Address of the registry or repository, or the path.
+        files: Its files; a folder or repository has none.
+        needs: What it depends on, and other keys of it, each as the lock writes it.
+        is_production: Whether the project or an extra of it needs it; else only a group does.
+    """
 
     name: str
-    version: str
-    source: str = ""
-    hashes: frozenset[str] = frozenset()
+    version: str = ""
+    kind: str = REGISTRY
+    place: str = ""
+    files: frozenset[File] = frozenset()
+    needs: frozenset[str] = frozenset()
+    is_production: bool = field(default=True, compare=False)
+
+    @property
+    def source(self) -> str:
+        """What says in a report where it comes from."""
+        return self.place if self.kind == REGISTRY else f"{self.kind} {self.place}"
 
 
-def read(text: str) -> set[Locked]:
+def read(text: str) -> list[Locked]:
     """Return the packages of a lock file, without those of the project itself.
+
+    A package that is locked in two versions, for two platforms, is there twice.
 
     Raises:
         ValueError: It is not a lock file.
     """
-    packages = tomllib.loads(text).get("package", [])
-    own = {"editable", "virtual"}
+    content = tomllib.loads(text)
     try:
-        return {_read_package(it) for it in packages if not it["source"].keys() & own}
+        packages = content.get("package", [])
+        own = _find_own(content, packages)
+        production = _find_production(own, packages)
+        return [
+            _read_package(it, is_production=_key(it) in production)
+            for it in packages
+            if it not in own
+        ]
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"not a lock file: {error!r}") from error
+
+
+def read_settings(text: str) -> dict[str, Any]:
+    """Return what a lock file says beside foreign packages: Python versions, markers, options.
+
+    The key `project` has what it says of the project itself.
+
+    Raises:
+        ValueError: It is not a lock file.
+    """
+    content = tomllib.loads(text)
+    packages = content.pop("package", [])
+    try:
+        own = _find_own(content, packages)
     except (AttributeError, LookupError, TypeError) as error:
         raise ValueError(f"not a lock file: {error!r}") from error
+    return content | {"project": own}
 
 
 def find_direct(text: str) -> set[str]:
     """Return the names of the packages that pyproject.toml asks for.
 
     Raises:
-        ValueError: It is not TOML.
+        ValueError: It is not TOML, or something in it has another type than it must have.
     """
     content = tomllib.loads(text)
-    project = content.get("project", {})
-    lists = [
-        project.get("dependencies", []),
-        *project.get("optional-dependencies", {}).values(),
-        *content.get("dependency-groups", {}).values(),
+    try:
+        project = content.get("project", {})
+        lists = [
+            project.get("dependencies", []),
+            content.get("tool", {}).get("uv", {}).get("dev-dependencies", []),
+            *project.get("optional-dependencies", {}).values(),
+            *content.get("dependency-groups", {}).values(),
+        ]
+        asked = [it for found in lists for it in found if isinstance(it, str)]
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"pyproject.toml: {error}") from error
+    names = (re.match(r"\s*([\w.-]+)", it) for it in asked)
+    return {canonicalize_name(match[1]) for match in names if match}
+
+
+def _find_own(content: Mapping[str, Any], packages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the project's own package, and those of its workspace."""
+    members = content.get("manifest", {}).get("members", [])
+    return [
+        it
+        for it in packages
+        if it["name"] in members
+        or "." in {it["source"].get("editable"), it["source"].get("virtual")}
     ]
-    names = (re.match(r"[\w.-]+", it) for found in lists for it in found if isinstance(it, str))
-    return {normalize(match[0]) for match in names if match}
 
 
-def normalize(name: str) -> str:
-    """Return the one spelling of a package's name."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+def _key(package: Mapping[str, Any]) -> tuple[str, str, str]:
+    return package["name"], str(package.get("version", "")), str(package["source"])
 
 
-def _read_package(package: Mapping[str, Any]) -> Locked:
+def _find_production(
+    own: list[dict[str, Any]], packages: list[dict[str, Any]]
+) -> set[tuple[str, str, str]]:
+    """Return what the project and its extras need, and what that needs, on any platform."""
+    found: set[tuple[str, str, str]] = set()
+    seen: set[tuple[tuple[str, str, str], str]] = set()
+    waiting = [(it, extra) for it in own for extra in ["", *it.get("optional-dependencies", {})]]
+    while waiting:
+        package, extra = waiting.pop()
+        if (_key(package), extra) in seen:
+            continue
+        seen.add((_key(package), extra))
+        found.add(_key(package))
+        extras = package.get("optional-dependencies", {})
+        for needed in extras.get(extra, []) if extra else package.get("dependencies", []):
+            fitting = [
+                it
+                for it in packages
+                if it["name"] == needed["name"]
+                and needed.get("version", it.get("version")) == it.get("version")
+                and needed.get("source", it["source"]) == it["source"]
+            ]
+            waiting += [(it, e) for it in fitting for e in ["", *needed.get("extra", [])]]
+    return found
+
+
+def _read_package(package: Mapping[str, Any], *, is_production: bool) -> Locked:
+    (kind, place), *_ = (
+        (key, value) for key, value in package["source"].items() if key != "subdirectory"
+    )
     files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
-    kind, place = next(iter(package["source"].items()))
-    source = "" if kind == "registry" else f"{kind} {place}"
-    hashes = frozenset(it["hash"] for it in files if "hash" in it)
-    return Locked(package["name"], str(package.get("version", "")), source, hashes)
+    return Locked(
+        canonicalize_name(package["name"]),
+        str(package.get("version", "")),
+        kind,
+        str(place),
+        frozenset(_read_file(it) for it in files),
+        frozenset(_list_needs(package)),
+        is_production,
+    )
+
+
+def _read_file(file: Mapping[str, str]) -> File:
+    parts = urlsplit(file.get("url", ""))
+    path = file.get("path") or file.get("filename") or unquote(parts.path)
+    host = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    if not file.get("hash"):
+        host = file.get("url", "")  # nothing else says which file it is
+    return File(PurePosixPath(path).name, host, file.get("hash", ""))
+
+
+def _list_needs(package: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each dependency as one text, and whatever else decides what is installed."""
+    for needed in package.get("dependencies", []):
+        yield _write(needed)
+    for extra, listed in package.get("optional-dependencies", {}).items():
+        yield from (f"[{extra}] {_write(needed)}" for needed in listed)
+    yield from (f"{key} {package[key]}" for key in sorted(package.keys() - READ))
+
+
+def _write(needed: Mapping[str, Any]) -> str:
+    return ", ".join(
+        str(needed[key]) if key == "name" else f"{key} {needed[key]}"
+        for key in sorted(needed, key=lambda key: (key != "name", key))
+    )

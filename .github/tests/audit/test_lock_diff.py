@@ -1,13 +1,21 @@
+import copy
+import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from audit import lock_diff
-from audit.advisories import Finding
-from audit.lock_diff import Change
+from audit.lock_diff import Change, compare
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lib import lockfile
 from origin import Git, create
 
 ROOT = Path(__file__).parents[3]
+INDEX = "https://index.example/simple"
+FILES = "https://files.example"
 
 
 def lock(**packages: str) -> str:
@@ -15,84 +23,303 @@ def lock(**packages: str) -> str:
     text = "version = 1\n"
     for name, value in packages.items():
         version, hash_, place = (*value.split(), "1", "")[:3]
-        source = f'git = "{place}"' if place != "1" and place else 'registry = "x"'
+        source = f'git = "{place}"' if place != "1" and place else f'registry = "{INDEX}"'
         text += f'[[package]]\nname = "{name}"\nversion = "{version}"\nsource = {{ {source} }}\n'
-        text += f'wheels = [{{ url = "x", hash = "sha256:{hash_}" }}]\n'
+        text += f'wheels = [{{ url = "{FILES}/{name}-{version}.whl", hash = "sha256:{hash_}" }}]\n'
     return text
 
 
+def changes(base: str, head: str, *allowed: str) -> list[Change]:
+    return compare(lockfile.read(base), lockfile.read(head), allowed)
+
+
 @pytest.mark.parametrize(
-    ("base", "head", "expected"),
+    ("base", "head", "kind", "warning"),
     [
-        ("", "1.0", Change("added", "a", "", "1.0")),
-        ("1.0", "", Change("removed", "a", "1.0", "")),
-        ("1.9", "1.10", Change("upgraded", "a", "1.9", "1.10")),
-        ("2.0", "2.0rc1", Change("downgraded", "a", "2.0", "2.0rc1")),
-        ("1.0 7", "1.0 8", Change("hashes", "a", "1.0", "1.0", "same version, other contents")),
-        (
-            "1.0 7",
-            "1.0 7 https://git.example/a",
-            Change("source", "a", "1.0", "1.0", "now comes from git https://git.example/a"),
-        ),
+        ("", "1.0", "added", ""),
+        ("1.0", "", "removed", ""),
+        ("1.9", "1.10", "upgraded", ""),
+        ("2.0", "2.0rc1", "downgraded", "an older version than before"),
+        ("1.0 7", "1.0 8", "changed", "same version, other contents: a-1.0.whl"),
+        ("1.0 7", "1.0 7 https://git.example/a", "changed", "comes from git https://git"),
+        ("1.0 7", "2.0 7 https://git.example/a", "upgraded", "comes from git https://git"),
     ],
 )
-def test_change(base: str, head: str, expected: Change) -> None:
-    old, new = (lockfile.read(lock(b="1", **({"a": it} if it else {}))) for it in (base, head))
-    assert lock_diff.compare(old, new) == [expected]
+def test_change(base: str, head: str, kind: str, warning: str) -> None:
+    old, new = (lock(b="1", **({"a": it} if it else {})) for it in (base, head))
+    (change,) = changes(old, new)
+    assert (change.kind, change.name) == (kind, "a")
+    assert (change.old, change.new) == (
+        base.split(" ", maxsplit=1)[0],
+        head.split(" ", maxsplit=1)[0],
+    )
+    assert bool(change.warnings) == bool(warning)
+    assert "; ".join(change.warnings).startswith(warning)
+    assert not change.errors
+
+
+WHEEL = f'{{ url = "{FILES}/a-1.0.whl", hash = "sha256:1" }}'
+EDITS = {
+    "another registry": (INDEX, "https://mirror.example/simple", "comes from https://mirror"),
+    "another file host": (FILES, "https://evil.example", "comes from https://evil.example"),
+    "one more wheel from elsewhere": (
+        WHEEL,
+        f'{WHEEL}, {{ url = "https://evil.example/a-1.0-cp313.whl", hash = "sha256:9" }}',
+        "comes from https://evil.example",
+    ),
+    "a file host that only the scheme tells apart": (FILES, "http://files.example", "comes from"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_place_that_nobody_named_is_an_error(edit: str) -> None:
+    old, new, error = EDITS[edit]
+    (change,) = changes(lock(a="1.0"), lock(a="1.0").replace(old, new))
+    assert change.errors
+    assert all(it.startswith(error) for it in change.errors)
+    place = change.errors[0].removeprefix("comes from ")
+    (change,) = changes(lock(a="1.0"), lock(a="1.0").replace(old, new), f"{place}/")
+    assert not change.errors
+
+
+def test_package_that_moves_between_known_places_is_an_error() -> None:
+    other = lock(b="1").replace(INDEX, "https://own.example/simple").partition("[[")[2]
+    (change,) = changes(
+        f"{lock(a='1')}[[{other}", f"{lock(a='1')}{lock(b='2').partition('1' + chr(10))[2]}"
+    )
+    assert change.name == "b"
+    assert change.errors == (f"comes from {INDEX}",)
+
+
+def test_new_package_may_come_from_a_known_place() -> None:
+    (change,) = changes(lock(a="1"), lock(a="1", b="1"))
+    assert not change.errors
+    foreign = lock(b="1").replace(INDEX, "https://x.example").partition("\n")[2]
+    (change,) = changes(lock(a="1"), lock(a="1") + foreign)
+    assert change.errors == ("comes from https://x.example",)
+    (first,) = changes("", lock(a="1"))
+    assert not first.errors, "the first lock file has nothing to be compared with"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "warning"),
+    [
+        (WHEEL, f'{WHEEL}, {{ url = "{FILES}/b.whl", hash = "sha256:2" }}', "files added"),
+        (', hash = "sha256:1"', "", "no hash: a-1.0.whl"),
+        ("wheels = ", 'dependencies = [{ name = "b" }]\nwheels = ', "other dependencies: + b"),
+        ("wheels = ", 'resolution-markers = ["x"]\nwheels = ', "other dependencies: + resol"),
+    ],
+)
+def test_odd_edit_of_a_version_that_stays_is_a_warning(old: str, new: str, warning: str) -> None:
+    text = lock(a="1.0")
+    (change,) = changes(text, text.replace(old, new))
+    assert warning in "; ".join(change.warnings)
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "kind"),
+    [
+        (("1", "3"), ("0.9", "3"), "downgraded"),
+        (("1", "3"), ("1", "2"), "downgraded"),
+        (("2",), ("1", "2"), "downgraded"),
+        (("1", "2"), ("2",), "changed"),
+        (("1", "2"), ("2", "3"), "upgraded"),
+        (("1",), ("1", "2"), "upgraded"),
+        (("1", "x y"), ("1", "2"), "changed"),
+    ],
+)
+def test_fork_that_goes_down_is_a_downgrade(
+    base: tuple[str, ...], head: tuple[str, ...], kind: str
+) -> None:
+    old, new = (
+        [
+            lockfile.Locked("a", it, "registry", INDEX, frozenset([lockfile.File("f")]))
+            for it in lock
+        ]
+        for lock in (base, head)
+    )
+    (change,) = compare(old, new)
+    assert change.kind == kind
 
 
 def test_same_lock_has_no_changes() -> None:
     text = (ROOT / "uv.lock").read_text()
-    packages = lockfile.read(text)
-    assert len(packages) > 100
-    assert lock_diff.compare(packages, lockfile.read(text)) == []
-    assert "same packages as before" in lock_diff.describe([], {}, {})
+    assert len(lockfile.read(text)) > 100
+    assert changes(text, text) == []
+    assert lock_diff.find_settings(text, text) == []
+    assert "same packages, from the same places" in lock_diff.describe([], [])
+
+
+def list_edits(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every text and number in a document."""
+    items = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, value in items:
+        if isinstance(value, dict | list):
+            yield from list_edits(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+REAL = tomllib.loads((ROOT / "uv.lock").read_text())
+PATHS = list(list_edits(REAL))
+HARMLESS = {"size", "upload-time"}
+"""What decides nothing: a file is taken by its hash."""
+
+
+def write(node: Any) -> str:
+    """Return a document as TOML, on one line for each package."""
+    if isinstance(node, dict):
+        return "{" + ", ".join(f'"{key}" = {write(it)}' for key, it in node.items()) + "}"
+    if isinstance(node, list):
+        return "[" + ", ".join(map(write, node)) + "]"
+    return (
+        '"' + node.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        if isinstance(node, str)
+        else str(node)
+    )
+
+
+def dump(document: dict[str, Any]) -> str:
+    return "".join(f'"{key}" = {write(value)}\n' for key, value in document.items())
+
+
+BASE = dump(REAL)
+LOCKED = lockfile.read(BASE)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(PATHS), st.sampled_from(["x", "https://evil.example/a-9.whl", "0.0.1"]))
+def test_any_single_edited_field_is_noticed_or_harmless(path: tuple[Any, ...], value: str) -> None:
+    document = copy.deepcopy(REAL)
+    node: Any = document
+    for key in path[:-1]:
+        node = node[key]
+    if isinstance(node[path[-1]], int) and path[-1] not in HARMLESS:
+        node[path[-1]] += 1
+    else:
+        node[path[-1]] = value
+    head = dump(document)
+    try:
+        found = compare(LOCKED, lockfile.read(head))
+    except ValueError:
+        return  # refused as no lock file
+    noticed = bool(found) or bool(lock_diff.find_settings(BASE, head))
+    assert noticed or path[-1] in HARMLESS
+    if path[-1] == "url" and "evil" in value:
+        assert found[0].errors
+
+
+def test_url_of_the_same_host_and_hash_is_harmless() -> None:
+    text = lock(a="1.0")
+    assert changes(text, text.replace(f"{FILES}/a", f"{FILES}/other/a")) == []
 
 
 def test_what_to_look_at_closely_comes_first() -> None:
-    changes = lock_diff.compare(
-        lockfile.read(lock(a="1", b="1", c="1 5", e="1")),
-        lockfile.read(lock(b="2", c="1 6", d="1", e="1 1 https://git.example/e")),
+    found = changes(
+        lock(a="1", b="1", c="1 5", e="1", f="1"),
+        lock(b="2", c="1 6", d="1", e="1 1 https://git.example/e", f="1").replace(
+            f"{FILES}/f", "https://evil.example/f"
+        ),
     )
-    assert [it.kind for it in changes] == ["hashes", "source", "added", "upgraded", "removed"]
-
-
-def test_report_says_licence_and_vulnerabilities_of_what_is_new() -> None:
-    changes = [Change("added", "a", "", "1"), Change("removed", "b", "1", "")]
-    text = lock_diff.describe(changes, {"a": "MIT"}, {"a": [Finding("a", "1", ("CVE-1",))]})
-    assert "| added | a |  | 1 | MIT | ❌ CVE-1 |  |" in text
-    assert "| removed | b | 1 |  |  |  |  |" in text
-    assert "| added | a |  | 1 | not known | not known |  |" in lock_diff.describe(
-        changes, {}, None
-    )
+    assert [it.name for it in found] == ["f", "c", "e", "d", "a", "b"]
 
 
 def test_hostile_names_stay_text() -> None:
-    text = lock_diff.describe([Change("added", "<b>|@x", "", "`1`")], {}, None)
-    assert "<b>" not in text
+    text = lock_diff.describe([Change("added", "<b>|@x", "", "`1`", ("</td>|",))], [])
+    assert not re.search("<b>|</td>", text.replace("\\<", ""))
     assert "\\|@\u2060x" in text
 
 
-def test_base_is_read_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
     git: Git = create(tmp_path / "nothing", tmp_path / "repository")
     monkeypatch.chdir(git.directory)
+    (git.directory / ".github").mkdir()
+    (git.directory / lock_diff.CONFIG).write_text("deny-licenses: [MIT]\n")
     git("commit", "--quiet", "--allow-empty", "-m", "chore: start")
+    return git
+
+
+def test_lock_of_a_pull_request(repository: Git, capsys: pytest.CaptureFixture[str]) -> None:
+    file = repository.directory / "uv.lock"
     assert lock_diff.read_base("HEAD") == ""
-    (git.directory / "uv.lock").write_text(lock(a="1"))
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "chore: lock")
-    assert lock_diff.read_base("HEAD") == lock(a="1")
+    file.write_text(lock(a="1"))
+    assert lock_diff.main(["HEAD"]) == 0
+    repository("add", "--all")
+    repository("commit", "--quiet", "-m", "chore: lock")
+    assert lock_diff.read_base("HEAD").strip() == lock(a="1").strip()
+    moved = lock(a="1").replace(INDEX, "https://evil.example/simple").replace("= 1", "= 2", 1)
+    file.write_text(moved)
+    assert lock_diff.main(["HEAD"]) == 1
+    shown = capsys.readouterr().out
+    assert "::error title=Changes of the lock file::a 1 comes from https://evil.example" in shown
+    assert "add it to allow-registries in .github/dependency-review-config.yml" in shown
+    assert "::warning title=Changes of the lock file::uv.lock has another version" in shown
+    with (repository.directory / lock_diff.CONFIG).open("a") as config:
+        config.write("allow-registries: [https://evil.example/simple]\n")
+    assert lock_diff.main(["HEAD"]) == 0
     with pytest.raises(ValueError, match="check out with a depth of 2"):
         lock_diff.read_base("HEAD~7")
 
 
-@pytest.mark.parametrize("text", ["not toml [", '[[package]]\nname = "a"\n', "package = 1\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["not toml [", '[[package]]\nname = "a"\n', "package = 1\n", 'package = [1]\n',
+     '[[package]]\nname = "a"\nsource = { registry = "x" }\nwheels = [1]\n', "manifest = 3\n"],
+)  # fmt: skip
 def test_broken_lock_is_an_error(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    text: str, repository: Git, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    git = create(tmp_path / "nothing", tmp_path / "repository")
-    monkeypatch.chdir(git.directory)
-    git("commit", "--quiet", "--allow-empty", "-m", "chore: start")
-    (git.directory / "uv.lock").write_text(text)
+    (repository.directory / "uv.lock").write_text(text)
     assert lock_diff.main(["HEAD"]) == 2
     assert "::error" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["allow-registries: x", "allow-registries: [3]", "[", "- a"])
+def test_policy_that_cannot_be_read_is_an_error(text: str, tmp_path: Path) -> None:
+    (tmp_path / "policy.yml").write_text(text)
+    with pytest.raises(ValueError, match=r"policy\.yml"):
+        lock_diff.read_allowed(tmp_path / "policy.yml")
+
+
+def test_change_of_the_lock_is_shown_by_git() -> None:
+    attributes = (ROOT / ".gitattributes").read_text()
+    assert "-diff" not in attributes
+    assert "linguist-generated" not in attributes
+
+
+def test_production_is_what_the_project_and_its_extras_need() -> None:
+    text = """
+[[package]]
+name = "root"
+version = "1"
+source = { editable = "." }
+dependencies = [{ name = "web", extra = ["fast"] }]
+[package.optional-dependencies]
+more = [{ name = "more" }]
+[package.dev-dependencies]
+dev = [{ name = "tool" }, { name = "web" }]
+"""
+    for name, more in {
+        "web": "[package.optional-dependencies]\n"
+        'fast = [{ name = "loop" }]\nslow = [{ name = "no" }]\n',
+        "loop": 'dependencies = [{ name = "two", version = "2" }]\n',
+        "no": "", "more": "", "tool": 'dependencies = [{ name = "two", version = "1" }]\n',
+    }.items():  # fmt: skip
+        text += (
+            f'[[package]]\nname = "{name}"\nversion = "1"\nsource = {{ registry = "x" }}\n{more}'
+        )
+    for number in (1, 2):
+        text += f'[[package]]\nname = "two"\nversion = "{number}"\nsource = {{ registry = "x" }}\n'
+    text += '[[package]]\nname = "own"\nversion = "1"\nsource = { editable = "lib" }\n'
+    found = {(it.name, it.version): it.is_production for it in lockfile.read(text)}
+    assert {name for name, version in found if found[name, version]} == {
+        "web",
+        "loop",
+        "more",
+        "two",
+    }
+    assert found["two", "2"]
+    assert not found["two", "1"]
+    assert not found["own", "1"], "a package in a folder is one like any other"
+    assert ("root", "1") not in found

@@ -15,6 +15,7 @@ LISTED = json.dumps(
             ("big", "1.0", "2.0"),
             ("small", "1.0.0", "1.0.1"),
             ("medium", "1.0", "1.1"),
+            ("capped", "1.0", "3.0"),
         ]
     ]
 )
@@ -35,15 +36,30 @@ def test_jump(current: str, latest: str, jump: str) -> None:
     assert find_jump(current, latest) == jump
 
 
+PLAN = """Resolved 9 packages in 1ms
+Update big v1.0 -> v2.0
+Update capped v1.0 -> v1.5
+Update deep v1.0.0 -> v1.0.1
+Update medium v1.0, v1.0.5 -> v1.1
+Update small v1.0.0 -> v1.0.1
+Remove gone v1
+"""
+
+
 def test_what_is_worth_doing_comes_first() -> None:
-    found = find_outdated(LISTED, {"big", "small", "medium"}, {"big", "small", "medium", "deep"})
-    assert [it.name for it in found] == ["small", "medium", "big", "deep", "held-back"]
+    direct = {"big", "small", "medium", "capped"}
+    found = find_outdated(LISTED, direct, outdated_report.read_plan(PLAN))
+    names = ["small", "deep", "capped", "medium", "big", "held-back"]
+    assert [it.name for it in found] == names
     text = outdated_report.describe(found, 9)
-    assert "5 of 9 packages" in text
-    assert "| small | 1.0.0 | 1.0.1 | patch | direct | `uv lock --upgrade-package small` |" in text
-    assert "| held-back | 1.0 | 1.1 | minor | transitive | held back by a bound |" in text
-    assert "--upgrade-package small --upgrade-package medium --upgrade-package deep`" in text
-    assert "one by one, after their changelogs: big" in text
+    assert "6 of 9 packages" in text
+    assert "| small | 1.0.0 | 1.0.1 | 1.0.1 | patch | direct |" in text
+    assert "| held-back | 1.0 | held back | 1.1 |  | transitive |" in text
+    assert "| capped | 1.0 | 1.5 | 3.0 | minor | direct |" in text, "a bound keeps the latest out"
+    easy = "".join(f" --upgrade-package {name}" for name in names[:4])
+    assert f"`uv lock{easy}`" in text
+    assert "after their changelogs: `uv lock --upgrade-package big`" in text
+    assert "keep the latest out for capped, held-back" in text
 
 
 def test_nothing_to_do_is_said() -> None:
@@ -57,8 +73,16 @@ dependencies = ["Some.Thing[extra]>=1; python_version > '3'"]
 optional-dependencies = {more = ["a_b"]}
 [dependency-groups]
 dev = [{include-group = "test"}, "c"]
+[tool.uv]
+dev-dependencies = [" d >= 1"]
 """
-    assert lockfile.find_direct(project) == {"some-thing", "a-b", "c"}
+    assert lockfile.find_direct(project) == {"some-thing", "a-b", "c", "d"}
+
+
+@pytest.mark.parametrize("text", ["project = 1", "[project]\ndependencies = 3", "tool = []"])
+def test_project_file_of_another_shape_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"pyproject\.toml"):
+        lockfile.find_direct(text)
 
 
 def test_index_that_does_not_answer_is_an_error(
