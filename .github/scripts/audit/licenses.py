@@ -166,6 +166,7 @@ def _find_expression(text: str) -> str:
 def _judge_name(name: Name, text: str, rules: Rules) -> Judgement:
     verdicts = {rules.judge(it) for it in name.licenses}
     meant = " or ".join(sorted(map(str, name.licenses)))
+    text = text.rpartition(" :: ")[2]  # of a classifier, what is not in front of every one
     place = text if len(text) <= LONGEST else f"…{name.place}…"
     if len(verdicts) > 1:
         return Judgement(Verdict.UNKNOWN, f"“{_shorten(place)}” does not say which: {meant}.")

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
@@ -71,7 +72,9 @@ def test_green_in_a_new_repository(run_pipeline: RunPipeline, advisories: FakeAd
     assert "Dependency graph → Enable" in review.summary
     assert "### 📦 Changes of the lock file" in review.summary
     scan = run.find_job("vulnerabilities")
-    assert "| 0 | safety check |" in scan.summary
+    for dependencies in ("production", "development"):
+        assert re.search(rf"\| safety check \| {dependencies} \| \d+ \| 0 \|", scan.summary)
+    assert re.search(r"\| uv audit \(OSV\) \| all \| \d+ \| 0 \|", scan.summary)
     assert "Copies answered, not the databases themselves" in scan.summary
     assert "✅ Licence check" in run.find_job("licenses").summary
     assert "Outdated check" in run.find_job("outdated").summary
@@ -126,7 +129,11 @@ def test_scan_that_cannot_look_is_red(
     assert "Could not scan" in job.summary
     assert "✅" not in job.summary
     findings = json.loads(job.find_step("Scan").outputs["findings"])
-    assert findings["unknown"].keys() == {"production", "development"}
+    assert findings["unknown"].keys() == {
+        "uv audit (OSV), all",
+        "Safety, production",
+        "Safety, development",
+    }
 
 
 LICENSES = {
@@ -242,9 +249,12 @@ def test_lock_is_compared_with_the_base(review: Review, tmp_path: Path) -> None:
     lock = git.directory / "uv.lock"
     complete = lock.read_text()
     head, *packages = complete.split("[[package]]\n")
-    older = [it.replace('version = "', 'version = "0.', 1) for it in packages if "structlog" in it]
-    kept = [it for it in packages if 'name = "iniconfig"' not in it and "structlog" not in it]
-    lock.write_text("[[package]]\n".join([head, *kept, older[0]]))
+    kept = [
+        it.replace('version = "', 'version = "0.', 1) if it.startswith('name = "structlog"') else it
+        for it in packages
+        if not it.startswith('name = "iniconfig"')
+    ]
+    lock.write_text("[[package]]\n".join([head, *kept]))
     git("add", "--all")
     git("commit", "--quiet", "-m", "chore: start")
     lock.write_text(complete)
@@ -252,9 +262,9 @@ def test_lock_is_compared_with_the_base(review: Review, tmp_path: Path) -> None:
     job = run.find_job("review")
     assert job.conclusion == "success"
     rows = [line for line in job.summary.splitlines() if line.startswith("| ")]
-    assert any(row.startswith("| added | iniconfig |") and "| MIT |" in row for row in rows)
-    assert any("not known" in row for row in rows), "nobody could be asked for vulnerabilities"
-    assert any(note["level"] == "notice" for note in job.annotations)
+    assert any(row.startswith("| added | iniconfig |") for row in rows)
+    assert any(row.startswith("| upgraded | structlog |") for row in rows)
+    assert not [note for note in job.annotations if note["level"] == "warning"]
 
 
 FOUND = {
@@ -332,3 +342,23 @@ def test_scheduled_run_does_not_start_in_a_fork(run_pipeline: RunPipeline) -> No
     assert conclusions.pop("summary") == "success"
     assert set(conclusions.values()) == {"skipped"}
     assert not fake.requests
+
+
+MOVED = {
+    "another registry": ('source = { registry = "', 'source = { registry = "https://evil.example/'),
+    "another file host": ('{ url = "https://', '{ url = "https://evil.example/'),
+}
+
+
+@pytest.mark.parametrize("place", MOVED)
+def test_lock_from_another_place_is_red(review: Review, tmp_path: Path, place: str) -> None:
+    git = create(ROOT, tmp_path / "source")
+    lock = git.directory / "uv.lock"
+    lock.write_text(lock.read_text())
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "chore: start")
+    lock.write_text(lock.read_text().replace(*MOVED[place]))
+    job = review(source=git.directory, small=False).find_job("review")
+    assert [step.name for step in job.failed_steps] == ["Compare the lock files"]
+    assert "evil.example" in job.summary
+    assert "allow-registries" in job.summary

@@ -70,7 +70,7 @@ def leave_work_out(tree: Path) -> None:
     leave_images_out(tree)
     for pipeline in ("ci", "pr"):
         path = tree / f".github/workflows/{pipeline}.yml"
-        replace_step(tree, path, "test/Summarize the coverage", {"run": "true"})
+        replace_step(tree, path, "test/Judge the coverage", {"run": "true"})
 
 
 @pytest.mark.parametrize(("name", "pipeline"), CASES)
