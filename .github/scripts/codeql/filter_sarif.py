@@ -11,8 +11,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib import sarif
@@ -20,17 +19,19 @@ from lib.markdown import plain, table
 from lib.sarif import Json
 from lib.workflow_commands import annotate, summarize
 
-TESTS = ("tests/*", "*/tests/*", "test_*.py", "*/test_*.py", "conftest.py", "*/conftest.py")
+TESTS = ("**/tests/**", "**/test_*.py", "**/conftest.py")
 TITLE = "SARIF filter"
+MOST_ROWS = 100
 
 
 @dataclass
 class Filtered:
-    """A filtered file, how many results were left out, and the suppressed ones."""
+    """A filtered file, how many results were left out, and which ones for another reason."""
 
     content: Json
     kept: int = 0
     elsewhere: int = 0
+    outside: list[tuple[str, str, int]] = field(default_factory=list)
     suppressed: list[tuple[str, str, int]] = field(default_factory=list)
 
 
@@ -50,7 +51,7 @@ def find_changed(revision: str) -> set[str]:
 
 def is_test(path: str) -> bool:
     """Say whether a file belongs to the tests."""
-    return any(fnmatchcase(path, pattern) for pattern in TESTS)
+    return any(PurePosixPath(path).full_match(pattern) for pattern in TESTS)
 
 
 def keep(content: Json, changed: Collection[str] | None, root: Path) -> Filtered:
@@ -71,10 +72,15 @@ def keep(content: Json, changed: Collection[str] | None, root: Path) -> Filtered
             if sarif.is_suppressed(result):
                 place = sarif.find_place(run, result, root)
                 filtered.suppressed.append((sarif.find_rule_id(result), *place))
-            elif wanted is None or not wanted.isdisjoint(sarif.find_paths(run, result, root)):
+                continue
+            paths = sarif.find_paths(run, result, root)
+            if wanted is None or not wanted.isdisjoint(paths):
                 kept.append(result)
-            else:
+            elif paths:
                 filtered.elsewhere += 1
+            else:
+                place = sarif.find_place(run, result, root)
+                filtered.outside.append((sarif.find_rule_id(result), *place))
         run["results"] = kept
         filtered.kept += len(kept)
     return filtered
@@ -86,9 +92,15 @@ def describe(filtered: Filtered, *, pull_request: bool) -> str:
     if pull_request:
         line += f", {filtered.elsewhere} in files that this change does not touch or in tests"
     lines = [f"### 🔎 {TITLE}\n", f"{line}, {len(filtered.suppressed)} suppressed in the code.\n"]
-    if filtered.suppressed:
-        rows = [[plain(rule), plain(f"{path}:{line}")] for rule, path, line in filtered.suppressed]
-        lines.append(table(["Suppressed rule", "Place"], rows))
+    lists = {"Suppressed rule": filtered.suppressed, "Left out, in no file here": filtered.outside}
+    for head, listed in lists.items():
+        if listed:
+            rows = [
+                [plain(rule), plain(f"{path}:{line}")] for rule, path, line in listed[:MOST_ROWS]
+            ]
+            lines.append(table([head, "Place"], rows))
+        if len(listed) > MOST_ROWS:
+            lines.append(f"{len(listed) - MOST_ROWS} more are in the artifact.\n")
     return "\n".join(lines)
 
 
@@ -112,9 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         changed = find_changed(since) if since else None
         filtered = keep(sarif.load(options.source), changed, Path.cwd())
-    except (OSError, ValueError) as error:
-        annotate("error", TITLE, f"Could not filter: {error}")
-        summarize(f"### ❌ {TITLE}\n\nCould not filter: {plain(str(error), 1000)}\n")
+    except (OSError, *sarif.MALFORMED) as error:
+        reason = f"Could not filter {options.source}: {error!r}"
+        annotate("error", TITLE, reason)
+        summarize(f"### ❌ {TITLE}\n\n{plain(reason, 1000)}\n")
         return 2
     if options.category:  # languages that one job analyses share one, and would replace each other
         for run in filtered.content["runs"]:

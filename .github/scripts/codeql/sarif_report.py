@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Show the results of a SARIF file as a table.
 
-With --gate it fails for security findings of the level error: for where GitHub does not take the
-file and so cannot fail the pull request itself.
+With --gate it fails for what GitHub's own check fails for by default: the level error, or a
+security severity that is high or critical. It is for where GitHub does not take the file.
 """
 
 import argparse
@@ -19,6 +19,8 @@ from lib.workflow_commands import annotate, summarize
 
 LEVELS = ("error", "warning", "note", "none")
 MARKS = {"error": "❌", "warning": "⚠️", "note": "💬", "none": "💬"}
+HIGH = 7.0
+"""The security severity from which on GitHub calls it high."""
 MOST_ROWS = 100
 MOST_ANNOTATIONS = 10
 
@@ -27,6 +29,7 @@ MOST_ANNOTATIONS = 10
 class Finding:
     """A result; the order is that of the table."""
 
+    passes: bool
     quality: bool
     rank: int
     path: str
@@ -42,18 +45,19 @@ class Finding:
     @property
     def fails(self) -> bool:
         """Whether it stops a pull request."""
-        return self.level == "error" and not self.quality
+        return not self.passes
 
 
 def find_all(content: Json, root: Path) -> list[Finding]:
     """Return the results of a SARIF log that are not suppressed, the gravest first."""
     return sorted(
         Finding(
+            not _is_grave(run, result),
             not sarif.is_security(run, result),
             LEVELS.index(sarif.find_level(run, result)),
             *sarif.find_place(run, result, root),
             sarif.find_rule_id(result),
-            _read_message(run, result),
+            sarif.find_message(run, result),
         )
         for run in content["runs"]
         for result in run.get("results") or []
@@ -96,11 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         findings = [
             found for file in options.files for found in find_all(sarif.load(file), Path.cwd())
         ]
-    except (LookupError, OSError, TypeError, ValueError) as error:
-        annotate("error", options.name, f"The results cannot be read: {error}")
-        summarize(
-            f"### ❌ {plain(options.name)}\n\nThe results cannot be read: {plain(str(error))}\n"
-        )
+    except (OSError, *sarif.MALFORMED) as error:
+        reason = f"The results cannot be read: {error!r}"
+        annotate("error", options.name, reason)
+        summarize(f"### ❌ {plain(options.name)}\n\n{plain(reason, 1000)}\n")
         return 2
     report = describe(findings, options.name)
     summarize(report)
@@ -113,12 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(grave))
 
 
-def _read_message(run: Json, result: Json) -> str:
-    message: Json = result.get("message") or {}
-    if "text" in message:
-        return str(message["text"])
-    strings = sarif.find_rule(run, result).get("messageStrings") or {}
-    return str((strings.get(message.get("id", "")) or {}).get("text", ""))
+def _is_grave(run: Json, result: Json) -> bool:
+    """Say whether GitHub's check would fail for a result."""
+    if result.get("kind", "fail") != "fail":
+        return False
+    return sarif.find_level(run, result) == "error" or sarif.find_severity(run, result) >= HIGH
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ from urllib.parse import unquote, urlsplit
 type Json = dict[str, Any]
 
 VERSION = "2.1.0"
+HIGHEST = 10
+"""The highest security severity."""
+MALFORMED = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a log raises that has something else somewhere than SARIF has there."""
 
 
 def load(file: Path) -> Json:
@@ -41,13 +46,19 @@ def find_paths(run: Json, result: Json, root: Path) -> set[str]:
 
 
 def find_place(run: Json, result: Json, root: Path) -> tuple[str, int]:
-    """Return the file and the line where a result is shown; empty and 0 if it names none."""
+    """Return the file and the line where a result is shown; empty and 0 if it names none.
+
+    A place outside of the repository is told as its whole address, if there is no other.
+    """
+    outside = ("", 0)
     for location in result.get("locations") or []:
         physical = location.get("physicalLocation", {})
-        path = resolve(run, physical.get("artifactLocation", {}), root)
-        if path:
-            return path, int(physical.get("region", {}).get("startLine", 0))
-    return "", 0
+        artifact = physical.get("artifactLocation", {})
+        line = int(physical.get("region", {}).get("startLine", 0))
+        if path := resolve(run, artifact, root):
+            return path, line
+        outside = outside if outside[0] else (_find_address(run, artifact), line)
+    return outside
 
 
 def resolve(run: Json, location: Json, root: Path) -> str:
@@ -58,14 +69,7 @@ def resolve(run: Json, location: Json, root: Path) -> str:
         location: The artifact location.
         root: The repository's root, where absolute addresses start.
     """
-    if "uri" not in location:
-        artifacts = run.get("artifacts") or []
-        index = location.get("index", -1)
-        if not 0 <= index < len(artifacts):
-            return ""
-        location = artifacts[index].get("location", {})
-    address = _find_base(run, location.get("uriBaseId", ""), ()) + location.get("uri", "")
-    parts = urlsplit(address)
+    parts = urlsplit(_find_address(run, location))
     if parts.scheme not in {"", "file"}:
         return ""
     path = posixpath.normpath(unquote(parts.path))
@@ -112,12 +116,59 @@ def is_security(run: Json, result: Json) -> bool:
     return "security-severity" in properties or "security" in (properties.get("tags") or [])
 
 
+def find_severity(run: Json, result: Json) -> float:
+    """Return the security severity of a result's rule, from 0 to 10; 0 if it has none.
+
+    Raises:
+        ValueError: It is no such number.
+    """
+    properties = find_rule(run, result).get("properties") or {}
+    severity = float(properties.get("security-severity", 0))
+    if not 0 <= severity <= HIGHEST:
+        raise ValueError(
+            f"{find_rule_id(result)} has a security-severity of {severity}, not one from 0 to 10"
+        )
+    return severity
+
+
+def find_message(run: Json, result: Json) -> str:
+    """Return what a result says, with its arguments in the place of {0}, {1} and so on."""
+    message: Json = result.get("message") or {}
+    id_ = message.get("id", "")
+    component = _find_component(run, (result.get("rule") or {}).get("toolComponent"))
+    rule = find_rule(run, result)
+    known = [
+        message,
+        (rule.get("messageStrings") or {}).get(id_) or {},
+        (component.get("globalMessageStrings") or {}).get(id_) or {},
+        rule.get("shortDescription") or {},
+    ]
+    texts = (str(it.get(key) or "") for it in known for key in ("text", "markdown"))
+    text = next(filter(None, texts), "")
+    arguments = message.get("arguments") or []
+    values = {f"{{{number}}}": str(it) for number, it in enumerate(arguments)}
+    if not values:  # many tools escape no brace
+        return text
+    values |= {"{{": "{", "}}": "}"}
+    return re.sub(r"\{\{|\}\}|\{\d+\}", lambda match: values.get(match[0], match[0]), text)
+
+
 def is_suppressed(result: Json) -> bool:
     """Say whether somebody decided in the code that a result does not count."""
     suppressions = result.get("suppressions") or []
     return bool(suppressions) and all(
         it.get("status", "accepted") == "accepted" for it in suppressions
     )
+
+
+def _find_address(run: Json, location: Json) -> str:
+    """Return the address of an artifact location; empty if it has none."""
+    if "uri" not in location:
+        artifacts = run.get("artifacts") or []
+        index = location.get("index", -1)
+        location = artifacts[index].get("location", {}) if 0 <= index < len(artifacts) else {}
+    uri = str(location.get("uri", ""))
+    return _find_base(run, location.get("uriBaseId", ""), ()) + uri if uri else ""
 
 
 def _find_component(run: Json, reference: Json | None) -> Json:

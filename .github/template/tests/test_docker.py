@@ -23,6 +23,7 @@ from harness import (
     inputs_of,
     make_source,
     prepare,
+    said,
     write,
 )
 
@@ -189,7 +190,7 @@ def test_scan_that_could_not_look_is_no_pass(build: Build) -> None:
         run = build("pull_request", edit=prepare(SMOKES), environment=environment)
     assert failed_steps(run) == ["Scan it"]
     assert "Trivy could not look" in run.find_job("build").summary
-    assert "Nothing is known about the image" in run.find_job("build").annotations[-1]["text"]
+    assert "Nothing is known about the image" in said(run, "error")
 
 
 def test_refusal_of_the_registry_says_where_to_click(build: Build) -> None:

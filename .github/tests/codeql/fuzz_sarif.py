@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from codeql import filter_sarif
+from codeql import filter_sarif, sarif_report
 from lib import sarif
 
 
@@ -14,6 +14,10 @@ def check(data: bytes) -> None:
         Path(file.name).write_bytes(data)
         try:
             content = sarif.load(Path(file.name))
-        except ValueError:
+        except sarif.MALFORMED:
             return
-    json.dumps(filter_sarif.keep(content, {"src/a.py"}, Path("/work")).content)
+    try:
+        json.dumps(filter_sarif.keep(content, {"src/a.py"}, Path("/work")).content)
+        sarif_report.find_all(content, Path("/work"))
+    except sarif.MALFORMED:
+        return

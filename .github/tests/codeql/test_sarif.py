@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import json
 import subprocess
@@ -293,21 +294,31 @@ def described(rule: dict[str, Any], **more: Any) -> dict[str, Any]:
     return content
 
 
+def severe(severity: str, level: str) -> dict[str, Any]:
+    return described(RULE | {"properties": {"security-severity": severity}}, level=level)
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [
         (log(result("src/a.py")), 1),
-        (log(result("src/a.py", level="warning")), 0),
+        (severe("7.0", level="warning"), 1),
+        (severe("9.8", level="note"), 1),
+        (severe("6.9", level="warning"), 0),
+        (severe("0.0", level="warning"), 0),
+        (severe("2.0", level="error"), 1),
         (log(result("src/a.py", suppressions=[{"kind": "inSource"}])), 0),
         (log(result("src/a.py", kind="pass", level="none")), 0),
         (log(result("src/a.py", ruleId="py/a/part")), 1),
         (log(), 0),
         (described(SECURITY), 1),
-        (described(RULE), 0),
-        (described(SECURITY, level="note"), 0),
+        (described(RULE), 1),
+        (described(RULE, level="warning"), 0),
+        (described(SECURITY, level="note"), 1),
+        (described(SECURITY, kind="review", level="none"), 0),
     ],
 )
-def test_gate_is_for_grave_security_findings(
+def test_gate_is_that_of_github(
     content: dict[str, Any], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report(content, tmp_path, "--gate") == code
@@ -329,6 +340,111 @@ def test_table_starts_with_the_gravest(tmp_path: Path, capsys: pytest.CaptureFix
         "| ❌ error | security | py/a | src/a.py:3 | Say @\u2060octocat \\| \\<b\\> |"
     )
     assert "52 more are in the artifact." in lines
+
+
+@pytest.mark.parametrize("severity", ["high", "NaN", "-1", "11", "inf", ""])
+def test_severity_that_is_none_is_an_error(severity: str, tmp_path: Path) -> None:
+    assert report(severe(severity, "note"), tmp_path, "--gate") == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"text": "Bad {x}"}, "Bad {x}"),
+        ({"text": "{0} of {{1}}, {7}", "arguments": ["a", "b"]}, "a of {1}, {7}"),
+        ({"id": "own", "arguments": ["{1}", "b"]}, "From the rule: {1}"),
+        ({"id": "every", "arguments": ["c"]}, "From the tool: c"),
+        ({"markdown": "**Bad**"}, "**Bad**"),
+        ({}, "Short"),
+    ],
+)
+def test_message_is_complete(message: Any, text: str) -> None:
+    content = log()
+    run = content["runs"][0]
+    run["results"] = [result("src/a.py") | {"message": message}]
+    driver = run["tool"]["driver"]
+    driver["globalMessageStrings"] = {"every": {"text": "From the tool: {0}"}}
+    driver["rules"][0] |= {
+        "messageStrings": {"own": {"text": "From the rule: {0}"}},
+        "shortDescription": {"text": "Short"},
+    }
+    (found,) = sarif_report.find_all(content, REPOSITORY)
+    assert found.text == text
+
+
+def test_place_outside_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = log(result(locations=[place("/etc/passwd")]), result())
+    text = filter_sarif.describe(filter_sarif.keep(content, CHANGED, REPOSITORY), pull_request=True)
+    assert "| Left out, in no file here | Place |" in text
+    assert "| py/a | /etc/passwd:3 |" in text
+    report(content, tmp_path)
+    assert "| /etc/passwd:3 |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("tests/a.py", True),
+        ("src/tests/deep/er/a.py", True),
+        ("test_a.py", True),
+        ("src/test_a.py", True),
+        ("src/conftest.py", True),
+        ("src/test_data/app.py", False),
+        ("test_tools/app.py", False),
+        ("src/mytests/a.py", False),
+        ("tests.py", False),
+        ("src/latest_a.py", False),
+        ("src/conftest.py/a.py", False),
+    ],
+)
+def test_tests_are_told_by_whole_parts(path: str, expected: bool) -> None:
+    assert filter_sarif.is_test(path) is expected
+
+
+VALUES = st.sampled_from([None, 1, -1, "x", [], {}, [3], [None], {"id": 3}, True, 1.5])
+
+
+@given(st.data())
+def test_any_field_may_be_broken(data: st.DataObject) -> None:
+    """Any edited field: both scripts answer, or say that the file is malformed."""
+    content = copy.deepcopy(data.draw(st.sampled_from([*IN.values(), described(SECURITY)])))
+    parent: Any = content
+    while True:
+        keys = list(parent) if isinstance(parent, dict) else list(range(len(parent)))
+        if not keys:
+            return
+        key = data.draw(st.sampled_from(keys))
+        inner = parent[key]
+        if not isinstance(inner, dict | list) or data.draw(st.booleans()):
+            parent[key] = data.draw(VALUES)
+            break
+        parent = inner
+    with contextlib.suppress(*sarif.MALFORMED):
+        filter_sarif.keep(content, CHANGED, REPOSITORY)
+    with contextlib.suppress(*sarif.MALFORMED):
+        sarif_report.find_all(content, REPOSITORY)
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        "[3]",
+        "[null]",
+        '[{"results": 1}]',
+        '[{"results": [1]}]',
+        '[{"tool": 1, "results": [{"ruleId": "a"}]}]',
+        '[{"tool": {"driver": {}}, "results": [{"locations": [3]}]}]',
+        '[{"tool": {"driver": {}}, "results": [{"level": "fatal"}]}]',
+    ],
+)
+def test_malformed_file_ends_with_a_sentence(
+    runs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x.sarif"
+    file.write_text(f'{{"version": "2.1.0", "runs": {runs}}}')
+    assert sarif_report.main([str(file)]) == 2
+    assert "::error" in capsys.readouterr().out
+    assert filter_sarif.main([str(file), str(tmp_path / "y"), "--category=x"]) in {0, 2}
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"version": "2.0.0", "runs": []}', "[]", "<html>"])
