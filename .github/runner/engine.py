@@ -275,6 +275,7 @@ def _command(  # noqa: PLR0913, PLR0917
         "PIPELINES_GH": find_program("gh"),
         "PIPELINES_ARTIFACTS": directory / "artifacts",
         "PIPELINES_ORIGIN": tree,
+        "PIPELINES_OWN_PYTHON": sys.executable,
         "PIPELINES_PYTHON": Path(sys.executable).resolve(),
         "PIPELINES_PYTHON_VERSION": "{}.{}".format(*sys.version_info),
         "PIPELINES_RECORDS": directory / "records.jsonl",

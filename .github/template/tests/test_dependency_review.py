@@ -209,7 +209,19 @@ def review(run_pipeline: RunPipeline) -> Review:
 
 
 def change(name: str, **more: Any) -> dict[str, Any]:
-    return {"change_type": "added", "name": name, "license": "MIT", "vulnerabilities": [], **more}
+    return {
+        "change_type": "added",
+        "manifest": "uv.lock",
+        "ecosystem": "pypi",
+        "name": name,
+        "version": "1.0",
+        "package_url": f"pkg:pypi/{name}@1.0",
+        "license": "MIT",
+        "source_repository_url": None,
+        "scope": "runtime",
+        "vulnerabilities": [],
+        **more,
+    }
 
 
 BAD = {

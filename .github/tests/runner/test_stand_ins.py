@@ -1,14 +1,20 @@
 """The stand-ins for the actions that move files and code are as strict as the actions."""
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fakes.github_api import FakeGitHub
+from fakes.github_security import Security
 from origin import Git
 
 STAND_INS = Path(__file__).parents[2] / "runner/stand-ins/actions"
+COMMIT = "0" * 40
 
 
 def run(action: str, tree: Path, **inputs: str) -> tuple[int, str, str]:
@@ -16,7 +22,7 @@ def run(action: str, tree: Path, **inputs: str) -> tuple[int, str, str]:
     output = tree.parent / "output"
     output.write_text("")
     (tree.parent / "kept").mkdir(exist_ok=True)
-    (main,) = (STAND_INS / action).glob("main.*")
+    (main,) = (it for it in (STAND_INS / action).iterdir() if it.suffix in {".py", ".sh"})
     command = [sys.executable if main.suffix == ".py" else "bash", str(main)]
     done = subprocess.run(
         command,
@@ -27,6 +33,8 @@ def run(action: str, tree: Path, **inputs: str) -> tuple[int, str, str]:
             "GITHUB_OUTPUT": str(output),
             "GITHUB_REPOSITORY": "octo-org/widget",
             "GITHUB_RUN_ID": "1",
+            "GITHUB_STEP_SUMMARY": str(tree.parent / "summary"),
+            "GITHUB_TOKEN": "x",
             "GITHUB_SERVER_URL": "https://github.com",
             "PIPELINES_ARTIFACTS": str(tree.parent / "kept"),
             **inputs,
@@ -143,3 +151,128 @@ def test_checkout_of_a_tag(tmp_path: Path, depth: str, fate: str) -> None:
     assert (code == 0) == (fate == "stayed"), text
     if fate == "moved":
         assert "does not point to the expected commit" in text
+
+
+@pytest.fixture
+def github() -> Iterator[FakeGitHub]:
+    with FakeGitHub() as fake:
+        fake.security = Security(dependency_graph=True, code_scanning=True)
+        yield fake
+
+
+def sarif_of(*categories: str, **more: Any) -> str:
+    runs = [
+        {"tool": {"driver": {"name": "x"}}, "results": [], "automationDetails": {"id": it}} | more
+        for it in categories
+    ]
+    return json.dumps({"version": "2.1.0", "runs": runs})
+
+
+def send(tree: Path, github: FakeGitHub, text: str, **inputs: str) -> tuple[int, str]:
+    (tree / "x.sarif").write_text(text)
+    settings = {"CATEGORY": "", "FILE": "x.sarif", "GITHUB_API_URL": github.url}
+    settings |= {"GITHUB_ENV": str(tree.parent / "env"), "RUNNER_TEMP": str(tree.parent)}
+    settings |= {"GITHUB_REF": "refs/heads/main", "GITHUB_SHA": COMMIT}
+    code, said, _ = run("../github/codeql-action/upload-sarif", tree, **settings | inputs)
+    return code, said
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "not valid SARIF"),
+        ("{}", "not valid SARIF"),
+        (sarif_of("a").replace("2.1.0", "2.0.0"), "not valid SARIF"),
+        (sarif_of("a", results=1), "not valid SARIF"),
+        (sarif_of("a", results=[{"ruleId": "x"}]), "not valid SARIF"),
+        (sarif_of("a", tool={}), "not valid SARIF"),
+        (sarif_of("a", "b", "a"), "multiple SARIF runs with the same category"),
+    ],
+)
+def test_upload_of_sarif_refuses(tree: Path, github: FakeGitHub, text: str, reason: str) -> None:
+    code, said = send(tree, github, text)
+    assert code == 1
+    assert reason in said
+    assert not github.security.uploads
+
+
+def test_category_is_uploaded_once_in_a_job(tree: Path, github: FakeGitHub) -> None:
+    assert send(tree, github, sarif_of("a", "b")) == (0, "")
+    kept = dict(line.split("=") for line in (tree.parent / "env").read_text().splitlines())
+    code, said = send(tree, github, sarif_of("b"), **kept)
+    assert code == 1
+    assert "only one run" in said
+    assert send(tree, github, sarif_of("c"), **kept)[0] == 0
+    assert len(github.security.uploads) == 2
+
+
+def review(tree: Path, github: FakeGitHub, config: str, **change: Any) -> tuple[int, str]:
+    empty = dict.fromkeys(("manifest", "version", "package_url", "source_repository_url"), "")
+    named = {"change_type": "added", "name": "p", "ecosystem": "pypi", "license": "MIT"}
+    github.security.changes = [empty | named | change]
+    (tree / "config.yml").write_text(config)
+    code, said, _ = run(
+        "dependency-review-action",
+        tree,
+        BASE=COMMIT,
+        CONFIG="config.yml",
+        GITHUB_API_URL=github.url,
+        HEAD=COMMIT,
+    )
+    return code, said
+
+
+DENY = "deny-licenses: GPL-3.0, GPL-3.0-only, GPL-3.0-or-later\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "license_", "code"),
+    [
+        (DENY, "MIT", 0),
+        (DENY, "GPL-3.0-only", 1),
+        (DENY, "GPL-3.0-or-later", 1),
+        (DENY, "GPL-2.0-or-later", 1),
+        (DENY, "GPL-2.0-only", 0),
+        (DENY, "LGPL-3.0-only", 0),
+        (DENY, "MIT OR GPL-3.0-only", 1),
+        (DENY, "MIT AND GPL-3.0-only", 0),
+        (DENY, "(MIT AND ISC) OR GPL-3.0-only", 1),
+        (DENY, "MIT AND (ISC OR GPL-3.0-only)", 0),
+        (DENY, "GPL-3.0-only WITH GCC-exception-3.1", 0),
+        (DENY, "GPLv3", 0),
+        (DENY, None, 0),
+        (f"{DENY}license-check: false\n", "GPL-3.0-only", 0),
+        (f"{DENY}allow-dependencies-licenses: pkg:pypi/p@1\n", "GPL-3.0-only", 0),
+        (f"{DENY}allow-dependencies-licenses: pkg:npm/p\n", "GPL-3.0-only", 1),
+        ("allow-licenses: [MIT, ISC]\n", "MIT OR GPL-3.0-only", 0),
+        ("allow-licenses: [MIT, ISC]\n", "MIT AND ISC", 0),
+        ("allow-licenses: [MIT, ISC]\n", "MIT AND 0BSD", 1),
+        ("allow-licenses: [GPLv3]\n", "MIT", 1),
+        (f"{DENY}allow-licenses: [MIT]\n", "MIT", 1),
+        ("allow-licenses: []\n", "MIT", 1),
+        ("fail-on-severity: bad\n", "MIT", 1),
+        ("fail-on-scopes: [all]\n", "MIT", 1),
+        ("allow-dependencies-licenses: [p]\n", "MIT", 1),
+    ],
+)
+def test_review_judges_licences_as_the_action_does(
+    tree: Path, github: FakeGitHub, config: str, license_: str | None, code: int
+) -> None:
+    assert review(tree, github, config, license=license_)[0] == code
+
+
+@pytest.mark.parametrize(
+    ("config", "more", "code"),
+    [
+        ("fail-on-severity: moderate\n", {}, 1),
+        ("fail-on-severity: high\n", {}, 0),
+        ("fail-on-scopes: [runtime]\n", {"scope": "development"}, 0),
+        ("allow-ghsas: [GHSA-1]\n", {}, 0),
+        ("allow-ghsas: GHSA-2\n", {"change_type": "removed"}, 0),
+    ],
+)
+def test_review_judges_vulnerabilities_as_the_action_does(
+    tree: Path, github: FakeGitHub, config: str, more: dict[str, str], code: int
+) -> None:
+    known = [{"severity": "moderate", "advisory_ghsa_id": "GHSA-1"}]
+    assert review(tree, github, config, vulnerabilities=known, **more)[0] == code
