@@ -36,7 +36,7 @@ RUNNERS = {
 ONE_JOB = {"codeql"}
 """Whose one job has a name that never changes, and so is its own verdict."""
 LONGEST_STEP = 10
-LONGEST_WORKFLOW = 260
+LONGEST_WORKFLOW = 270
 MOST_INLINE_SHELL = 150
 
 each_workflow = pytest.mark.parametrize("name", WORKFLOWS)
