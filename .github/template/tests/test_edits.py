@@ -115,7 +115,8 @@ def test_stays_green(copy: Path, edit: str) -> None:
     execute(copy, "ruff", "check", ".")
     readers = ("checks/test_workflow_rules.py", "lib", "workflows", "repository")
     tests = [f".github/tests/{it}" for it in readers]
-    execute(copy, "pytest", *tests, "-q", "-n0", "-m", "not slow")
+    code = {"PYTHONPATH": str(copy / "src")}
+    execute(copy, "pytest", *tests, "-q", "-n0", "-m", "not slow", **code)
 
 
 def test_line_length_of_the_app_is_not_the_machinerys(copy: Path) -> None:

@@ -62,7 +62,7 @@ def test_shows_a_table_the_summaries_and_the_failure() -> None:
     assert "pr: failure in " in done.stdout
     assert "✘ failure" in done.stdout
     assert "Validate the title / summary" in done.stdout
-    assert "feat: Wrong" in done.stdout
+    assert "does not start with a type" in done.stdout
     end = done.stdout[done.stdout.index("what failed") :]
     assert "✘ pr / Validate the title / Check the title — " in end
     assert "uv run poe pipelines pr --event pull_request:opened --job validate" in end
@@ -118,7 +118,7 @@ def no_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_pipelines_that_need_docker_are_left_out_by_name(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    options = cli.parse_arguments(["--event", "push", "--job", "summary"])
+    options = cli.parse_arguments(["--event", "push"])
     assert "docker" in [name for name, _ in options.plan]
     cli.check_machine(options, Console(width=200))
     assert "Left out: cd, docker. Docker is missing: " in capsys.readouterr().out

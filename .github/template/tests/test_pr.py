@@ -62,7 +62,8 @@ def test_merge_queue_reports_and_judges_the_title_of_its_pull_request(
     assert run.find_job("test").conclusion == "success"
     assert run.find_job("summary").conclusion == "failure"
     github.resources["/repos/octo-org/widget/pulls/1"] = {"title": "fix: right"}
-    assert quick_pipeline("pr", "merge_group", github=github).conclusion == "success"
+    run = quick_pipeline("pr", "merge_group", github=github)
+    assert run.conclusion == "success", explain(run)
 
 
 def test_documents_alone_run_no_tests(quick_pipeline: RunPipeline, tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_wrong_title_is_quoted_and_corrected(quick_pipeline: RunPipeline) -> Non
     (note,) = job.annotations
     assert "Title: Fixed(API) the thing" in note["text"]
     assert "does not start with a type" in note["text"]
-    assert "Example: feat: Fixed(API) the thing" in note["text"]
+    assert "Example: feat: say what changes" in note["text"]
     assert "Fixed(API) the thing" in job.summary
 
 
