@@ -177,6 +177,8 @@ def read_allowed(file: Path) -> list[str]:
         allowed = content.get("allow-registries") or []
     except (AttributeError, OSError, yaml.YAMLError) as error:
         raise ValueError(f"{file} cannot be read: {error}") from error
+    if isinstance(allowed, str):
+        allowed = [part.strip() for part in allowed.split(",")]
     if not isinstance(allowed, list) or not all(isinstance(it, str) for it in allowed):
         raise ValueError(f"{file}: allow-registries has to be a list of addresses")
     return allowed

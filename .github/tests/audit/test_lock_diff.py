@@ -282,6 +282,12 @@ def test_policy_that_cannot_be_read_is_an_error(text: str, tmp_path: Path) -> No
         lock_diff.read_allowed(tmp_path / "policy.yml")
 
 
+@pytest.mark.parametrize("text", ["[https://a.b/c, d.e]", '"https://a.b/c, d.e"'])
+def test_allowed_places_are_a_list_or_a_text(text: str, tmp_path: Path) -> None:
+    (tmp_path / "policy.yml").write_text(f"allow-registries: {text}\n")
+    assert lock_diff.read_allowed(tmp_path / "policy.yml") == ["https://a.b/c", "d.e"]
+
+
 def test_change_of_the_lock_is_shown_by_git() -> None:
     attributes = (ROOT / ".gitattributes").read_text()
     assert "-diff" not in attributes
