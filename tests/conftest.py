@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
@@ -32,13 +33,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @contextmanager
-def _postgres_server(folder: Path) -> Iterator[str]:
+def _postgres_server() -> Iterator[str]:
     """URL of a PostgreSQL server: the one of TEST_DATABASE_URL, or else one of the tests' own."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
-    else:
-        with get_server(folder) as server:
-            yield server.get_uri()
+        return
+    # Not below pytest's own folder, which another run of pytest closes to the server's account.
+    with TemporaryDirectory(prefix="postgres-") as folder, get_server(f"{folder}/data") as server:
+        yield server.get_uri()
 
 
 @contextmanager
@@ -67,7 +69,7 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewDataba
 
         @cache
         def start_once() -> str:
-            return stack.enter_context(_postgres_server(tmp_path_factory.mktemp("postgres")))
+            return stack.enter_context(_postgres_server())
 
         def make(backend: str) -> str:
             if backend == "sqlite":

@@ -120,8 +120,10 @@ def database(project: Project, folder: Path) -> Iterator[str]:
         try:
             yield server.get_uri()
         finally:
-            with suppress(subprocess.SubprocessError):  # its folder goes in any case
+            try:
                 server.cleanup()
+            except (OSError, subprocess.SubprocessError):  # the folder goes in any case
+                os.kill(server.get_pid() or 0, signal.SIGTERM)
 
 
 @contextmanager

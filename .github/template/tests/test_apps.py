@@ -6,8 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from apps import APPS, NAME, bring, make_copy
 from containers import adapt
+from copies import APPS, NAME, bring, make_copy
 from engine import ROOT
 from events import USUAL, Event
 from fakes.fake_advisories import FakeAdvisories

@@ -248,7 +248,7 @@ def test_server_that_cannot_be_changed_stays_as_it_is(
         environment={"SMOKE_TESTS": ""},
     )
     assert outcome(run)["outcome"] == "rollback-failed", explain(run)
-    assert "Nobody knows what serves in staging" in said(run, "error")
+    assert "staging needs somebody now" in said(run, "error")
     assert "🔥" in run.find_job("summary").summary
 
 

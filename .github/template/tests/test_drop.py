@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
-from apps import execute, lint, make_copy
+from copies import execute, lint, make_copy
 from engine import ROOT
 from events import Event
 from harness import RunPipeline, explain, make_quick, make_small

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from apps import execute, make_copy
+from copies import execute, make_copy
 from events import Event
 from harness import RunPipeline, explain, make_quick, make_small
 from origin import Git

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from apps import execute, lint, make_copy
+from copies import execute, lint, make_copy
 from engine import ROOT
 from origin import Git
 
