@@ -173,6 +173,8 @@ def _replace(path: Path, old: str, new: str) -> None:
     except UnicodeDecodeError:
         return
     changed = TEMPLATE_ONLY.sub("", text)
+    if changed != text:  # the last block of a file leaves no empty line behind
+        changed = f"{changed.rstrip()}\n"
     for wrong, right in ((old, new), (to_module(old), to_module(new))):
         changed = re.sub(rf"(?<![A-Za-z0-9]){wrong}(?![A-Za-z0-9])", right, changed)
     if changed != text:

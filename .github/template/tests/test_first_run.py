@@ -132,7 +132,7 @@ ELSEWHERE = {
     "SLACK_WEBHOOK_URL", "TEMPLATE_REPOSITORY", "TEMPLATE_UPDATE_TOKEN",
 }  # fmt: skip
 """What is tested with wrong values by test_cd, test_notify, test_propose_update and the targets."""
-NEVER_WRONG = {"ENVIRONMENT_NAME", "SAFETY_ENVIRONMENT"}
+NEVER_WRONG = {"ENVIRONMENT_NAME", "RUNNER", "RUNNER_ARM", "RUNNER_SMALL", "SAFETY_ENVIRONMENT"}
 """Any text is right: the one is a label, and GitHub makes an environment when it is named."""
 
 
