@@ -104,5 +104,5 @@ def lint(tree: Path) -> None:
     execute(tree, "ruff", "format", "--check", ".")
     execute(tree, "mypy")
     execute(tree, "actionlint")
-    execute(tree, "zizmor", "--offline", "--persona=auditor", "--no-progress", "--quiet", ".github")
+    execute(tree, "zizmor", "--offline", "--no-progress", "--quiet", ".github")
     execute(tree, sys.executable, ".github/scripts/checks/workflow_rules.py")
