@@ -159,7 +159,7 @@ run_smoke_tests() {
   local options=(--base-url="$1") code=0
   [[ ! $(find_revision "$(ask "$1" /health "${2:-}")") ]] || options+=(--expect-revision="$APP_REVISION")
   [[ ! ${2:-} ]] || options+=(--header="$2")
-  (cd "$ROOT" && ${SMOKE_TESTS:-uv run pytest tests/smoke --numprocesses=0 -q} "${options[@]}") || code=$?
+  (cd "$ROOT" && ${SMOKE_TESTS:-.github/scripts/checks/smoke_tests.sh} "${options[@]}") || code=$?
   ((code == 0)) && return
   echo "the smoke tests failed" >"$STATE/why"
   return 1

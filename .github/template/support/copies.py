@@ -69,13 +69,15 @@ def bring(tree: Path, app: str) -> None:
         assert len(parts) == 2, old
         text = new.join(parts)
     if (code := said.get("code", "src")) != "src":
-        text = text.replace('"--cov=src"', f'"--cov={code}"').replace('"src",\n', f'"{code}",\n')
+        text = text.replace('"--cov=src"', f'"--cov={code}"').replace('["src", ', f'["{code}", ')
         text += f'\n[tool.hatch.build.targets.wheel]\npackages = ["{code}"]\n'
         for name in ("ci", "pr"):
             workflow = tree / f".github/workflows/{name}.yml"
             workflow.write_text(workflow.read_text().replace("--cov=src", f"--cov={code}"))
     project.write_text(text)
     subprocess.run(["uv", "lock", "--quiet"], cwd=tree, check=True)
+    execute(tree, "ruff", "check", "--fix", "--quiet", ".")
+    execute(tree, "ruff", "format", "--quiet", ".")
 
 
 def execute(tree: Path, *command: str, **environment: str) -> str:

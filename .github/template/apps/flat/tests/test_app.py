@@ -3,4 +3,6 @@ from fastapi.testclient import TestClient
 
 
 def test_greeting() -> None:
-    assert TestClient(app).get("/greetings/Ada").json() == {"greeting": "Hello, Ada!"}
+    client = TestClient(app)
+    assert client.get("/greetings/Ada").json() == {"greeting": "Hello, Ada!"}
+    assert client.get("/health").json() == {"status": "ok"}
