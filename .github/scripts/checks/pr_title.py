@@ -68,15 +68,11 @@ def read_title(number: int) -> str:
     return str(ask("GET", f"pulls/{number}")["title"])
 
 
-def read_message(file: Path) -> tuple[str, str]:
-    """Return the first line of a message as git keeps it, and what is wrong with the file."""
+def read_message(file: Path) -> str:
+    """Return the first line of a message as git keeps it."""
     command = ["git", "stripspace", "--strip-comments"]
     done = subprocess.run(command, input=file.read_bytes(), capture_output=True, check=True)
-    try:
-        return done.stdout.decode().partition("\n")[0], ""
-    except UnicodeDecodeError:
-        title = done.stdout.decode(errors="replace").partition("\n")[0]
-        return title, "It is not UTF-8: set your editor to UTF-8, and write it again."
+    return done.stdout.decode(errors="replace").partition("\n")[0]
 
 
 def report(title: str, fault: str, source: str) -> None:
@@ -101,9 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--event-title", default="", help="what to check if GitHub cannot answer")
     options = parser.parse_args(arguments)
     if options.commit_message:
-        title, fault = read_message(options.commit_message)
-        if not fault and not MADE_BY_GIT.match(title):
-            fault = find_fault(title)
+        try:
+            title = read_message(options.commit_message)
+        except OSError as error:
+            parser.error(f"no message can be read: {error}")
+        fault = "" if MADE_BY_GIT.match(title) else find_fault(title)
         if fault:
             print(f"The commit message is not a Conventional Commit.\n  {quote(title)}")
             print(f"{fault} For example:\n  {quote(suggest(title))}")
@@ -125,6 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _find_faults(title: str) -> Iterator[str]:
     if not title.strip():
         yield "It is empty."
+    if "\ufffd" in title:
+        yield "It is not UTF-8: set your editor to UTF-8, and write it again."
     for char in title:
         if not is_visible(char) and char not in JOINERS:
             name = unicodedata.name(char, "control character")
@@ -139,8 +139,8 @@ def _find_faults_of_form(title: str) -> Iterator[str]:
     if made := re.match(r"(Revert|Reapply) \"", title):
         yield f'It is cut off: close the quotation that {made[1]} opens, as {made[1]} "feat: x".'
     parts = _split(title)
-    if re.match(r"[a-z]+(\([^)]*\))?!? +:", title):
-        yield "There is a space in front of the colon."
+    if re.match(r"[a-z]+( +\([^)]*\)!? *| *(\([^)]*\))?!? +):", title):
+        yield "There is a space between the type and the colon."
     if parts["type"] not in TYPES:
         yield f"It does not start with a type. The types are: {', '.join(TYPES)}."
     if parts["scope"] and not SCOPE.fullmatch(parts["scope"]):

@@ -32,23 +32,36 @@ SHOWN = 20
 HEADER = re.compile(r"(?P<type>[A-Za-z]+)(?:\((?P<scope>[^)]*)\))?(?P<mark>!)?:\s*(?P<subject>.+)")
 NUMBER = r"v?\d+\.\d+\.\d+[\w.+-]*"
 BUMP = re.compile(
-    r"(chore(\((release|main|master)\))?|bump):\s*(release |version |bump version (to )?)?"
+    r"((chore(\((release|main|master)\))?|bump|release):\s*)?"
+    r"(release |version |bump version (to )?)?"
     rf"({NUMBER} (→|->|to) )?{NUMBER}(\s+(\(#\d+\)|\[skip ci\]))*",
     re.IGNORECASE,
 )
 """What tools write as the commit of a release, and nothing besides."""
 NUMBERS = re.compile(r"(\s*\(#\d+\))+$")
-REVERT = re.compile(r"revert(?:\([^)]*\))?!?:\s*(.+)|(?:Revert|(Reapply)) \"(.+)\"", re.IGNORECASE)
-REVERTED = re.compile(r"This reverts commit ([0-9a-f]{7,40})")
+REVERT = re.compile(
+    r"revert(?:\([^)]*\))?!?:\s*(?:\"(.+)\"|(.+))|(?:Revert|(Reapply)) \"(.+)\"", re.IGNORECASE
+)
+HASH = "[0-9a-f]{7,40}"
+REVERTED = re.compile(rf"reverts commits? ({HASH}(?:(?:,| and|\s)+{HASH})*)")
+REFS = re.compile(rf"^Refs: ({HASH}(?:, {HASH})*)\s*$", re.MULTILINE)
 REVERTED_PULL = re.compile(r"^Reverts (?:[\w.-]+/[\w.-]+)?#(\d+)\s*$", re.MULTILINE)
+WORDS = re.compile(r"(?:\w+(?:\([^)]*\))?!?:\s*)?revert\w*:? (.+)", re.IGNORECASE)
+"""What may be a revert: if it names an earlier commit."""
+PULL = re.compile(r"\(#(\d+)\)$|^Merge pull request #(\d+) ")
 PICKED = re.compile(r"\(cherry picked from commit ([0-9a-f]{40})\)")
+LISTED = re.compile(r"^\* (?=\S)", re.MULTILINE)
+"""How a squash lists the commits that it is made of."""
 FOOTER = re.compile(r"BREAKING[ -]CHANGE:\s*(.*)")
-FOOTER_ENDS = re.compile(r"\s*$|#|[-*+>|<]|-{3}|[A-Za-z][\w-]*(: | #)")
+FOOTER_ENDS = re.compile(r"\s*$|#|[-*+>|<]|[A-Za-z][\w-]*(: | #)")
 NOT_TEXT = re.compile(
-    r"^(```|~~~).*?(^\1|\Z)|<!--.*?(-->|\Z)|^ {0,3}>.*?$", re.DOTALL | re.MULTILINE
+    r"^ *(?P<fence>`{3,}|~{3,}).*?(^ *(?P=fence)|\Z)|<!--.*?(-->|\Z)|^ {0,3}>.*?$"
+    r"|^ {0,3}<(?P<tag>[a-z]\w*).*?(</(?P=tag)>|\Z)",
+    re.DOTALL | re.MULTILINE,
 )
 NOTHING = re.compile(r"[\W_]*(none|no|n/?a)?[\W_]*", re.IGNORECASE)
-URL = re.compile(r"https?://[^\s<>()\[\]|\\`\"']*[^\s<>()\[\]|\\`\"'.,;:!?]")
+PART = r"\([^\s<>()|\\`]*\)|[^\s<>()\[\]|\\`\"'"
+URL = re.compile(rf"(?:https?|ssh|git)://(?:{PART}])*(?:{PART}.,;:!?])")
 
 
 @dataclass
@@ -73,9 +86,26 @@ class Commit:
         return self.message.lstrip("\n").partition("\n")[0].strip()
 
     @cached_property
+    def text(self) -> str:
+        """The message without what is quoted, fenced, commented or HTML."""
+        return NOT_TEXT.sub("\n", self.message.lstrip("\n"))
+
+    @cached_property
+    def listed(self) -> "list[Commit]":
+        """The commits that it lists in its body, if it is a squash."""
+        return [Commit(self.id, it) for it in LISTED.split(self.text)[1:]]
+
+    @cached_property
     def names(self) -> set[str]:
         """What a revert may call it."""
-        return {simplify(self.subject), simplify(self.parts.get("subject", ""))} - {""}
+        inner = "" if self.undone else self.parts.get("subject", "")
+        return {simplify(self.subject), simplify(inner)} - {""}
+
+    @cached_property
+    def pull(self) -> str:
+        """The number of its pull request; empty if it names none."""
+        match = PULL.search(self.subject)
+        return match[1] or match[2] if match else ""
 
     @cached_property
     def parts(self) -> dict[str, str]:
@@ -83,26 +113,21 @@ class Commit:
         match = HEADER.fullmatch(self.subject)
         return {key: text or "" for key, text in match.groupdict().items()} if match else {}
 
-    @property
-    def footers(self) -> list[str]:
-        """What its footers say that breaks."""
-        found: list[list[str]] = []
-        is_open = False
-        for line in NOT_TEXT.sub("\n", self.message.lstrip("\n")).splitlines():
-            if start := FOOTER.fullmatch(line):
-                found.append([start[1]])
-                is_open = True
-            elif is_open and (found[-1][0] or not line.strip()) and FOOTER_ENDS.match(line):
-                is_open = False
-            elif is_open:
-                found[-1].append(line.strip())
-        texts = (" ".join(lines).strip() for lines in found)
-        return [text for text in texts if not NOTHING.fullmatch(text)]
+    @cached_property
+    def breaks(self) -> list[str]:
+        """What its footers say that breaks, and what the commits say that it lists."""
+        texts = find_footers(LISTED.split(self.text)[0])
+        for number, part in enumerate(self.listed):
+            later = {name for other in self.listed[number + 1 :] for name in other.takes_back}
+            if not later & part.names:
+                header = [part.parts["subject"]] if part.parts.get("mark") else []
+                texts += part.breaks or header
+        return texts
 
     @property
     def is_breaking(self) -> bool:
-        """Whether the header or a footer says so."""
-        return bool(self.parts.get("mark") or self.footers)
+        """Whether the header, a footer or a listed commit says so."""
+        return bool(self.parts.get("mark") or self.breaks)
 
     @property
     def undone(self) -> str:
@@ -110,68 +135,104 @@ class Commit:
         match = REVERT.fullmatch(NUMBERS.sub("", self.subject))
         if not match:
             return ""
-        return f'Revert "{match[3]}"' if match[2] else match[1] or match[3]
+        return f'Revert "{match[4]}"' if match[3] else match[1] or match[2] or match[4]
+
+    @property
+    def takes_back(self) -> set[str]:
+        """The names of what the subject may take back."""
+        match = WORDS.fullmatch(self.subject)
+        text = self.undone or (match[1] if match else "")
+        return {simplify(text), simplify(HEADER.sub(r"\g<subject>", text))} - {""}
 
 
-def read_commits(git: Git, *arguments: str) -> list[Commit]:
+def find_footers(text: str) -> list[str]:
+    """Return what the footers of a text say that breaks."""
+    found: list[list[str]] = []
+    is_open = False
+    for line in text.splitlines():
+        if start := FOOTER.fullmatch(line):
+            found.append([start[1]])
+            is_open = True
+        elif is_open and (found[-1][0] or not line.strip()) and FOOTER_ENDS.match(line):
+            is_open = False
+        elif is_open:
+            found[-1].append(line.strip())
+    texts = (" ".join(lines).strip() for lines in found)
+    return [text for text in texts if not NOTHING.fullmatch(text)]
+
+
+def read_commits(git: Git, commits: str) -> list[Commit]:
     """Return the commits of a range, oldest first."""
-    form = "--format=%H%x1f%P%x1f%m%x1f%B"
-    options = ("--no-show-signature", "--encoding=UTF-8", "--topo-order", "--reverse", "-z", form)
-    found = git("log", *options, *arguments).encode(errors="surrogateescape")
+    options = ("--no-show-signature", "--encoding=UTF-8", "--topo-order", "--reverse", "-z")
+    found = git("log", *options, "--format=%H%x1f%P%x1f%B", commits, "--")
     records = (
-        record.split("\x1f", 3)
-        for record in found.decode(errors="replace").split("\0")
+        record.split("\x1f", 2)
+        for record in found.encode(errors="surrogateescape").decode(errors="replace").split("\0")
         if "\x1f" in record
     )
-    return [Commit(id_.strip(), body, up.split(), mark == "=") for id_, up, mark, body in records]
+    return [Commit(id_.strip(), body, up.split()) for id_, up, body in records]
 
 
 def read_history(git: Git, since: str) -> list[Commit]:
     """Return the commits that a version has not, oldest first; known are those it has otherwise."""
-    if not since:
-        return read_commits(git, "HEAD")
-    commits = read_commits(git, "--right-only", "--cherry-mark", f"{since}...HEAD", "--")
-    theirs = read_commits(git, f"HEAD..{since}", "--")
-    ids = {other.id for other in theirs}
-    picked = {id_ for other in theirs for id_ in PICKED.findall(other.message)}
+    commits = read_commits(git, f"{since}..HEAD" if since else "HEAD")
+    theirs = read_commits(git, f"HEAD..{since}") if since else []
+    if not theirs:
+        return commits
+    gone = find_taken_back(git, theirs)
+    names = {name for other in theirs if other.id in gone for name in other.names}
+    ids = {other.id for other in theirs} - gone
+    picked = {id_ for other in theirs if other.id in ids for id_ in PICKED.findall(other.text)}
+    # with a path, empty commits are left out: they are all alike
+    options = ("--cherry-mark", "--right-only", "--full-history", f"{since}...HEAD", "--", ":/")
+    alike = {it[1:] for it in git("rev-list", *options).split() if it.startswith("=")}
     for commit in commits:
-        commit.known |= commit.id in picked or not ids.isdisjoint(PICKED.findall(commit.message))
+        picks = [PICKED.findall(part.text) for part in commit.listed or [commit]]
+        commit.known = (
+            commit.id in picked
+            or (commit.id in alike and not commit.names & names)
+            or all(not ids.isdisjoint(found) for found in picks)
+        )
     return commits
 
 
-def find_undone(git: Git, commit: Commit, earlier: Sequence[Commit]) -> list[Commit] | None:
-    """Return which earlier commits of a release a commit takes back; None if it is no revert."""
-    names, pulls = REVERTED.findall(commit.message), REVERTED_PULL.findall(commit.message)
-    if not commit.undone and not (names and commit.subject.lower().startswith("revert")):
-        return None
-    found: list[Commit] = []
-    is_older = False
-    for name in names:
-        target = next((other for other in earlier if other.id.startswith(name)), None)
-        if target and len(target.parents) > 1:
-            brought = git("rev-list", f"{target.id}^1..{target.id}").split()
-            found += [other for other in earlier if other.id in brought]
-        elif target:
-            found.append(target)
-        elif git.find(name) and is_ancestor(git, name):
-            is_older = True
-    if found or is_older:
-        return [] if is_older else found
-    wanted = {simplify(commit.undone), simplify(HEADER.sub(r"\g<subject>", commit.undone))}
-    for other in reversed(earlier):
-        numbers = re.findall(r"\(#(\d+)\)", other.subject)
-        if (numbers and numbers[-1] in pulls) or (not pulls and other.names & wanted):
-            return [other]
-    return []
+def find_taken_back(git: Git, commits: Sequence[Commit]) -> set[str]:
+    """Return the names of the commits that cancel each other: reverts, and what they revert."""
+    gone: set[str] = set()
+    for number, commit in reversed([*enumerate(commits)]):
+        if commit.id not in gone and not commit.known:  # what was taken back takes nothing back
+            found = (it for it in find_undone(git, commit, commits[:number]) if not it.known)
+            if undone := {it.id for it in found} - gone:
+                gone |= {commit.id, *undone}
+    return gone
+
+
+def find_undone(git: Git, commit: Commit, earlier: Sequence[Commit]) -> list[Commit]:
+    """Return which earlier commits a commit takes back; none if it takes back something else."""
+    if not commit.takes_back and not commit.subject.lower().startswith("revert"):
+        return []
+    told = REVERTED.findall(commit.text) + (REFS.findall(commit.text) if commit.undone else [])
+    names = re.findall(HASH, " ".join(told))
+    pulls = {*REVERTED_PULL.findall(commit.text), *re.findall(r"\(#(\d+)\)", commit.undone)}
+    found = [it for it in earlier if it.id.startswith(tuple(names))]
+    if any(
+        not any(it.id.startswith(name) for it in found) and is_ancestor(git, name) for name in names
+    ):
+        return []
+    found = found or [it for it in earlier if it.pull in pulls][-1:]
+    found = (
+        found
+        or [it for it in earlier if it.names & commit.takes_back and not (it.pull and pulls)][-1:]
+    )
+    for merge in [it for it in found if len(it.parents) > 1]:
+        brought = git("rev-list", f"{merge.id}^1..{merge.id}").split()
+        found += [it for it in earlier if it.id in brought and it is not merge]
+    return found
 
 
 def is_ancestor(git: Git, name: str) -> bool:
     """Say whether the commit that is checked out has another one in its history."""
-    try:
-        git("merge-base", "--is-ancestor", name, "HEAD")
-    except GitError:
-        return False
-    return True
+    return bool(git.find(name)) and not git("rev-list", "-1", name, "^HEAD")
 
 
 def simplify(subject: str) -> str:
@@ -181,20 +242,13 @@ def simplify(subject: str) -> str:
 
 def sort_out(git: Git, commits: Sequence[Commit], since: str) -> dict[str, str]:
     """Return the commits that are left out, by their names, each with the reason."""
-    out: dict[str, str] = {}
-    for number, commit in reversed([*enumerate(commits)]):
-        if commit.id in out:
-            continue  # what was taken back takes nothing back
-        if commit.known:
-            out[commit.id] = f"in {since} already"
-        elif (undone := find_undone(git, commit, commits[:number])) is not None:
-            undone = [it for it in undone if it.id not in out and not it.known]
-            if undone:
-                out |= dict.fromkeys([commit.id, *(it.id for it in undone)], "taken back again")
-        if commit.id not in out and len(commit.parents) > 1:
-            out[commit.id] = "merges"
-        elif commit.id not in out and BUMP.fullmatch(commit.subject):
-            out[commit.id] = "release bumps"
+    out = {commit.id: f"in {since} already" for commit in commits if commit.known}
+    out |= dict.fromkeys(find_taken_back(git, commits), "taken back again")
+    for commit in commits:
+        if len(commit.parents) > 1:
+            out.setdefault(commit.id, "merges")
+        elif BUMP.fullmatch(commit.subject) and not commit.is_breaking:
+            out.setdefault(commit.id, "release bumps")
     return out
 
 
@@ -242,7 +296,7 @@ def show(commit: Commit) -> str:
     short = commit.id[:7]
     place = f"[{short}]({repository}/commit/{commit.id})" if repository else short
     line = f"- {scope}{plain(text) or '(no message)'} ({place})"
-    return "\\\n  ".join([line, *(plain(it) for it in commit.footers if it != text)])
+    return "\\\n  ".join([line, *(plain(it) for it in commit.breaks if it != text)])
 
 
 def plain(text: str) -> str:

@@ -41,7 +41,10 @@ WRONG = {
     "[A-1] feat: x": "type",
     "✨ feat: x": "type",
     "WIP: feat: x": "type",
-    "feat : x": "space in front of the colon",
+    "feat : x": "space between the type and the colon",
+    "feat (api): x": "space between the type and the colon",
+    "fix(api) !: x": "There is no colon",
+    "feat: caf\ufffd": "It is not UTF-8",
     "fixup! feat: add items": "type",
     "feat add items": "colon",
     "feat:add items": "space",
@@ -130,7 +133,7 @@ def test_every_title_is_judged_quoted_and_corrected(title: str) -> None:
 def test_titles_of_the_right_shape_are_right_unless_something_hides(title: str) -> None:
     kinds = {"Cc", "Cf", "Cs", "Zl", "Zp"}
     hidden = any(unicodedata.category(char) in kinds for char in title if char not in JOINERS)
-    assert bool(pr_title.find_fault(title)) == hidden
+    assert bool(pr_title.find_fault(title)) == (hidden or "\ufffd" in title)
 
 
 def check_message(tmp_path: Path, text: str | bytes) -> subprocess.CompletedProcess[str]:
@@ -160,4 +163,11 @@ def test_commit_message_in_another_encoding_is_explained(tmp_path: Path) -> None
     done = check_message(tmp_path, "fix: café\n".encode("latin-1"))
     assert done.returncode == 1
     assert "It is not UTF-8" in done.stdout
+    assert pr_title.EXAMPLE in done.stdout, "a broken title is no example"
     assert not done.stderr
+
+
+def test_message_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        pr_title.main(["--commit-message", "nowhere"])
+    assert "no message can be read" in capsys.readouterr().err

@@ -139,6 +139,8 @@ def test_merges_and_release_noise_are_left_out(history: History) -> None:
         ("fix: می\u200cخواهم", "می\u200cخواهم"),  # noqa: RUF001
         ("docs: see https://a.b/c_d?e=f#g_h, @x", "see <https://a.b/c_d?e=f#g_h>, @\u2060x"),
         ("feat(<b>): x", "**\\<b\\>:** x"),
+        ("fix: (see https://a.b/c_(d)#e).", "(see <https://a.b/c_(d)#e>)."),
+        ("fix: ssh://git@a.b/c#1 now", "<ssh://git@a.b/c#1> now"),
     ],
 )  # fmt: skip
 def test_messages_are_harmless(history: History, message: str, shown: str) -> None:
@@ -179,6 +181,50 @@ def test_reverts_of_this_release_are_out_with_what_they_reverted(history: Histor
     notes = history.notes("--since", "v1.0.0")
     assert sections(notes) == {"✨ Features": ["five"]}
     assert taken_back(notes) == 10
+
+
+def test_reverts_name_what_they_take_back_in_many_ways(history: History) -> None:
+    history.git("tag", "v1.0.0")
+    one, two = (history.commit(f"feat: {it}") for it in ("one", "two"))
+    history.commit(f"revert: let us never speak of it again\n\nRefs: {one[:7]}, {two[:7]}")
+    three, four = (history.commit(f"feat: {it}") for it in ("three", "four"))
+    history.commit(f"revert: both\n\nThis reverts commits {three} and\n{four[:12]}.")
+    history.commit("feat: five")
+    history.commit('revert: "feat: five"')
+    history.commit("feat: six")
+    history.commit("chore: revert six")
+    history.commit("fix: seven (#7)")
+    history.commit("fix: seven (#8)")
+    history.commit('Revert "fix: seven (#7)" (#9)')
+    history.commit("feat: eight")
+    history.commit("revert: eight")
+    history.commit("feat: eight")
+    notes = history.notes("--since", "v1.0.0")
+    assert sections(notes) == {
+        "✨ Features": ["eight"],
+        "🐛 Bug Fixes": ["seven ([\\#8](https://github.com/octo-org/widget/pull/8))"],
+    }
+    assert taken_back(notes) == 14
+
+
+def test_what_only_looks_like_a_revert_is_told(history: History) -> None:
+    history.git("tag", "v1.0.0")
+    one = history.commit("feat: one")
+    history.commit(f"fix: revert the colour to blue\n\nRefs: {one[:7]}")
+    history.commit(f"fix: two\n\n> This reverts commit {one}.")
+    assert len(history.listed("--since", "v1.0.0")) == 3
+
+
+def test_revert_of_a_pull_request_that_was_merged(history: History) -> None:
+    history.git("tag", "v1.0.0")
+    history.git("checkout", "--quiet", "-b", "side")
+    history.commit("feat: one")
+    history.git("checkout", "--quiet", "main")
+    history.git("merge", "--quiet", "--no-ff", "-m", "Merge pull request #5 from a/side", "side")
+    history.commit('Revert "Titled otherwise" (#6)\n\nReverts octo-org/widget#5')
+    notes = history.notes("--since", "v1.0.0")
+    assert not sections(notes)
+    assert taken_back(notes) == 3
 
 
 def test_revert_of_a_merge_takes_out_what_it_brought(history: History) -> None:
@@ -250,6 +296,59 @@ def test_breaking_footers(history: History) -> None:
     assert not any(word in notes for word in ("tried", "tests", "Signed", "Co-auth", "four"))
 
 
+SQUASH = """feat: theme (#12)
+
+* feat: dark mode
+
+* feat!: drop the old colours
+
+  * indented
+
+* feat(api)!: other paths
+
+BREAKING CHANGE: old addresses are gone
+
+* feat!: no cookies
+
+* Revert "feat!: no cookies"
+
+This reverts commit 1234567890123456789012345678901234567890.
+
+* Merge branch 'main' into theme
+
+## Checklist
+- [x] BREAKING CHANGE: no
+* [ ] feat!: a box
+
+> BREAKING CHANGE: quoted
+
+<details><summary>Log</summary>
+
+BREAKING CHANGE: in HTML
+</details>
+
+~~~~text
+~~~
+BREAKING CHANGE: fenced
+~~~~
+
+---------
+
+Co-authored-by: B <b@example.com>
+"""
+
+
+def test_squash_is_one_entry_and_breaks_what_its_commits_break(history: History) -> None:
+    history.git("tag", "v1.0.0")
+    squash = history.commit(SQUASH)
+    notes = history.notes("--since", "v1.0.0")
+    assert history.listed("--since", "v1.0.0") == [squash]
+    assert [*sections(notes)] == ["⚠️ Breaking Changes"]
+    lines = notes.splitlines()[3:5]
+    assert lines == ["  drop the old colours\\", "  old addresses are gone"]
+    assert notes.count("\n  ") == 2
+
+
 def test_only_release_bumps_are_left_out(history: History) -> None:
     history.git("tag", "v1.0.0")
     for message in (
@@ -265,6 +364,9 @@ def test_only_release_bumps_are_left_out(history: History) -> None:
         "chore(release): 1.0.1-rc.1 (#3) [skip ci]",
         "chore(main): release 17.11.0 (#2858)",
         "bump: version 4.16.5 → 4.17.0",
+        "v1.1.0",
+        "release: 1.2.3",
+        "Bump version to 1.2.0",
         "chore: bump version to 1.2.3",
     ):
         history.commit(message)
@@ -288,6 +390,39 @@ def test_what_the_version_before_has_is_not_new(history: History) -> None:
     notes = history.notes("--since", "v1.0.0")
     assert sections(notes) == {"✨ Features": ["c"]}
     assert "in v1.0.0 already: 2 " in notes
+
+
+def test_what_the_version_before_took_back_is_new(history: History) -> None:
+    (history.git.directory / "a").write_text("a")
+    history.git("add", "a")
+    name = history.commit("feat: a")
+    history.git("checkout", "--quiet", "-b", "release/1.0", f"{name}~1")
+    history.git("cherry-pick", "-x", name)
+    history.git("revert", "--no-edit", "HEAD")
+    history.git("tag", "v1.0.0")
+    history.git("checkout", "--quiet", "main")
+    assert sections(history.notes("--since", "v1.0.0")) == {"✨ Features": ["a"]}
+
+
+def test_empty_commits_are_not_the_same_change(history: History) -> None:
+    history.git("checkout", "--quiet", "-b", "release/1.0")
+    history.commit("fix: on the line")
+    history.git("tag", "v1.0.0")
+    history.git("checkout", "--quiet", "main")
+    history.commit("feat: one")
+    assert sections(history.notes("--since", "v1.0.0")) == {"✨ Features": ["one"]}
+
+
+@pytest.mark.parametrize(("second", "is_known"), [("feat: b", False), ("fix: c", True)])
+def test_squash_is_known_if_all_of_it_is(history: History, second: str, *, is_known: bool) -> None:
+    history.git("checkout", "--quiet", "-b", "release/1.0")
+    one, two = (history.commit(it) for it in ("fix: a", "fix: c"))
+    history.git("tag", "v1.0.0")
+    history.git("checkout", "--quiet", "main")
+    picked = f"\n\n(cherry picked from commit {two})" if is_known else ""
+    text = f"* fix: a\n\n(cherry picked from commit {one})\n\n* {second}{picked}"
+    history.commit(f"fix: port (#4)\n\n{text}")
+    assert (history.listed("--since", "v1.0.0") == []) == is_known
 
 
 def test_old_encodings_are_decoded(history: History) -> None:
@@ -376,7 +511,10 @@ MESSAGES = st.one_of(
     ),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30),
 )  # fmt: skip
-MARKS = ["<beta>", "<stable>", "<merge>", "<revert>", "revert: a", 'Revert "fix(b)!: c" (#3)']
+MARKS = [
+    "<beta>", "<stable>", "<merge>", "<pick>", "<revert>", "revert: a",
+    'Revert "fix(b)!: c" (#3)', SQUASH,
+]  # fmt: skip
 STEPS = st.lists(st.one_of(MESSAGES, st.sampled_from(MARKS)), max_size=8)
 
 
@@ -399,6 +537,14 @@ def test_every_commit_since_the_last_stable_tag_is_listed_once_or_named(steps: l
                 history.git("checkout", "--quiet", "main")
                 history.commit(f"fix: on main {number}")
                 history.git("merge", "--quiet", "--no-ff", "-m", f"Merge {number}", side)
+            elif step == "<pick>":
+                base = history.git.find("HEAD")
+                history.git("checkout", "--quiet", "--detach", f"{since or base}^0")
+                picked = history.commit(f"fix: on a line {number}")
+                since = f"v1.{number}.0"
+                history.git("tag", since)
+                history.git("checkout", "--quiet", "main")
+                history.commit(f"fix: again {number}\n\n(cherry picked from commit {picked})")
             elif step == "<revert>":
                 last = history.git.find("HEAD")
                 history.commit(f'Revert "x"\n\nThis reverts commit {last}.')
