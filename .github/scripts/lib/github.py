@@ -1,8 +1,9 @@
 """GitHub's REST API: the one client of all scripts.
 
 It speaks HTTPS itself, so that it works where the program gh is missing. The token is that of
-`GH_TOKEN` or `GITHUB_TOKEN`, as a job gives it; where a person calls it, the one that gh is logged
-in with. The repository is that of `GITHUB_REPOSITORY`, else that of the remote `origin`.
+`GH_TOKEN` or `GITHUB_TOKEN`, as a job gives it; where a person calls it, the one that the machine's
+own gh is logged in with. The repository is that of `GITHUB_REPOSITORY`, else that of the remote
+`origin`.
 """
 
 import json
@@ -123,6 +124,15 @@ def find_repository() -> str:
     raise GitHubError("repository", "not known: set GITHUB_REPOSITORY=OWNER/NAME")
 
 
+def find_gh() -> str:
+    """Return the path of the machine's own gh, which may be told secrets; empty if it has none.
+
+    The one that a virtual environment has came with packages.
+    """
+    folders = (it for it in os.get_exec_path() if not Path(it).with_name("pyvenv.cfg").exists())
+    return shutil.which("gh", path=os.pathsep.join(folders)) or ""
+
+
 def _send(method: str, path: str, body: bytes | None, headers: dict[str, str]) -> bytes:
     api = os.environ.get("GITHUB_API_URL") or "https://api.github.com"
     url = f"{api}/repos/{find_repository()}/{path}".rstrip("/")
@@ -150,9 +160,9 @@ def _send(method: str, path: str, body: bytes | None, headers: dict[str, str]) -
 
 def _find_token() -> str:
     token = os.environ.get("GH_TOKEN") or os.environ.get("GITHUB_TOKEN")
-    if token or not shutil.which("gh"):
+    if token or not (gh := find_gh()):
         return token or ""
-    command = ["gh", "auth", "token"]
+    command = [gh, "auth", "token"]
     return subprocess.run(command, text=True, capture_output=True, check=False).stdout.strip()
 
 

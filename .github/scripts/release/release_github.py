@@ -131,7 +131,9 @@ def explain(error: GitHubError, version: Version, commit: str) -> str:
     """Return what GitHub said, and what to do about it, as sentences."""
     push = f"git tag {version} {commit[:12]} && git push origin {version}"
     reason = error.reason.lower()
-    if error.status == HTTPStatus.FORBIDDEN and "tag" not in reason and "limit" not in reason:
+    if error.status == HTTPStatus.UNAUTHORIZED or "limit of requests" in reason:
+        advice = "Then run this job again: it goes on where it stopped."
+    elif error.status == HTTPStatus.FORBIDDEN and "tag" not in reason:
         advice = (
             "Either the job lacks the permission contents: write, or the default branch has other "
             "workflows by now than the commit: then GitHub lets no pipeline make the tag. Push it "

@@ -26,14 +26,12 @@ GROUPS = {"feat": "✨ Features", "fix": "🐛 Bug Fixes", "docs": "📚 Documen
 """The groups of the notes by type of commit; all other types are in the last one."""
 LONGEST = 124_000
 """Characters of notes: GitHub allows 125,000 in a release, and a mark follows."""
-SHOWN = 20
-"""How many commits of a kind are named as left out."""
 
 HEADER = re.compile(r"(?P<type>[A-Za-z]+)(?:\((?P<scope>[^)]*)\))?(?P<mark>!)?:\s*(?P<subject>.+)")
 NUMBER = r"v?\d+\.\d+\.\d+[\w.+-]*"
 BUMP = re.compile(
     r"((chore(\((release|main|master)\))?|bump|release):\s*)?"
-    r"(release |version |bump version (to )?)?"
+    r"((release|bump|version|to) )*"
     rf"({NUMBER} (→|->|to) )?{NUMBER}(\s+(\(#\d+\)|\[skip ci\]))*",
     re.IGNORECASE,
 )
@@ -280,8 +278,7 @@ def name_left_out(commits: Iterable[Commit], out: dict[str, str]) -> Iterator[st
     """Yield for each reason how many commits are left out for it, and which."""
     for reason in dict.fromkeys(out.values()):
         names = [commit.id[:7] for commit in commits if out.get(commit.id) == reason]
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        yield f"{reason}: {len(names)} ({', '.join(names[:SHOWN])}{more})"
+        yield f"{reason}: {len(names)} ({', '.join(names)})"
 
 
 def show(commit: Commit) -> str:

@@ -17,7 +17,7 @@ from typing import Self
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
 from lib.github import GitHubError, find
-from lib.markdown import quote
+from lib.markdown import plain, quote
 from lib.workflow_commands import annotate, set_outputs, summarize
 
 GRAMMAR = re.compile(Path(__file__).with_name("tag.regex").read_text(encoding="ascii").strip())
@@ -225,7 +225,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         summarize(f"### ❌ Refused\n\n```text\n{quoted}\n```")
         return 1
     except (GitError, GitHubError) as error:
-        annotate("error", "Nothing is known of the tag", f"{error}. Run this job again.")
+        advice = (
+            "Run this job again. If that does not help: it needs the permission contents: read."
+        )
+        annotate("error", "Nothing is known of the tag", f"{error}. {advice}")
+        summarize(f"### ❌ Nothing is known of the tag\n\n{plain(str(error), 1000)}. {advice}")
         return 1
     version = release.version
     kind = "stable" if version.stable else f"pre-release ({version.stage})"

@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.github import GitHubError, ask, find, find_repository, list_all
+from lib.github import GitHubError, ask, find, find_gh, find_repository, list_all
 from repository.repository_environments import Environment, list_settings
 from repository.repository_settings import (
     NOT_OFFERED,
@@ -352,12 +352,11 @@ class _Secret(Change):
         """
         environment, name, file = _split(str(self.body))
         value = Path(file).read_text("utf-8") if file else getpass.getpass(f"{self.body}: ")
-        command = ["gh", "secret", "set", name, "--repo", find_repository()]
+        if not (gh := find_gh()):
+            raise GitHubError("gh secret set", "install gh, https://cli.github.com, and log in")
+        command = [gh, "secret", "set", name, "--repo", find_repository()]
         command += ["--env", environment] if environment else []
-        try:
-            done = subprocess.run(command, input=value, text=True, capture_output=True, check=False)
-        except OSError as error:
-            raise GitHubError("gh secret set", str(error)) from error
+        done = subprocess.run(command, input=value, text=True, capture_output=True, check=False)
         if done.returncode:
             raise GitHubError("gh secret set", done.stderr.strip())
 

@@ -198,8 +198,15 @@ def test_person_is_in_the_repository_of_the_remote_and_logged_in_with_gh(
     for name, text in (("gh", "mine"), ("git", address)):
         (tmp_path / name).write_text(f"#!/bin/sh\necho {text}\n")
         (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    # the gh of a virtual environment came with packages: it is not asked for a token
+    packaged = tmp_path / "venv/bin/gh"
+    packaged.parent.mkdir(parents=True)
+    packaged.write_text("#!/bin/sh\nexit 1\n")
+    packaged.chmod(0o755)
+    (tmp_path / "venv/pyvenv.cfg").touch()
+    monkeypatch.setenv("PATH", f"{packaged.parent}:{tmp_path}:/bin:/usr/bin")
     assert github.ask("GET", "")["full_name"] == "octo-org/widget"
+    assert github.find_gh() == str(tmp_path / "gh")
     assert fake.requests == ["GET /repos/octo-org/widget"]
     (tmp_path / "git").write_text("#!/bin/sh\nexit 2\n")
     with pytest.raises(GitHubError, match="set GITHUB_REPOSITORY"):

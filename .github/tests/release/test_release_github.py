@@ -213,6 +213,56 @@ def test_protected_tag(
     assert "A ruleset lets no pipeline make this tag" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "set GH_TOKEN, or run gh auth login"),
+        (403, "contents: write"),
+        (404, "The token may not see the repository"),
+        (409, "correct what is named there"),
+        (422, "correct what is named there"),
+        (500, "Run this job again"),
+        (503, "Run this job again"),
+        (0, "Run this job again"),
+    ],
+)
+def test_every_refusal_is_explained_with_what_to_do(  # noqa: PLR0913, PLR0917
+    github: FakeGitHub,
+    files: list[Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    advice: str,
+) -> None:
+    github.status = status
+    if not status:
+        monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:9")
+    assert release(github, files) == 1
+    error = capsys.readouterr().out
+    assert error.startswith("::error title=The release is not complete::")
+    assert advice in error
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "advice"),
+    [
+        (403, "secondary rate limit. GitHub's limit of requests is reached: in 9 s", "Then run"),
+        (422, "Cannot create ref due to creations being restricted.", "A ruleset lets no"),
+        (422, "Repository rule violations found", "A ruleset lets no"),
+        (422, "Cannot upload assets to an immutable release", "release the next version"),
+        (422, "Validation Failed; already_exists", "it goes on there"),
+        (422, "Reference already exists", "it goes on there"),
+        (403, "Resource not accessible by integration", "git push origin v1.0.0"),
+        (413, "Payload too large", "correct what is named there"),
+    ],
+)
+def test_what_github_says_leads_to_what_to_do(status: int, reason: str, advice: str) -> None:
+    error = GitHubError("POST releases", reason, status)
+    text = release_github.explain(error, release_github.read_version("v1.0.0"), "0" * 40)
+    assert text.startswith(f"POST releases: {reason}")
+    assert advice in text
+
+
 def test_two_releases_at_once(
     github: FakeGitHub, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,8 +46,10 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitH
     with FakeGitHub() as fake:
         fake.security.code_scanning = fake.security.default_setup = True
         fake.security.reads_setup = True
-        fake.lead_gh(tmp_path / "gh")
-        monkeypatch.setenv("GH_CONFIG_DIR", str(tmp_path / "gh"))
+        fake.lead_gh(tmp_path / "config")
+        monkeypatch.setenv("GH_CONFIG_DIR", str(tmp_path / "config"))
+        (tmp_path / "gh").symlink_to(str(shutil.which("gh")))
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
         monkeypatch.setenv("GH_TOKEN", "token")
         monkeypatch.setenv("GITHUB_API_URL", fake.url)
         monkeypatch.setenv("GITHUB_REPOSITORY", "")
@@ -218,6 +221,14 @@ def test_secret_is_typed(run: Run, github: FakeGitHub, monkeypatch: pytest.Monke
     assert code == 0
     assert "typed" not in text
     assert github.settings.secrets == {"/actions/secrets/SAFETY_API_KEY"}
+
+
+def test_secret_without_gh(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.setattr("getpass.getpass", lambda _: "typed")
+    code, text = run("--apply", *REVIEWER, "--secret", "SAFETY_API_KEY")
+    assert code == 1
+    assert "✘ secret SAFETY_API_KEY: gh secret set: install gh" in text
 
 
 @pytest.mark.parametrize(
