@@ -95,6 +95,7 @@ def read(text: str) -> Reading:
     """Read a text of any length."""
     words = re.sub(r"[\s_]+", " ", text.casefold()).translate(PLAIN)
     words = re.sub(r"^licen[cs]e :: (?:osi approved :: )?", "", words)
+    words = GLUED.sub(" ", words)
     names = []
     for license_, pattern in DOCUMENTS.items():
         words, number = pattern.subn(" ", words)
@@ -187,7 +188,7 @@ RENAMED = {
     "standardml-nj": "SMLNJ",
 }
 """Deprecated ids that are no older spelling of the same family and version."""
-USUAL: dict[str, list[tuple[int, ...]]] = {"apache": [(2, 0)]}
+USUAL: dict[str, list[tuple[int, ...]]] = {"agpl": [(3, 0)], "apache": [(2, 0)]}
 """What a name without a version means, where that is not any version."""
 VERSIONS: dict[str, list[tuple[int, ...]]] = {}
 """Versions of each family of licences that has any."""
@@ -206,12 +207,14 @@ PLACE = 40
 BEFORE = 80
 """Characters before a name where its version may stand: version 3 of the GNU …"""
 NUMBER = r"(\d(?:\.\d)?)(?:\.0)?(?!\.?\d|[\s-]*clause)"
+GLUED = re.compile(r"(?<=[^\W\d_]{3})(?=v?\d)(?!2-1\.0)")
+"""Where a version begins that follows a name without a space: MPLv2, and not bzip2-1.0.6."""
 GNU = r"(?:gnu[\s-]+)?"
 GPL = r"(?:gpl|(?:general[\s-]+)?public[\s-]+licen[cs]es?)"
 VERSION = re.compile(
     r"(?:[\s,;:()\[\]/'\"=>≥-]|licen[cs]es?\b|either\b"
     r"|as published by the free software foundation)*"
-    rf"(?:v(?:ersions?|er)?\.?\s*)?{NUMBER}"
+    rf"(?:v(?:ersions?|er)?\.?[\s=>≥]*)?{NUMBER}"
 )
 MORE = re.compile(rf"(?:-only)?(?:[\s,/|&]|\band\b|\bor\b)+(?:v(?:ersion)?\.?\s*)?{NUMBER}")
 LATER = re.compile(
@@ -357,7 +360,7 @@ NAMES = [
 RECOGNISED = {family for _, families in NAMES for family in families}
 FILLERS = set(
     """
-    a all an and approved are as at available both by choice clause code condition conditions
+    a all an and approved january june november are as at available both by choice clause code condition conditions
     copying details dfsg dual either exception exceptions file files for foundation free freely in
     is it its later licence licenced licences license licensed licenses linking md new of only open
     option or osi package project public released rst same see software source special specified

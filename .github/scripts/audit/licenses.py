@@ -42,10 +42,17 @@ class Rules:
 
     def __init__(self, denied: Collection[str] = (), allowed: Collection[str] = ()) -> None:
         if bool(denied) == bool(allowed):
-            raise ValueError("list either the licences that are denied or those that are allowed")
+            raise ValueError(
+                "list either the licences that are denied or those that are allowed; "
+                "license-check: false judges none"
+            )
         self.denies = bool(denied)
         self._listed = [parse(id_) for id_ in denied or allowed]
-        unknown = [it for it in self._listed if self.denies and it.family not in RECOGNISED]
+        unknown = [
+            id_
+            for id_, it in zip(denied, self._listed, strict=False)
+            if it.family not in RECOGNISED or it.exception
+        ]
         if unknown:
             raise ValueError(
                 f"{unknown[0]} is recognised in SPDX expressions only, not by name or classifier, "

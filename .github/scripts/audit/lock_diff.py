@@ -129,16 +129,15 @@ def _find_places(package: Locked) -> set[str]:
     """Return the registry and the file hosts of a package; none if it is from elsewhere."""
     if package.kind != REGISTRY:
         return set()
-    hosts = {"://".join(urlsplit(it.host)[:2]) for it in package.files if "://" in it.host}
-    return {package.place, *hosts}
+    local = "file:" if "://" in package.place else package.place
+    return {package.place, *(it.host or local for it in package.files)}
 
 
 def _is_allowed(place: str, allowed: Collection[str]) -> bool:
     """Say whether a place is one of the allowed ones: the same address, or the same host."""
-    hosts = {urlsplit(it).netloc for it in allowed} - {""}
-    return place.rstrip("/") in {it.rstrip("/") for it in allowed} or (
-        urlsplit(place).path in {"", "/"} and urlsplit(place).netloc in hosts
-    )
+    addresses = [it if "://" in it or "/" in it else f"https://{it}" for it in allowed]
+    hosts = {"://".join(urlsplit(it)[:2]) for it in addresses}
+    return place.rstrip("/") in {*hosts, *(it.rstrip("/") for it in addresses)}
 
 
 def find_settings(base: str, head: str) -> list[str]:

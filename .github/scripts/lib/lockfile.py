@@ -11,12 +11,13 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 
 REGISTRY = "registry"
+FILE = {"filename", "hash", "path", "size", "upload-time", "url"}
 READ = {"name", "version", "source", "sdist", "wheels", "dependencies", "optional-dependencies"}
 
 
 @dataclass(frozen=True, order=True)
 class File:
-    """A file of a package: name, hash, and the host that has it; its address if it has no hash."""
+    """A file of a package: name (its address, if it has no hash), host and hash."""
 
     name: str
     host: str = ""
@@ -154,9 +155,7 @@ def _find_production(
 
 
 def _read_package(package: Mapping[str, Any], *, is_production: bool) -> Locked:
-    (kind, place), *_ = (
-        (key, value) for key, value in package["source"].items() if key != "subdirectory"
-    )
+    kind, place = next(iter(package["source"].items()))
     files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
     return Locked(
         canonicalize_name(package["name"]),
@@ -173,9 +172,9 @@ def _read_file(file: Mapping[str, str]) -> File:
     parts = urlsplit(file.get("url", ""))
     path = file.get("path") or file.get("filename") or unquote(parts.path)
     host = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
-    if not file.get("hash"):
-        host = file.get("url", "")  # nothing else says which file it is
-    return File(PurePosixPath(path).name, host, file.get("hash", ""))
+    name = PurePosixPath(path).name if file.get("hash") else file.get("url") or path
+    more = [f"{key} {file[key]}" for key in sorted(file.keys() - FILE)]
+    return File(name, host, " ".join([file.get("hash", ""), *more]).strip())
 
 
 def _list_needs(package: Mapping[str, Any]) -> Iterator[str]:
@@ -185,6 +184,7 @@ def _list_needs(package: Mapping[str, Any]) -> Iterator[str]:
     for extra, listed in package.get("optional-dependencies", {}).items():
         yield from (f"[{extra}] {_write(needed)}" for needed in listed)
     yield from (f"{key} {package[key]}" for key in sorted(package.keys() - READ))
+    yield from (f"{key} {value}" for key, value in [*package["source"].items()][1:])
 
 
 def _write(needed: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ type Json = dict[str, Any]
 VERSION = "2.1.0"
 HIGHEST = 10
 """The highest security severity."""
-MALFORMED = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading a log raises that has something else somewhere than SARIF has there."""
 
 
@@ -21,13 +21,20 @@ def load(file: Path) -> Json:
     """Return the content of a SARIF file.
 
     Raises:
-        ValueError: It is not SARIF 2.1.0.
+        ValueError: It is not SARIF 2.1.0, or the analysis did not end well.
         OSError: It cannot be read.
     """
     content = json.loads(file.read_text(encoding="utf-8-sig"))
     is_log = isinstance(content, dict) and isinstance(content.get("runs"), list)
     if not is_log or content.get("version") != VERSION:
         raise ValueError(f"{file} is not SARIF {VERSION}")
+    if not content["runs"]:
+        raise ValueError(f"{file} holds no run: nothing was analysed")
+    for run in content["runs"]:
+        if not isinstance(run.get("results"), list):
+            raise ValueError(f"{file}: a run has no list of results: the analysis did not end")  # noqa: TRY004
+        if not all(it.get("executionSuccessful") for it in run.get("invocations") or []):
+            raise ValueError(f"{file}: the analysis failed, so what it found is not all there is")
     log: Json = content
     return log
 

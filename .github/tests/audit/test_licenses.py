@@ -37,6 +37,9 @@ FORBIDDEN = [
     ("the GNU General Public License as published by the Free Software Foundation, either "
     "version 3 of the License, or (at your option) any later version"),
     "Permission is hereby granted, free of charge, to any person. " * 9 + "\nParts are GPLv3.",
+    "AGPL", "GNU Affero GPL", "GPL version ≥ 3", "SPDX-License-Identifier: GPL-3.0-only",
+    "Copyright 2019. GPLv3", "GPLv3+ (c) 2007 A", "the GPL, v.3", "GPL-v3", "GPL3+", "GPL-3+",
+    "https://www.gnu.org/licenses/gpl-3.0.html", "LGPL-2.1 and AGPL-3.0",
     "MIT License. " + "Nothing else is said here. " * 20 + "Some files: AGPL-3.0-or-later",
 ]  # fmt: skip
 ALLOWED = [
@@ -50,13 +53,16 @@ ALLOWED = [
     "Apache 2.0", "Python Software Foundation License", "ISC License (ISCL)", "MPL-2.0",
     "Mozilla Public License 2.0 (MPL 2.0)", "The Unlicense (Unlicense)", "3-Clause BSD License",
     "MIT, GPL-compatible", "BSD (GPL v3 compatible)", "GPL v2 or any later version",
+    "MPLv2", "MPLv2.0", "EPLv2", "Apache2", "BSD3", "ZPLv2.1", "Lesser GNU GPL v3",
+    "Apache License Version 2.0, January 2004", "LGPLv3 Copyright 2007", "GPLv2 (c) 2003",
     "MIT, Copyright (c) 2019-2023 Somebody", "https://opensource.org/licenses/BSD-3-Clause",
 ]  # fmt: skip
 UNKNOWN = [
-    "UNKNOWN", "", "  ", "GPL", "GNU General Public License (GPL)", "AGPL", "Proprietary",
+    "UNKNOWN", "", "  ", "GPL", "GNU General Public License (GPL)", "Proprietary", "GPL 3000",
     "LicenseRef-Mine", "MIT AND LicenseRef-Mine", "Dual License", "see LICENSE",
     "GPL, Copyright 2019", "GPL (2007)", "Copyright 2013 GPL", "MIT-like", "BSL 1.1",
     "MIT + Commons Clause", "Apache-2.0, not for commercial use", "Some Library License",
+    "GPL, 2019-2023", "XGPLv3X", "Parity Public License 7.0", "Modified MIT", "not MIT",
     "Public Domainish", "Boosted", "Other/Proprietary License; MIT License",
 ]  # fmt: skip
 
@@ -112,6 +118,10 @@ def test_all_that_a_package_says_counts(texts: list[str], verdict: Verdict) -> N
         ("BSD-3-Clause", "New BSD", Verdict.FORBIDDEN),
         ("BSD-3-Clause", "BSD License", Verdict.UNKNOWN),
         ("BUSL-1.1", "Business Source License 1.1", Verdict.FORBIDDEN),
+        ("MPL-2.0", "MPLv2", Verdict.FORBIDDEN),
+        ("EPL-2.0", "EPLv2", Verdict.FORBIDDEN),
+        ("CDDL-1.1", "CDDLv1.1", Verdict.FORBIDDEN),
+        ("AGPL-1.0", "Affero GPL v1", Verdict.FORBIDDEN),
         ("SSPL-1.0", "Server Side Public License", Verdict.FORBIDDEN),
         ("CC-BY-NC-4.0", "CC BY-NC 4.0", Verdict.FORBIDDEN),
     ],
@@ -142,8 +152,10 @@ def test_list_of_what_is_allowed(text: str, verdict: Verdict) -> None:
     [
         (["GPLv3"], [], "no SPDX id"),
         (["MIT OR GPL-3.0-only"], [], "list each id by itself"),
+        (["MIT", "Apache-2.0 WITH LLVM-exception"], [], "LLVM-exception is recognised in"),
+        (["GPL-2.0-with-classpath-exception"], [], "recognised in SPDX expressions only"),
         (["CECILL-2.1", "Aladdin"], [], "Aladdin is recognised in SPDX expressions only"),
-        ([], [], "either"),
+        ([], [], "license-check: false"),
         (["MIT"], ["MIT"], "either"),
     ],
 )

@@ -67,6 +67,11 @@ EDITS = {
         f'{WHEEL}, {{ url = "https://evil.example/a-1.0-cp313.whl", hash = "sha256:9" }}',
         "comes from https://evil.example",
     ),
+    "a file of this machine": (f"{FILES}/a", "file:///tmp/a", "comes from file:"),
+    "a file of the repository": (f'url = "{FILES}/', 'path = "', "comes from file:"),
+    "a port": (FILES, f"{FILES}:8443", f"comes from {FILES}:8443"),
+    "a user": (FILES, f"{FILES}@evil.example", f"comes from {FILES}@evil.example"),
+    "a folder as registry": (INDEX, "../simple", "comes from ../simple"),
     "a file host that only the scheme tells apart": (FILES, "http://files.example", "comes from"),
 }
 
@@ -105,7 +110,10 @@ def test_new_package_may_come_from_a_known_place() -> None:
     ("old", "new", "warning"),
     [
         (WHEEL, f'{WHEEL}, {{ url = "{FILES}/b.whl", hash = "sha256:2" }}', "files added"),
-        (', hash = "sha256:1"', "", "no hash: a-1.0.whl"),
+        (', hash = "sha256:1"', "", f"no hash: {FILES}/a-1.0.whl"),
+        ('hash = "', 'zstd = { hash = "sha256:9" }, hash = "', "other contents: a-1.0.whl"),
+        ("sha256:1", "md5:1", "other contents: a-1.0.whl"),
+        ('simple" }', 'simple", subdirectory = "x" }', "other dependencies: + subdirectory x"),
         ("wheels = ", 'dependencies = [{ name = "b" }]\nwheels = ', "other dependencies: + b"),
         ("wheels = ", 'resolution-markers = ["x"]\nwheels = ', "other dependencies: + resol"),
     ],
@@ -280,6 +288,25 @@ def test_policy_that_cannot_be_read_is_an_error(text: str, tmp_path: Path) -> No
     (tmp_path / "policy.yml").write_text(text)
     with pytest.raises(ValueError, match=r"policy\.yml"):
         lock_diff.read_allowed(tmp_path / "policy.yml")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "place", "expected"),
+    [
+        ("https://a.b/simple", "https://a.b", True),
+        ("https://a.b/simple", "http://a.b", False),
+        ("a.b", "https://a.b", True),
+        ("a.b", "https://a.b/simple", False),
+        ("../simple", "../simple", True),
+        ("https://a.b", "https://c.d", False),
+    ],
+)
+def test_allowed_place_is_that_place(allowed: str, place: str, expected: bool) -> None:
+    text = lock(a="1.0")
+    (change,) = changes(
+        text, text.replace(FILES if place.count("/") == 2 else INDEX, place), allowed
+    )
+    assert (not change.errors) is expected
 
 
 @pytest.mark.parametrize("text", ["[https://a.b/c, d.e]", '"https://a.b/c, d.e"'])

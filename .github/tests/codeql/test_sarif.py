@@ -159,12 +159,6 @@ def test_several_runs_are_filtered_apart() -> None:
         assert run | {"results": 0} == original | {"results": 0}
 
 
-def test_run_without_results_stays_without() -> None:
-    content = log()
-    del content["runs"][0]["results"]
-    assert filter_sarif.keep(content, CHANGED, REPOSITORY).content == content
-
-
 @pytest.mark.parametrize(
     ("suppressions", "number"),
     [
@@ -435,6 +429,7 @@ def test_any_field_may_be_broken(data: st.DataObject) -> None:
         '[{"tool": 1, "results": [{"ruleId": "a"}]}]',
         '[{"tool": {"driver": {}}, "results": [{"locations": [3]}]}]',
         '[{"tool": {"driver": {}}, "results": [{"level": "fatal"}]}]',
+        '[{"tool": {"driver": {}}, "results": [{"ruleId": "a", "ruleIndex": 1e999}]}]',
     ],
 )
 def test_malformed_file_ends_with_a_sentence(
@@ -445,6 +440,23 @@ def test_malformed_file_ends_with_a_sentence(
     assert sarif_report.main([str(file)]) == 2
     assert "::error" in capsys.readouterr().out
     assert filter_sarif.main([str(file), str(tmp_path / "y"), "--category=x"]) in {0, 2}
+
+
+@pytest.mark.parametrize(
+    ("runs", "reason"),
+    [
+        ([], "nothing was analysed"),
+        ([{}], "did not end"),
+        ([{"results": None}], "did not end"),
+        ([{"results": {}}], "did not end"),
+        ([{"results": [], "invocations": [{"executionSuccessful": False}]}], "analysis failed"),
+    ],
+)
+def test_analysis_that_did_not_look_is_no_clean_one(
+    runs: Any, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report({"version": "2.1.0", "runs": runs}, tmp_path, "--gate") == 2
+    assert reason in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"version": "2.0.0", "runs": []}', "[]", "<html>"])
