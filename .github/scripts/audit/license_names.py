@@ -360,11 +360,12 @@ NAMES = [
 RECOGNISED = {family for _, families in NAMES for family in families}
 FILLERS = set(
     """
-    a all an and approved january june november are as at available both by choice clause code condition conditions
+    a all an and approved are as at available both by choice clause code condition conditions
     copying details dfsg dual either exception exceptions file files for foundation free freely in
-    is it its later licence licenced licences license licensed licenses linking md new of only open
-    option or osi package project public released rst same see software source special specified
-    style terms text the this to triple txt under universal use v ver version versions with you your
+    is it its january june later licence licenced licences license licensed licenses linking md
+    new november of only open option or osi package project public released rst same see software
+    source special specified style terms text the this to triple txt under universal use v ver
+    version versions with you your
     """.split()  # noqa: SIM905
 )
 """Words that say nothing about which licence it is."""
