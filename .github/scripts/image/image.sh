@@ -29,10 +29,12 @@ set_output() {
   echo "$1=$2" | tee -a "${GITHUB_OUTPUT:-/dev/null}"
 }
 
+tell() { python3 "$(dirname "${BASH_SOURCE[0]}")/../lib/workflow_commands.py" "$@"; }
+
 # fail TITLE TEXT
 fail() {
-  echo "::error title=$1::$2"
-  printf '### ❌ %s\n\n%s\n' "$1" "$2" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
+  tell error "$1" "$2"
+  tell summary "❌ $1" "$2"
   exit 1
 }
 
@@ -42,12 +44,14 @@ hash_text() {
 
 # Prints the digest of an image, nothing if there is none, or none that we may see.
 find_digest() {
-  local manifest
+  local manifest log
   [[ ${REBUILD:-} != true ]] || return 0
-  if manifest=$(docker buildx imagetools inspect --raw "$1" 2>&1); then
+  log=$(mktemp --tmpdir="${RUNNER_TEMP:-/tmp}")
+  # Apart: a warning is no part of what is hashed.
+  if manifest=$(docker buildx imagetools inspect --raw "$1" 2>"$log"); then
     hash_text "$manifest"
-  elif ! grep -qiE 'not found|unknown|denied|forbidden|unauthorized' <<<"$manifest"; then
-    echo "::error title=The registry did not answer::$manifest" >&2
+  elif ! grep -qiE 'not found|unknown|denied|forbidden|unauthorized' "$log"; then
+    tell error 'The registry did not answer' "$(<"$log")" >&2
     return 1
   fi
 }

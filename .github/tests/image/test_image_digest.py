@@ -1,0 +1,68 @@
+"""What the digest of an image is made of, with a docker that says what a test wants."""
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[3] / ".github/scripts/image/image.sh"
+COMMIT = "1" * 40
+MANIFEST = '{"schemaVersion": 2}'
+DIGEST = f"sha256:{hashlib.sha256(MANIFEST.encode()).hexdigest()}"
+
+
+def call(folder: Path, docker: str, *arguments: str) -> tuple[int, str, str]:
+    """Run image.sh with a docker of a test; return code, outputs of the step, and what was said."""
+    program = folder / "docker"
+    program.write_text(f"#!/bin/sh\n{docker}\n")
+    program.chmod(0o755)
+    output = folder / "output"
+    output.write_text("")
+    done = subprocess.run(
+        [SCRIPT, *arguments],
+        env=os.environ
+        | {
+            "PATH": f"{folder}:{os.environ['PATH']}",
+            "COMMIT": COMMIT,
+            "GITHUB_OUTPUT": str(output),
+            "GITHUB_REPOSITORY": "Octo-Org/Widget",
+            "GITHUB_STEP_SUMMARY": str(folder / "summary"),
+        },
+        check=False,
+        text=True,
+        capture_output=True,
+    )
+    return done.returncode, output.read_text(), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("warning", ["", "echo 'WARNING: error reading the config' >&2;"])
+@pytest.mark.parametrize("command", [("find", "linux/amd64"), ("assemble", "/nowhere")])
+def test_warning_is_no_part_of_the_digest(
+    tmp_path: Path, command: tuple[str, str], warning: str
+) -> None:
+    code, outputs, said = call(tmp_path, f"{warning} printf '%s' '{MANIFEST}'", *command)
+    assert code == 0, said
+    assert f"digest={DIGEST}\n" in outputs
+
+
+def test_warning_while_the_index_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/amd64").write_text("sha256:1\n")
+    docker = f"""case "$*" in
+      *--dry-run*) echo WARNING >&2; printf '%s' '{MANIFEST}' ;;
+      *) echo 'ERROR: not found' >&2; exit 1 ;;
+    esac"""
+    code, outputs, said = call(tmp_path, docker, "assemble", str(tmp_path / "images"))
+    assert code == 0, said
+    assert f"digest={DIGEST}\nreference=ghcr.io/octo-org/widget@{DIGEST}\nbuilt=true" in outputs
+
+
+def test_registry_that_does_not_answer_is_no_missing_image(tmp_path: Path) -> None:
+    docker = "printf 'dial tcp: timeout\\n::error::planted\\n' >&2; exit 1"
+    code, outputs, said = call(tmp_path, docker, "find", "linux/amd64")
+    assert code == 1
+    assert "digest=" not in outputs
+    assert "::error title=The registry did not answer::dial tcp: timeout" in said
+    assert "\n::error::planted" not in said
