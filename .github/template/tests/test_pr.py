@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from engine import ROOT, Job
 from fakes.github_api import FakeGitHub
-from harness import RunPipeline, append, explain, make_small, make_source
+from harness import RunPipeline, append, explain, make_small, make_source, said
 from origin import create
 
 HOSTILE = {
@@ -170,3 +170,19 @@ def test_red(quick_pipeline: RunPipeline, job_id: str) -> None:
     assert step in [failed.name for failed in job.failed_steps]
     assert message in job.summary
     assert [note for note in job.annotations if note["level"] == "error"]
+
+
+def test_migration_that_the_version_before_cannot_live_with_is_a_warning(
+    quick_pipeline: RunPipeline, tmp_path: Path
+) -> None:
+    source = make_source(tmp_path / "source", make_small)
+    (package,) = (source.directory / "src").iterdir()
+    (package / "migrations").mkdir()
+    (package / "migrations/0002.sql").write_text("ALTER TABLE x DROP COLUMN double;\n")
+    source("add", "--all")
+    source("commit", "--quiet", "-m", "feat: contract")
+    options = {"source": source.directory, "small": False, "job": "quality"}
+    run = quick_pipeline("pr", "pull_request:opened", **options)
+    assert run.find_job("quality").conclusion == "success", explain(run)
+    assert "migrations/0002.sql:1 drops double" in said(run, "warning")
+    assert "This is no gate" in run.find_job("quality").summary
