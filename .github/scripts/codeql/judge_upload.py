@@ -3,7 +3,8 @@
 
 Where CodeQL's default setup is on, GitHub refuses the results of a workflow. That is no failure:
 the output `gate` is `true` then, and this run has to judge the results by itself. Whether the
-setup is on, only an administrator may ask; the refusal tells it every time anew.
+setup is on, only an administrator may ask; the refusal tells it every time anew. SARIF_ID is the
+id that GitHub gave the upload; empty if it gave none.
 """
 
 import argparse
@@ -27,28 +28,14 @@ OFF = (
 )
 
 
-def find_refusal(number: str) -> str:
-    """Return why GitHub refused an upload; empty if it says nothing.
-
-    Args:
-        number: The id that GitHub gave the upload; empty if it gave none.
-
-    Raises:
-        GitHubError: GitHub cannot be asked.
-    """
-    if not number:
-        return ""
-    return "; ".join(ask("GET", f"code-scanning/sarifs/{number}").get("errors") or [])
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judge; return 0 if the default setup is why, else 1."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.parse_args(arguments)
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
+    reason = ""
     try:
-        reason = find_refusal(os.environ.get("SARIF_ID", ""))
+        if number := os.environ.get("SARIF_ID"):
+            answer = ask("GET", f"code-scanning/sarifs/{number}")
+            reason = "; ".join(answer.get("errors") or [])
     except GitHubError as error:
         reason = str(error)
     if DEFAULT_SETUP in reason:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from codeql import filter_sarif, sarif_report
+from codeql import sarif_report
 from lib import sarif
 
 
@@ -17,7 +17,8 @@ def check(data: bytes) -> None:
         except sarif.MALFORMED:
             return
     try:
-        json.dumps(filter_sarif.keep(content, {"src/a.py"}, Path("/work")).content)
-        sarif_report.find_all(content, Path("/work"))
+        log, found = sarif_report.sort(content, {"src/a.py"}, Path("/work"))
+        json.dumps(log)
+        sarif_report.describe_places(found)
     except sarif.MALFORMED:
         return

@@ -9,11 +9,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from codeql import filter_sarif, sarif_report
+from codeql import sarif_report
+from codeql.sarif_report import ELSEWHERE, KEPT
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator
 from lib import sarif
+from lib.git import GitError
 from origin import Git, create
 
 ROOT = Path(__file__).parents[3]
@@ -58,9 +60,9 @@ def log(*results: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def kept(content: dict[str, Any], changed: set[str] | None = CHANGED) -> list[dict[str, Any]]:
-    filtered = filter_sarif.keep(content, changed, REPOSITORY)
-    validate(filtered.content)
-    return [it for run in filtered.content["runs"] for it in run["results"]]
+    filtered, _ = sarif_report.sort(content, changed, REPOSITORY)
+    validate(filtered)
+    return [it for run in filtered["runs"] for it in run["results"]]
 
 
 def flow(*steps: dict[str, Any]) -> list[dict[str, Any]]:
@@ -151,11 +153,11 @@ def test_several_runs_are_filtered_apart() -> None:
     content = log(result("src/changed.py"), result("src/other.py"))
     content["runs"] += log(result("src/other.py"))["runs"]
     before = copy.deepcopy(content)
-    filtered = filter_sarif.keep(content, CHANGED, REPOSITORY)
-    assert [len(run["results"]) for run in filtered.content["runs"]] == [1, 0]
-    assert (filtered.kept, filtered.elsewhere) == (1, 2)
+    filtered, found = sarif_report.sort(content, CHANGED, REPOSITORY)
+    assert [len(run["results"]) for run in filtered["runs"]] == [1, 0]
+    assert [place for place, _ in found] == [KEPT, ELSEWHERE, ELSEWHERE]
     assert content == before, "the original is not touched"
-    for run, original in zip(filtered.content["runs"], before["runs"], strict=True):
+    for run, original in zip(filtered["runs"], before["runs"], strict=True):
         assert run | {"results": 0} == original | {"results": 0}
 
 
@@ -174,9 +176,8 @@ def test_suppressed_result_goes_and_is_listed(
 ) -> None:
     content = log(result("src/changed.py", suppressions=suppressions))
     for changed in (CHANGED, None):
-        filtered = filter_sarif.keep(content, changed, REPOSITORY)
-        assert filtered.kept == number
-        text = filter_sarif.describe(filtered, pull_request=changed is not None)
+        assert len(kept(content, changed)) == number
+        text = sarif_report.describe_places(sarif_report.sort(content, changed, REPOSITORY)[1])
         assert ("| py/a | src/changed.py:3 |" in text) == (number == 0)
 
 
@@ -197,16 +198,16 @@ logs = st.builds(
 
 @given(logs)
 def test_filtering_twice_is_filtering_once(content: dict[str, Any]) -> None:
-    once = filter_sarif.keep(content, CHANGED, REPOSITORY).content
-    assert filter_sarif.keep(once, CHANGED, REPOSITORY).content == once
+    once, _ = sarif_report.sort(content, CHANGED, REPOSITORY)
+    assert sarif_report.sort(once, CHANGED, REPOSITORY)[0] == once
     validate(once)
 
 
 @given(logs)
 def test_nothing_in_a_changed_file_is_lost(content: dict[str, Any]) -> None:
-    wanted = {quote(path) for path in CHANGED if not filter_sarif.is_test(path)}
+    wanted = {quote(path) for path in CHANGED if not sarif_report.is_test(path)}
     for run, original in zip(
-        filter_sarif.keep(content, CHANGED, REPOSITORY).content["runs"],
+        sarif_report.sort(content, CHANGED, REPOSITORY)[0]["runs"],
         content["runs"],
         strict=True,
     ):
@@ -227,9 +228,9 @@ def test_changed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (git.directory / "файл\tü.py").write_text("2\n")
     git("add", "--all")
     git("commit", "--quiet", "-m", "chore: change")
-    assert filter_sarif.find_changed("HEAD^") == {"changed.py", "new place.py", "файл\tü.py"}
-    with pytest.raises(ValueError, match="HEAD~9"):
-        filter_sarif.find_changed("HEAD~9")
+    assert sarif_report.find_changed("HEAD^") == {"changed.py", "new place.py", "файл\tü.py"}
+    with pytest.raises(GitError, match="HEAD~9"):
+        sarif_report.find_changed("HEAD~9")
 
 
 ANALYZERS = {
@@ -261,10 +262,10 @@ def test_files_of_real_analyzers(
     number = sum(len(run["results"]) for run in content["runs"])
     assert number, done.stderr
     for changed, expected in (({path}, number), ({"other.py"}, 0), (None, number)):
-        filtered = filter_sarif.keep(content, changed, tmp_path)
-        assert filtered.kept == expected
-        validate(filtered.content)
-    found = sarif_report.find_all(content, tmp_path)
+        filtered, placed = sarif_report.sort(content, changed, tmp_path)
+        assert len([place for place, _ in placed if place == KEPT]) == expected
+        validate(filtered)
+    found = [it for _, it in placed]
     assert {it.path for it in found} == {path}
     assert all(it.line and it.rule and it.text for it in found)
 
@@ -330,9 +331,7 @@ def test_table_starts_with_the_gravest(tmp_path: Path, capsys: pytest.CaptureFix
     lines = capsys.readouterr().out.splitlines()
     rows = [line for line in lines if line.startswith(("| ❌", "| ⚠️", "| 💬"))]
     assert len(rows) == 100
-    assert rows[0] == (
-        "| ❌ error | security | py/a | src/a.py:3 | Say @\u2060octocat \\| \\<b\\> |"
-    )
+    assert rows[0] == ("| ❌ error | 9.8 | py/a | src/a.py:3 | Say @\u2060octocat \\| \\<b\\> |")
     assert "52 more are in the artifact." in lines
 
 
@@ -362,14 +361,14 @@ def test_message_is_complete(message: Any, text: str) -> None:
         "messageStrings": {"own": {"text": "From the rule: {0}"}},
         "shortDescription": {"text": "Short"},
     }
-    (found,) = sarif_report.find_all(content, REPOSITORY)
+    (found,) = sarif.read(run, REPOSITORY)
     assert found.text == text
 
 
 def test_place_outside_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = log(result(locations=[place("/etc/passwd")]), result())
-    text = filter_sarif.describe(filter_sarif.keep(content, CHANGED, REPOSITORY), pull_request=True)
-    assert "| Left out, in no file here | Place |" in text
+    text = sarif_report.describe_places(sarif_report.sort(content, CHANGED, REPOSITORY)[1])
+    assert "2 in no file here" in text
     assert "| py/a | /etc/passwd:3 |" in text
     report(content, tmp_path)
     assert "| /etc/passwd:3 |" in capsys.readouterr().out
@@ -392,7 +391,7 @@ def test_place_outside_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     ],
 )
 def test_tests_are_told_by_whole_parts(path: str, expected: bool) -> None:
-    assert filter_sarif.is_test(path) is expected
+    assert sarif_report.is_test(path) is expected
 
 
 VALUES = st.sampled_from([None, 1, -1, "x", [], {}, [3], [None], {"id": 3}, True, 1.5])
@@ -400,7 +399,7 @@ VALUES = st.sampled_from([None, 1, -1, "x", [], {}, [3], [None], {"id": 3}, True
 
 @given(st.data())
 def test_any_field_may_be_broken(data: st.DataObject) -> None:
-    """Any edited field: both scripts answer, or say that the file is malformed."""
+    """Any edited field: the script answers, or says that the file is malformed."""
     content = copy.deepcopy(data.draw(st.sampled_from([*IN.values(), described(SECURITY)])))
     parent: Any = content
     while True:
@@ -414,9 +413,7 @@ def test_any_field_may_be_broken(data: st.DataObject) -> None:
             break
         parent = inner
     with contextlib.suppress(*sarif.MALFORMED):
-        filter_sarif.keep(content, CHANGED, REPOSITORY)
-    with contextlib.suppress(*sarif.MALFORMED):
-        sarif_report.find_all(content, REPOSITORY)
+        sarif_report.describe_places(sarif_report.sort(content, CHANGED, REPOSITORY)[1])
 
 
 @pytest.mark.parametrize(
@@ -429,7 +426,10 @@ def test_any_field_may_be_broken(data: st.DataObject) -> None:
         '[{"tool": 1, "results": [{"ruleId": "a"}]}]',
         '[{"tool": {"driver": {}}, "results": [{"locations": [3]}]}]',
         '[{"tool": {"driver": {}}, "results": [{"level": "fatal"}]}]',
-        '[{"tool": {"driver": {}}, "results": [{"ruleId": "a", "ruleIndex": 1e999}]}]',
+        (
+            '[{"tool": {"driver": {}}, "results": [{"locations": [{"physicalLocation": '
+            '{"region": {"startLine": 1e999}}}]}]}]'
+        ),
     ],
 )
 def test_malformed_file_ends_with_a_sentence(
@@ -439,7 +439,7 @@ def test_malformed_file_ends_with_a_sentence(
     file.write_text(f'{{"version": "2.1.0", "runs": {runs}}}')
     assert sarif_report.main([str(file)]) == 2
     assert "::error" in capsys.readouterr().out
-    assert filter_sarif.main([str(file), str(tmp_path / "y"), "--category=x"]) in {0, 2}
+    assert sarif_report.main([str(file), "--filter"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -466,13 +466,15 @@ def test_file_that_is_no_sarif_is_an_error(
     file = tmp_path / "x.sarif"
     file.write_text(text)
     assert sarif_report.main([str(file)]) == 2
-    assert filter_sarif.main([str(file), str(tmp_path / "y.sarif")]) == 2
+    assert sarif_report.main([str(file), "--filter"]) == 2
     assert capsys.readouterr().out.count("::error") == 2
-    assert not (tmp_path / "y.sarif").exists()
+    assert not (tmp_path / "x-filtered.sarif").exists()
 
 
-def test_file_is_written_as_it_was_read(tmp_path: Path) -> None:
+def test_file_is_written_as_it_was_read_under_its_category(tmp_path: Path) -> None:
     content = log(result("src/ünïcode/файл.py"))
-    (tmp_path / "x.sarif").write_text(json.dumps(content), encoding="utf-8-sig")
-    assert filter_sarif.main([str(tmp_path / "x.sarif"), str(tmp_path / "a/y.sarif")]) == 0
-    assert sarif.load(tmp_path / "a/y.sarif") == content
+    content["runs"][0]["automationDetails"] = {"id": "of the job/"}
+    (tmp_path / "python.sarif").write_text(json.dumps(content), encoding="utf-8-sig")
+    assert sarif_report.main([str(tmp_path / "python.sarif"), "--filter"]) == 0
+    content["runs"][0]["automationDetails"] = {"id": "/language:python/"}
+    assert sarif.load(tmp_path / "python-filtered.sarif") == content
