@@ -267,6 +267,7 @@ def _command(  # noqa: PLR0913, PLR0917
         (directory / "home/.docker").mkdir()
         (directory / "home/.docker/cli-plugins").symlink_to(plugins)
     for key, value in {
+        "GITHUB_REF": event.ref,
         "GITHUB_REPOSITORY": payload["repository"]["full_name"],
         "GITHUB_REPOSITORY_OWNER": payload["repository"]["owner"]["login"],
         "GITHUB_WORKFLOW_REF": (
