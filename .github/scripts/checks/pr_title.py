@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask
-from lib.markdown import fence, is_visible, quote
+from lib.markdown import JOINERS, fence, is_visible, quote
 from lib.workflow_commands import annotate, summarize
 
 TITLE = "Title of the pull request"
@@ -35,8 +35,6 @@ MADE_BY_GIT = re.compile(r"Merge |(?:fixup|squash|amend)! ")
 REVERT = re.compile(r"(?:Revert|Reapply) \".+\"( \(#\d+\))?")
 """What git revert and the button on GitHub write: the release notes know them as reverts."""
 EXAMPLE = "feat: say what changes"
-JOINERS = "\u200c\u200d"
-"""Invisible characters that scripts and emoji need."""
 
 
 def find_fault(title: str) -> str:

@@ -4,6 +4,14 @@ import os
 import subprocess
 from pathlib import Path
 
+PLAIN = {
+    "color.ui": "false",
+    "column.ui": "never",
+    "i18n.logOutputEncoding": "UTF-8",
+    "log.showSignature": "false",
+}
+"""What a person may have set, and would change what is read."""
+
 
 class GitError(Exception):
     """Git failed; the message is what it said."""
@@ -32,7 +40,8 @@ class Git:
             GitError: Git failed.
         """
         environment = os.environ | self._environment
-        command = ["git", *arguments]
+        plain = [text for key, value in PLAIN.items() for text in ("-c", f"{key}={value}")]
+        command = ["git", *plain, *arguments]
         done = subprocess.run(
             command, cwd=self.tree, env=environment, capture_output=True, check=False
         )

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 LONGEST = 256
+JOINERS = "\u200c\u200d"
+"""Invisible characters that scripts and emoji need."""
 
 
 def quote(text: str, longest: int = LONGEST) -> str:
@@ -29,9 +31,14 @@ def message(text: str) -> str:
 
 def plain(text: str, longest: int = LONGEST) -> str:
     """Return text as one line without any markup, link or mention in effect."""
-    line = quote(" ".join(text.split()), longest)
-    line = re.sub(r"([\\`*_{}\[\]<>|~&$!#])", r"\\\1", line)
-    return re.sub(r"(@|(?i:https?|www|gh)(?=[:.-]))", "\\1\u2060", line)
+    line = escape(quote(" ".join(text.split()), longest))
+    return re.sub(r"((?:https?|www)(?=[:.]))", "\\1\u2060", line, flags=re.IGNORECASE)
+
+
+def escape(text: str) -> str:
+    """Return text without any markup or mention in effect, nor a link to an issue."""
+    text = re.sub(r"([\\`*_{}\[\]<>|~&$!#])", r"\\\1", text)
+    return re.sub(r"(@|#(?=\d)|gh-(?=\d))", "\\1\u2060", text, flags=re.IGNORECASE)
 
 
 def link(text: str, address: str) -> str:

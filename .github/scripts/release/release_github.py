@@ -78,7 +78,8 @@ def attach(release: Release, files: Sequence[Path], commit: str) -> None:
     The label of the checksums names the commit, whatever people write into the notes.
 
     Raises:
-        Conflict: A published release lacks a file and is immutable, or has other bytes.
+        Conflict: A published release has other bytes.
+        GitHubError: It lacks a file, and is immutable.
     """
     assets = {asset["name"]: asset for asset in release["assets"]}
     for file in files:
@@ -92,18 +93,11 @@ def attach(release: Release, files: Sequence[Path], commit: str) -> None:
                 f"{file.name} is published with other bytes ({digest_of(asset)}) than this run "
                 f"built ({digest(file)}). A published version never changes: release the next one."
             )
-        if not asset and release.get("immutable"):
-            raise Conflict(
-                f"{release['tag_name']} was published without {file.name}, and it is immutable. "
-                "Release the next version, and leave it to this pipeline to publish it."
-            )
         if asset:
             ask("DELETE", f"releases/assets/{asset['id']}")
         address = re.sub(r"\{.*", "", release["upload_url"])
         label = f"&label={quote(f'{file.name} of {commit}')}" if file.name == SUMS else ""
-        uploaded = ask("POST", f"{address}?name={quote(file.name)}{label}", file=file)
-        if digest_of(uploaded) != digest(file):
-            raise Conflict(f"{file.name} did not arrive as it was sent; run this job again.")
+        ask("POST", f"{address}?name={quote(file.name)}{label}", file=file)
 
 
 def finish(version: Version, commit: str, release: Release, others: Sequence[Release]) -> None:
@@ -115,7 +109,7 @@ def finish(version: Version, commit: str, release: Release, others: Sequence[Rel
             if not other["draft"] and not other["prerelease"]
         )
         # GitHub decides, for another release may be published at this moment; but never back
-        latest = all(other.rank < version.rank for other in published if other and other.stable)
+        latest = all(other < version for other in published if other and other.stable)
         content = {"draft": False, "make_latest": "legacy" if latest else "false"}
         ask("PATCH", f"releases/{release['id']}", content)
     elif not has_tag(version):
@@ -142,7 +136,10 @@ def explain(error: GitHubError, version: Version, commit: str) -> str:
     elif "cannot create ref" in reason or "rule violations" in reason:
         advice = f"A ruleset lets no pipeline make this tag. Push it as somebody who may: {push}"
     elif "immutable" in reason:
-        advice = "A published release never changes: release the next version."
+        advice = (
+            "It was published without this pipeline, and never changes: release the next version, "
+            "and leave it to this pipeline to publish it."
+        )
     elif "already" in reason:
         advice = "Something else made it at the same time. Run this job again: it goes on there."
     elif error.status in {0, 429} or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -182,7 +179,8 @@ def release_files(version: Version, commit: str, notes: str, files: Sequence[Pat
         attach(published, files, commit)
         return "was published before, with these files"
     is_tagged = has_tag(version)
-    draft = prepare_draft(version, commit, notes, next(iter(own), None), is_tagged=is_tagged)
+    existing = min(own, key=lambda draft: is_ours(draft["body"]), default=None)
+    draft = prepare_draft(version, commit, notes, existing, is_tagged=is_tagged)
     attach(draft, files, commit)
     finish(version, commit, draft, others)
     if not is_tagged:

@@ -10,14 +10,14 @@ import argparse
 import os
 import re
 import sys
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
+from lib.markdown import JOINERS, escape, is_visible
 from lib.workflow_commands import annotate, summarize
 from release.release_version import Version, find_newest_stable
 
@@ -53,8 +53,8 @@ LISTED = re.compile(r"^\* (?=\S)", re.MULTILINE)
 FOOTER = re.compile(r"BREAKING[ -]CHANGE:\s*(.*)")
 FOOTER_ENDS = re.compile(r"\s*$|#|[-*+>|<]|[A-Za-z][\w-]*(: | #)")
 NOT_TEXT = re.compile(
-    r"^ *(?P<fence>`{3,}|~{3,}).*?(^ *(?P=fence)|\Z)|<!--.*?(-->|\Z)|^ {0,3}>.*?$"
-    r"|^ {0,3}<(?P<tag>[a-z]\w*).*?(</(?P=tag)>|\Z)",
+    r"^ *(?P<fence>`{3,}(?=[^`\n]*$)|~{3,}).*?(^ *(?P=fence)|\Z)|<!--.*?(-->|\Z)|^ {0,3}>.*?$"
+    r"|^ {0,3}<(?P<tag>[A-Za-z][\w-]*)(?=[\s/>])(.{0,9999}?</(?P=tag)>|.*?(?=\n\s*\n|\Z))",
     re.DOTALL | re.MULTILINE,
 )
 NOTHING = re.compile(r"[\W_]*(none|no|n/?a)?[\W_]*", re.IGNORECASE)
@@ -114,20 +114,22 @@ class Commit:
     @cached_property
     def breaks(self) -> list[str]:
         """What its footers say that breaks, and what the commits say that it lists."""
-        texts = find_footers(LISTED.split(self.text)[0])
-        for number, part in enumerate(self.listed):
-            later = {name for other in self.listed[number + 1 :] for name in other.takes_back}
-            if not later & part.names:
+        texts: list[list[str]] = []
+        undone: set[str] = set()
+        for part in reversed(self.listed):
+            undone |= part.takes_back
+            if not undone & part.names:
                 header = [part.parts["subject"]] if part.parts.get("mark") else []
-                texts += part.breaks or header
-        return texts
+                texts.append(part.breaks or header)
+        texts.append(find_footers(LISTED.split(self.text)[0]))
+        return [text for found in reversed(texts) for text in found]
 
     @property
     def is_breaking(self) -> bool:
         """Whether the header, a footer or a listed commit says so."""
         return bool(self.parts.get("mark") or self.breaks)
 
-    @property
+    @cached_property
     def undone(self) -> str:
         """What the subject says that it takes back; empty if this is no revert."""
         match = REVERT.fullmatch(NUMBERS.sub("", self.subject))
@@ -135,7 +137,7 @@ class Commit:
             return ""
         return f'Revert "{match[4]}"' if match[3] else match[1] or match[2] or match[4]
 
-    @property
+    @cached_property
     def takes_back(self) -> set[str]:
         """The names of what the subject may take back."""
         match = WORDS.fullmatch(self.subject)
@@ -161,14 +163,11 @@ def find_footers(text: str) -> list[str]:
 
 def read_commits(git: Git, commits: str) -> list[Commit]:
     """Return the commits of a range, oldest first."""
-    options = ("--no-show-signature", "--encoding=UTF-8", "--topo-order", "--reverse", "-z")
-    found = git("log", *options, "--format=%H%x1f%P%x1f%B", commits, "--")
-    records = (
-        record.split("\x1f", 2)
-        for record in found.encode(errors="surrogateescape").decode(errors="replace").split("\0")
-        if "\x1f" in record
-    )
-    return [Commit(id_.strip(), body, up.split()) for id_, up, body in records]
+    form = "--format=%H%x1f%P%x1f%B"
+    found = git("log", "--topo-order", "--reverse", "-z", form, commits, "--")
+    text = found.encode(errors="surrogateescape").decode(errors="replace")
+    records = (record.split("\x1f", 2) for record in text.split("\0") if record)
+    return [Commit(id_, body, up.split()) for id_, up, body in records]
 
 
 def read_history(git: Git, since: str) -> list[Commit]:
@@ -268,17 +267,14 @@ def write(git: Git, since: str, tag: str) -> str:
     parts = [f"### {name}\n\n" + "\n".join(lines) for name, lines in groups.items() if lines]
     parts = parts or [f"No changes{f' since {since}' if since else ''}."]
     if out:
-        parts.append(f"<sub>Left out: {'; '.join(name_left_out(commits, out))}.</sub>")
+        reasons: dict[str, list[str]] = {}
+        for commit in (it for it in commits if it.id in out):
+            reasons.setdefault(out[commit.id], []).append(commit.id[:7])
+        named = (f"{why}: {len(names)} ({', '.join(names)})" for why, names in reasons.items())
+        parts.append(f"<sub>Left out: {'; '.join(named)}.</sub>")
     if tag and since and (repository := find_repository()):
         parts.append(f"**Full changes:** {repository}/compare/{since}...{tag}")
     return "\n\n".join(parts) + "\n"
-
-
-def name_left_out(commits: Iterable[Commit], out: dict[str, str]) -> Iterator[str]:
-    """Yield for each reason how many commits are left out for it, and which."""
-    for reason in dict.fromkeys(out.values()):
-        names = [commit.id[:7] for commit in commits if out.get(commit.id) == reason]
-        yield f"{reason}: {len(names)} ({', '.join(names)})"
 
 
 def show(commit: Commit) -> str:
@@ -298,7 +294,7 @@ def show(commit: Commit) -> str:
 
 def plain(text: str) -> str:
     """Return text as one line of Markdown that shows it; only addresses and pulls are links."""
-    kept = (char if is_shown(char) else " " for char in text)
+    kept = (char if is_visible(char) or char in JOINERS else " " for char in text)
     words = " ".join("".join(kept).split())
     numbers = match[0] if (match := NUMBERS.search(words)) else ""
     words = words.removesuffix(numbers)
@@ -313,17 +309,6 @@ def plain(text: str) -> str:
         link = f"[\\#{number}]({repository}/pull/{number})" if repository else f"\\#\u2060{number}"
         shown += f" ({link})"
     return shown.strip()
-
-
-def escape(text: str) -> str:
-    """Return text without any markup, mention or link to an issue in effect."""
-    text = re.sub(r"([\\`*_{}\[\]<>|~&$!#])", r"\\\1", text)
-    return re.sub(r"(@(?=\w)|(#|\bGH-)(?=\d))", "\\1\u2060", text, flags=re.IGNORECASE)
-
-
-def is_shown(char: str) -> bool:
-    """Say whether a character may stand in the notes: joiners of scripts and emoji may."""
-    return char in "\u200c\u200d" or unicodedata.category(char) not in {"Cc", "Cf", "Cs"}
 
 
 def find_repository() -> str:

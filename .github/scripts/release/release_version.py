@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -22,8 +22,8 @@ from lib.workflow_commands import annotate, set_outputs, summarize
 
 GRAMMAR = re.compile(Path(__file__).with_name("tag.regex").read_text(encoding="ascii").strip())
 """What a version is, everywhere: git, the build backend and these scripts read the same file."""
-STAGES = {"alpha": "a", "beta": "b", "rc": "rc", "": ""}
-"""The stages in their order, with what PEP 440 calls them."""
+STAGES = {"alpha": "a", "beta": "b", "rc": "rc"}
+"""The stages of pre-releases, with what PEP 440 calls them."""
 EXAMPLE = "v1.2.3, or v1.2.3-beta.1 for a pre-release"
 COMMIT = re.compile(r"(?<=release of )[0-9a-f]{40}|(?<=SUMS of )[0-9a-f]{40}$|^[0-9a-f]{40}$")
 """Where a release names its commit: its target, its notes, the label of its checksums."""
@@ -35,14 +35,19 @@ class Refusal(Exception):  # noqa: N818
     """The tag must not be released; the text says why and what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Version:
-    """A version as its tag writes it, `v1.2.3` or `v1.2.3-beta.1`."""
+    """A version as its tag writes it, `v1.2.3` or `v1.2.3-beta.1`.
+
+    Attributes:
+        stage: `alpha`, `beta`, `rc` or `stable`: in the order of versions as in the alphabet.
+        number: That of the pre-release.
+    """
 
     major: int
     minor: int
     patch: int
-    stage: str = ""
+    stage: str = "stable"
     number: int = 0
 
     @classmethod
@@ -52,23 +57,23 @@ class Version:
         if not match:
             return None
         major, minor, patch, _, stage, number = match.groups()
-        return cls(int(major), int(minor), int(patch), stage or "", int(number or 0))
+        return cls(int(major), int(minor), int(patch), stage or "stable", int(number or 0))
 
     def __str__(self) -> str:
         """Return the tag."""
-        stage = f"-{self.stage}.{self.number}" if self.stage else ""
+        stage = "" if self.stable else f"-{self.stage}.{self.number}"
         return f"v{self.major}.{self.minor}.{self.patch}{stage}"
 
     @property
     def pep440(self) -> str:
         """The version as Python packages write it."""
-        stage = f"{STAGES[self.stage]}{self.number}" if self.stage else ""
+        stage = "" if self.stable else f"{STAGES[self.stage]}{self.number}"
         return f"{self.major}.{self.minor}.{self.patch}{stage}"
 
     @property
     def stable(self) -> bool:
         """Whether this is no pre-release."""
-        return not self.stage
+        return self.stage == "stable"
 
     @property
     def target(self) -> tuple[int, int, int]:
@@ -86,9 +91,11 @@ class Version:
         return f"release/{self.major}.{self.minor}"
 
     @property
-    def rank(self) -> tuple[int, int, int, int, int]:
-        """What versions are ordered by."""
-        return *self.target, list(STAGES).index(self.stage), self.number
+    def next(self) -> Self:
+        """The version to take if this one is not to be had."""
+        if self.stable:
+            return replace(self, patch=self.patch + 1)
+        return replace(self, number=self.number + 1)
 
 
 @dataclass(frozen=True)
@@ -119,8 +126,8 @@ def parse(tag: str) -> Version:
 
 def read_tags(*options: str) -> dict[Version, str]:
     """Return the versions that have a tag, with their commits; other tags are left out."""
-    tags = Git()("tag", *options, "--format=%(refname:strip=2) %(objectname) %(*objectname)")
-    found = (line.split() for line in tags.splitlines())
+    form = "--format=%(refname:strip=2) %(objectname) %(*objectname)"
+    found = (line.split() for line in Git()("tag", *options, form).splitlines())
     return {version: rest[-1] for tag, *rest in found if (version := Version.parse(tag))}
 
 
@@ -137,8 +144,8 @@ def find_since(version: Version, commit: str, default_branch: str) -> Version | 
     one. A tag that only a foreign branch has was never released, and is passed over.
     """
     merged = read_tags("--merged", commit)
-    for other, place in sorted(read_tags().items(), key=lambda found: found[0].rank, reverse=True):
-        if other.rank >= version.rank or not (other.stable or not version.stable):
+    for other, place in sorted(read_tags().items(), reverse=True):
+        if other >= version or (version.stable and not other.stable):
             continue
         branches = find_branches(place)
         if other in merged or not branches or {default_branch, other.branch} & {*branches}:
@@ -150,7 +157,7 @@ def find_newest_stable() -> Version | None:
     """Return what is not released yet starts from: the newest stable version of this line."""
     branch = re.fullmatch(r"release/(\d+)\.(\d+)", Git()("branch", "--show-current"))
     line = (int(branch[1]), int(branch[2])) if branch else (sys.maxsize, 0)
-    return _highest(tag for tag in read_tags() if tag.stable and tag.line <= line)
+    return max((tag for tag in read_tags() if tag.stable and tag.line <= line), default=None)
 
 
 def decide(tag: str, commit: str, default_branch: str, *, manual_ref: str = "") -> Release:
@@ -172,7 +179,7 @@ def decide(tag: str, commit: str, default_branch: str, *, manual_ref: str = "") 
     tagged = tags.pop(version, "")
     place = commit or tagged
     if not place:
-        newest = sorted(tags, key=lambda other: other.rank, reverse=True)[:5]
+        newest = sorted(tags, reverse=True)[:5]
         raise Refusal(
             f"There is no tag {version}. The newest are: {', '.join(map(str, newest)) or 'none'}."
         )
@@ -198,7 +205,7 @@ def _check_published(version: Version, commit: str) -> bool:
         raise Refusal(
             f"{version} was already released from {target[:7]}, and the tag is now on "
             f"{commit[:7]}. A published version never changes. Put the tag back, and "
-            f"release the next version, for example: {_next(version)}"
+            f"release the next version, for example: {version.next}"
         )
     return True
 
@@ -259,7 +266,7 @@ def _check_commit(
         raise Refusal(
             f"{version} is a tag of {tagged[:7]}, and this run is about {commit[:7]}. To release "
             f"{tagged[:7]}, start the run on the tag. To release {commit[:7]}, take a new version, "
-            f"for example: {_next(version)}"
+            f"for example: {version.next}"
         )
     by_hand = f"git tag {version} {commit[:12]} && git push origin {version}"
     if not tagged and manual_ref != f"refs/heads/{default_branch}":
@@ -302,35 +309,18 @@ def _check_order(
     Of an earlier version only what its own commit contains counts: that was there before it.
     """
     contained = {*read_tags("--merged", earlier)} if earlier else {*tags}
-    own = [other for other in tags if other.line == version.line and other in contained]
-    rivals: list[list[Version]] = []
-    if version.branch in branches:
-        rivals.append(own)
-    if default_branch in branches:
-        merged = read_tags("--merged", f"refs/remotes/origin/{default_branch}")
-        rivals.append([*own, *(it for it in merged if it != version and it in contained)])
-    newest = [_highest(_binding(version, line)) for line in rivals]
-    if all(other and other.rank > version.rank for other in newest):
-        other = next(other for other in newest if other)
+    merged = {*read_tags("--merged", f"refs/remotes/origin/{default_branch}")}
+    # what it must be higher than: stable versions, and pre-releases of its own
+    binding = {it for it in contained & {*tags} if it.stable or it.target == version.target}
+    own = {it for it in binding if it.line == version.line}
+    rivals = [own] if version.branch in branches else []
+    rivals += [own | (binding & merged)] if default_branch in branches else []
+    newest = [max(line, default=version) for line in rivals]
+    if all(other > version for other in newest):
         raise Refusal(
-            f"{version} is lower than {other}, which has a tag already. "
-            f"Take the next version, for example: {_next(other)}"
+            f"{version} is lower than {newest[0]}, which has a tag already. "
+            f"Take the next version, for example: {newest[0].next}"
         )
-
-
-def _binding(version: Version, line: Iterable[Version]) -> Iterable[Version]:
-    """Keep what a version must be higher than: stable versions, and pre-releases of its own."""
-    return (other for other in line if other.stable or other.target == version.target)
-
-
-def _highest(versions: Iterable[Version]) -> Version | None:
-    return max(versions, key=lambda version: version.rank, default=None)
-
-
-def _next(version: Version) -> Version:
-    if version.stable:
-        return Version(version.major, version.minor, version.patch + 1)
-    return Version(*version.target, version.stage, version.number + 1)
 
 
 if __name__ == "__main__":

@@ -1,63 +1,61 @@
 """What a repository on GitHub has, what its plan offers, and the requests that change it."""
 
 import json
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from lib.github import GitHubError, ask, find
-
-NOT_OFFERED = re.compile(
-    r"upgrade to|billing plan|make this repository public|not (available|supported)|"
-    r"(advanced|code) security|secret (protection|scanning)",
-    re.IGNORECASE,
-)
-"""How GitHub says that an account's plan does not have something."""
 
 EVERY: tuple[str, ...] = ("",)
 PAID = ("pro", "team", "business", "enterprise")
 LARGE = ("business", "enterprise")
 PUBLIC: tuple[str, ...] = ()
 """Beginnings of the names of the plans that have something in a private repository."""
-
-
-class NotOfferedError(Exception):
-    """The repository or its plan does not have it."""
+ONLY_SOME = {"protected_branches": False, "custom_branch_policies": True}
 
 
 class Change(NamedTuple):
-    """A request that makes something as it is to be, and the difference that it makes."""
+    """A request that makes something as it is to be, and the difference that it makes.
+
+    The method is empty where a person has to say something first.
+    """
 
     method: str
     path: str
     body: object
     text: str
 
-    def send(self) -> None:
-        """Send it.
 
-        Raises:
-            GitHubError: GitHub refused, or did not answer.
-        """
-        ask(self.method, self.path, self.body)
-
-
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One thing to set up.
 
     Attributes:
         name: What it is.
         find_changes: Looks how it is, and returns what is to be sent; nothing if all is well.
         plans: The plans that have it in a private repository.
-        needs: Name of another setting without which this one cannot be.
     """
 
     name: str
     find_changes: Callable[[], Iterable[Change]]
     plans: tuple[str, ...] = EVERY
-    needs: str = ""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What an environment is for, and what protects it.
+
+    Attributes:
+        workflow: File of the workflow that deploys or publishes there.
+        reviewed: Whether somebody has to approve it.
+        wait: Minutes that it waits.
+        tags: Patterns of the tags that may; any branch and tag if there is none.
+    """
+
+    workflow: str
+    reviewed: bool = False
+    wait: int = 0
+    tags: tuple[str, ...] = ()
 
 
 class Account:
@@ -69,29 +67,27 @@ class Account:
 
     def __init__(self) -> None:
         self.repository = ask("GET", "")
-        self.private = self.repository["visibility"] != "public"
         owner = self.repository["owner"]
         self.is_organisation = owner["type"] == "Organization"
         try:
             found = ask("GET", f"/orgs/{owner['login']}" if self.is_organisation else "/user")
         except GitHubError:
             found = {}
-        mine = self.is_organisation or found.get("login") == owner["login"]
+        mine = found.get("login") == owner["login"]
         self.plan = str(found.get("plan", {}).get("name", "")) if mine else ""
 
-    def require(self, setting: Setting) -> None:
-        """Make sure that the repository can have a setting, as far as its plan is known.
-
-        Raises:
-            NotOfferedError: It cannot.
-        """
-        if self.private and not setting.plans:
-            raise NotOfferedError("public repositories only")
-        if self.private and self.plan and not self.plan.startswith(setting.plans):
-            raise NotOfferedError(
-                f"not in the plan {self.plan} for a private repository; make the repository "
-                "public, or change the plan"
-            )
+    def find_obstacle(self, plans: tuple[str, ...]) -> str:
+        """Return why the repository cannot have what these plans offer, as far as that is known."""
+        if self.repository["visibility"] == "public":
+            return ""
+        if not plans:
+            return "public repositories only"
+        if not self.plan or self.plan.startswith(plans):
+            return ""
+        return (
+            f"not in the plan {self.plan} for a private repository; make the repository public, or "
+            "change the plan"
+        )
 
 
 def set_fields(
@@ -100,9 +96,8 @@ def set_fields(
     """Return a setting whose address takes the fields that it gives; `PUT` needs all of them."""
 
     def find_changes() -> Iterable[Change]:
-        now = find(path)
-        if now is None:
-            raise NotOfferedError("GitHub does not have it here")
+        if (now := find(path)) is None:
+            raise GitHubError(path, "not available here")
         kept = {key: it for key, it in now.items() if "url" not in key} if method == "PUT" else {}
         if text := explain(wanted, now):
             yield Change(method, path, kept | wanted, text)
@@ -119,6 +114,71 @@ def switch_on(name: str, path: str, plans: tuple[str, ...] = EVERY) -> Setting:
             yield Change("PUT", path, None, "off → on")
 
     return Setting(name, find_changes, plans)
+
+
+def create(name: str, path: str, wanted: dict[str, Any]) -> Setting:
+    """Return a setting that is there or not, under its name; its other fields are anybody's."""
+
+    def find_changes() -> Iterable[Change]:
+        if not find(f"{path}/{wanted['name']}"):
+            yield Change("POST", path, wanted, "create")
+
+    return Setting(name, find_changes)
+
+
+def list_settings(name: str, wanted: Environment, reviewers: Sequence[str]) -> Iterator[Setting]:
+    """Yield what is to be set up for an environment, in order.
+
+    Args:
+        name: Its name.
+        wanted: What is to protect it.
+        reviewers: Who approves: logins, or `ORGANISATION/TEAM`; those of now if it is empty.
+    """
+    path = f"environments/{name}"
+
+    def make() -> Iterable[Change]:
+        now, limit = find(path), {"deployment_branch_policy": ONLY_SOME if wanted.tags else None}
+        if text := explain(limit, _describe(now)) if now else "create":
+            yield Change("PUT", path, _describe(now) | limit, text)
+        policies = f"{path}/deployment-branch-policies"
+        listed = find(policies) or {} if wanted.tags else {}
+        tags = {it["name"]: it["id"] for it in listed.get("branch_policies", [])}
+        for tag in (it for it in wanted.tags if it not in tags):
+            yield Change("POST", policies, {"name": tag, "type": "tag"}, f"{tag} may deploy")
+        for tag in (it for it in tags if it not in wanted.tags):
+            yield Change("DELETE", f"{policies}/{tags[tag]}", None, f"{tag} may not deploy")
+
+    def protect() -> Iterable[Change]:
+        now = _describe(find(path))
+        protection: dict[str, Any] = {"wait_timer": wanted.wait}
+        if reviewers:
+            protection["reviewers"] = [_find_reviewer(it) for it in reviewers]
+        if text := explain(protection, now):
+            yield Change("PUT", path, now | protection, text)
+        if not reviewers and not now["reviewers"]:
+            yield Change("", path, None, "nobody approves it: --reviewer LOGIN")
+
+    yield Setting(f"environment {name}", make, PAID)
+    if wanted.reviewed:
+        yield Setting(f"protection of {name}", protect, LARGE)
+
+
+def _describe(now: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what protects an environment now, in the form that is sent."""
+    rules = {it["type"]: it for it in (now or {}).get("protection_rules", [])}
+    reviewed = rules.get("required_reviewers", {}).get("reviewers", [])
+    return {
+        "wait_timer": rules.get("wait_timer", {}).get("wait_timer", 0),
+        "reviewers": [{"type": it["type"], "id": it["reviewer"]["id"]} for it in reviewed],
+        "deployment_branch_policy": (now or {}).get("deployment_branch_policy"),
+    }
+
+
+def _find_reviewer(login: str) -> dict[str, Any]:
+    organisation, _, team = login.rpartition("/")
+    if organisation:
+        return {"type": "Team", "id": ask("GET", f"/orgs/{organisation}/teams/{team}")["id"]}
+    return {"type": "User", "id": ask("GET", f"/users/{login}")["id"]}
 
 
 def explain(wanted: dict[str, Any], actual: dict[str, Any]) -> str:

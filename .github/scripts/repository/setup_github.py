@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -23,17 +24,17 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask, find, find_gh, find_repository, list_all
-from repository.repository_environments import Environment, list_settings
 from repository.repository_settings import (
-    NOT_OFFERED,
     PAID,
     PUBLIC,
     Account,
     Change,
-    NotOfferedError,
+    Environment,
     Setting,
+    create,
     differs,
     explain,
+    list_settings,
     set_fields,
     switch_on,
 )
@@ -49,13 +50,20 @@ GITHUB_ACTIONS = 15368
 MAINTAIN = 2
 """The role that only a repository of an organisation has."""
 COUNT = "required_approving_review_count"
-REVIEWED = (
+REVIEWED = {
     "dismiss_stale_reviews_on_push",
     "require_code_owner_review",
     "require_last_push_approval",
     "strict_required_status_checks_policy",
-)
+}
 """What is asked for where people review, besides how many."""
+NOT_OFFERED = re.compile(
+    r"upgrade to|billing plan|make this repository public|not (available|supported)|"
+    r"(advanced|code) security|secret (protection|scanning)",
+    re.IGNORECASE,
+)
+"""How GitHub says that an account's plan does not have something."""
+MARKS = {"same": "=", "different": "~", "changed": "✔", "skipped": "-", "failed": "✘"}
 
 
 # Yours to edit: the environments, and what people have to do before something is deployed there.
@@ -85,11 +93,9 @@ SETTINGS = (
     }),
 )  # fmt: skip
 DEFAULT_SETUP = set_fields(
-    "CodeQL by its workflow, not by the default setup",
-    "PATCH",
-    "code-scanning/default-setup",
+    "CodeQL by its workflow, not by the default setup", "PATCH", "code-scanning/default-setup",
     {"state": "not-configured"},
-)
+)  # fmt: skip
 
 
 def list_all_settings(account: Account, options: argparse.Namespace) -> Iterator[Setting]:
@@ -102,8 +108,9 @@ def list_all_settings(account: Account, options: argparse.Namespace) -> Iterator
     for name, wanted in ENVIRONMENTS.items():
         if wanted.workflow in workflows:
             yield from list_settings(name, wanted, options.reviewer)
-    for name, (color, description) in LABELS.items():
-        yield _make_label({"name": name, "color": color, "description": description})
+    for name, (color, text) in LABELS.items():
+        label = {"name": name, "color": color, "description": text}
+        yield create(f"label {name}", "labels", label)
     for path in sorted((ROOT / ".github/rulesets").glob("*.json")):
         yield _make_ruleset(account, path, options.reviews)
     for text in options.variable:
@@ -154,19 +161,13 @@ def find_settings() -> dict[str, set[str]]:
     return found
 
 
-def work(account: Account, settings: Iterable[Setting], *, apply: bool) -> dict[str, int]:
+def work(account: Account, settings: Iterable[Setting], *, apply: bool) -> Counter[str]:
     """Show each setting and, if told so, make it so; return how many of them ended how."""
-    counts = dict.fromkeys(("same", "different", "changed", "skipped", "failed"), 0)
-    left_out = set()
+    counts: Counter[str] = Counter()
     for setting in settings:
-        kind, text = "skipped", f"without {setting.needs}"
-        if setting.needs not in left_out:
-            kind, text = _work_on(account, setting, apply=apply)
-        if kind == "skipped":
-            left_out.add(setting.name)
+        kind, text = _work_on(account, setting, apply=apply)
         counts[kind] += 1
-        mark = {"same": "=", "different": "~", "changed": "✔", "skipped": "-", "failed": "✘"}[kind]
-        print(f"{mark} {setting.name}{f': {text}' if text else ''}", flush=True)
+        print(f"{MARKS[kind]} {setting.name}{f': {text}' if text else ''}", flush=True)
     return counts
 
 
@@ -190,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         answer = input("Who approves deployments? Logins, or ORGANISATION/TEAM, with spaces: ")
         options.reviewer = answer.split()
     counts = work(account, list_all_settings(account, options), apply=options.apply)
-    print("\n" + ", ".join(f"{number} {kind}" for kind, number in counts.items() if number) + ".")
+    print("\n" + ", ".join(f"{counts[kind]} {kind}" for kind in MARKS if counts[kind]) + ".")
     if counts["different"] and not options.check:
         print("Nothing was changed. `uv run poe setup-github --apply` does it.")
     return 1 if counts["failed"] or (options.check and counts["different"]) else 0
@@ -252,18 +253,39 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _work_on(account: Account, setting: Setting, *, apply: bool) -> tuple[str, str]:
+    if reason := account.find_obstacle(setting.plans):
+        return "skipped", reason
     try:
-        account.require(setting)
         changes = [*setting.find_changes()]
-        if apply:
-            for change in changes:
-                change.send()
-    except NotOfferedError as reason:
-        return "skipped", str(reason)
+        for change in changes if apply else ():
+            send(change)
     except GitHubError as error:
         return ("skipped" if NOT_OFFERED.search(str(error)) else "failed"), str(error)
     text = "; ".join(it.text for it in changes)
     return ("changed" if apply else "different") if changes else "same", text
+
+
+def send(change: Change) -> None:
+    """Make a change.
+
+    Raises:
+        GitHubError: GitHub refused or did not answer, or a person has to say something first.
+    """
+    if not change.method:
+        missing, _, option = change.text.partition(": ")
+        raise GitHubError(missing, option)
+    if change.method != "gh":
+        ask(change.method, change.path, change.body)
+        return
+    environment, name, file = _split(str(change.body))
+    value = Path(file).read_text("utf-8") if file else getpass.getpass(f"{change.body}: ")
+    if not (gh := find_gh()):
+        raise GitHubError("gh secret set", "install gh, https://cli.github.com, and log in")
+    command = [gh, "secret", "set", name, "--repo", find_repository()]
+    command += ["--env", environment] if environment else []
+    done = subprocess.run(command, input=value, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise GitHubError("gh secret set", done.stderr.strip())
 
 
 def _enable(workflows: dict[str, str]) -> Iterable[Change]:
@@ -273,14 +295,6 @@ def _enable(workflows: dict[str, str]) -> Iterable[Change]:
         if folder == ".github/workflows" and name in workflows and it["state"] != "active":
             path = f"actions/workflows/{it['id']}/enable"
             yield Change("PUT", path, None, f"{name} {it['state']} → active")
-
-
-def _make_label(wanted: dict[str, str]) -> Setting:
-    def find_changes() -> Iterable[Change]:
-        if not find(f"labels/{wanted['name']}"):
-            yield Change("POST", "labels", wanted, "create")
-
-    return Setting(f"label {wanted['name']}", find_changes)
 
 
 def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
@@ -341,26 +355,6 @@ def _make_variable(text: str) -> Setting:
     return Setting(f"variable {text.partition('=')[0]}", find_changes)
 
 
-class _Secret(Change):
-    """A secret, which gh seals with the repository's key; the body is the file with its value."""
-
-    def send(self) -> None:
-        """Set it.
-
-        Raises:
-            GitHubError: gh is missing, or GitHub refused.
-        """
-        environment, name, file = _split(str(self.body))
-        value = Path(file).read_text("utf-8") if file else getpass.getpass(f"{self.body}: ")
-        if not (gh := find_gh()):
-            raise GitHubError("gh secret set", "install gh, https://cli.github.com, and log in")
-        command = [gh, "secret", "set", name, "--repo", find_repository()]
-        command += ["--env", environment] if environment else []
-        done = subprocess.run(command, input=value, text=True, capture_output=True, check=False)
-        if done.returncode:
-            raise GitHubError("gh secret set", done.stderr.strip())
-
-
 def _make_secret(text: str, *, replace: bool) -> Setting:
     environment, name, _ = _split(text)
     path = f"environments/{environment}/secrets" if environment else "actions/secrets"
@@ -368,7 +362,7 @@ def _make_secret(text: str, *, replace: bool) -> Setting:
     def find_changes() -> Iterable[Change]:
         now = find(f"{path}/{name}")
         if replace or not now:
-            yield _Secret("", path, text, "replace" if now else "set")
+            yield Change("gh", path, text, "replace" if now else "set")
 
     return Setting(f"secret {text.partition('=')[0]}", find_changes)
 

@@ -12,7 +12,7 @@ from lib.markdown import fence, link, plain, quote, table
         ("a | b", r"a \| b"),
         ("<img src=x>", r"\<img src=x\>"),
         ("[a](javascript:b)", r"\[a\](javascript:b)"),
-        ("@octocat #1", "@\u2060octocat \\#1"),
+        ("@octocat #1 o/r#2 gh-3 #c", "@\u2060octocat \\#\u20601 o/r\\#\u20602 gh-\u20603 \\#c"),
         ("see https://example.org", "see https\u2060://example.org"),
         ("two\nlines", "two lines"),
         ("\x1b[31m", r"\\u001b\[31m"),

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from lib.project import Project
+from lib.processes import find_free_port
 from origin import Git
 from release import release_try
 from release.release_try import Failure
@@ -141,41 +141,49 @@ def make_environment(tmp_path: Path, text: str) -> Path:
     return tmp_path
 
 
+def ask(environment: Path, command: str, seconds: float = 10) -> bytes:
+    return release_try.ask_health(environment, [command], find_free_port(), seconds)
+
+
 def test_command_that_ends(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="command: ended with exit code 3"):
-        release_try.ask_health(
-            make_environment(tmp_path, "raise SystemExit(3)"), "command {port}", 10
-        )
+        ask(make_environment(tmp_path, "raise SystemExit(3)"), "command")
 
 
 def test_command_that_does_not_answer(tmp_path: Path) -> None:
-    environment = make_environment(tmp_path, "import time; time.sleep(60)")
     with pytest.raises(Failure, match="did not answer within"):
-        release_try.ask_health(environment, "command {port}", 0.5)
+        ask(make_environment(tmp_path, "import time; time.sleep(60)"), "command", 0.5)
 
 
 def test_command_that_the_wheel_does_not_have(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="the wheel has no command other"):
-        release_try.ask_health(make_environment(tmp_path, ""), "other {port}", 1)
+        ask(make_environment(tmp_path, ""), "other")
 
 
 @pytest.mark.parametrize(
-    ("metadata", "health", "told"),
+    ("answer", "told"),
     [
-        ("1.0.0", {"version": "1.0.0"}, "started, `/health` says 1.0.0"),
-        ("1.0.0", {}, "answers, without a version"),
-        ("1.0.1", {"version": "1.0.0"}, "the metadata say 1.0.1, the tag says 1.0.0"),
-        ("1.0.0", {"version": "0.9.0"}, "/health says 0.9.0, the tag says 1.0.0"),
+        (b'{"version": "1.0.0"}', "says 1.0.0"),
+        (b'{"status": "ok"}', "answers, without a version"),
+        (b"OK", "answers, without a version"),
+        (b"[1]", "answers, without a version"),
+        (b'{"version": "0.9.0"}', "/health says 0.9.0, the tag says 1.0.0"),
     ],
 )
-def test_versions_must_agree(
-    metadata: str, health: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(release_try, "install", lambda *_: metadata)
-    monkeypatch.setattr(release_try, "ask_health", lambda *_: health)
-    monkeypatch.setattr(release_try, "read_project", lambda _: Project("", "serve {port}"))
+def test_versions_must_agree(answer: bytes, told: str) -> None:
     if "the tag" in told:
         with pytest.raises(Failure, match=told):
-            release_try.try_out(Path("demo.whl"), "1.0.0", 1)
+            release_try.judge(answer, "1.0.0")
     else:
-        assert told in release_try.try_out(Path("demo.whl"), "1.0.0", 1)
+        assert release_try.judge(answer, "1.0.0") == told
+
+
+def test_wheel_that_cannot_be_installed(
+    project: Git, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock(project)
+    with (project.directory / "pyproject.toml").open("a") as file:
+        file.write('[tool.pipelines]\nserve = "demo --port {port}"\n')
+    monkeypatch.chdir(project.directory)
+    assert release_try.main(["nothing-1.0.0-py3-none-any.whl", "1.0.0"]) == 1
+    assert "::error title=The wheel does not work::" in capsys.readouterr().out

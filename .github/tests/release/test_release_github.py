@@ -138,7 +138,7 @@ def test_published_without_files(
     by_hand = Release(99, fields, immutable=True)
     github.releases.all.append(by_hand)
     assert release(github, files) == 1
-    assert "it is immutable" in capsys.readouterr().out
+    assert "It was published without this pipeline" in capsys.readouterr().out
     by_hand.immutable = False
     assert release(github, files) == 0
     assert len(by_hand.assets) == len(files)
@@ -160,6 +160,14 @@ def test_what_people_wrote_into_a_draft_stays(
     assert not draft.draft
     assert draft.fields["name"] == "The big one"
     assert draft.fields["body"] == body
+
+
+def test_draft_of_a_person_goes_before_ours(github: FakeGitHub, files: list[Path]) -> None:
+    draft = draft_of(github, name="The big one", body="by hand")
+    ours = {"tag_name": "v1.0.0", "draft": True, "target_commitish": "main", "body": ""}
+    github.releases.all.append(Release(51, ours))
+    assert release(github, files) == 0
+    assert not draft.draft
 
 
 @pytest.mark.parametrize("body", [None, "", " \n"])
@@ -249,7 +257,7 @@ def test_every_refusal_is_explained_with_what_to_do(  # noqa: PLR0913, PLR0917
         (403, "secondary rate limit. GitHub's limit of requests is reached: in 9 s", "Then run"),
         (422, "Cannot create ref due to creations being restricted.", "A ruleset lets no"),
         (422, "Repository rule violations found", "A ruleset lets no"),
-        (422, "Cannot upload assets to an immutable release", "release the next version"),
+        (422, "Cannot upload assets to an immutable release", "release the next"),
         (422, "Validation Failed; already_exists", "it goes on there"),
         (422, "Reference already exists", "it goes on there"),
         (403, "Resource not accessible by integration", "git push origin v1.0.0"),

@@ -282,6 +282,14 @@ BREAKING CHANGE: none
 
 Say `BREAKING CHANGE: five` there.
 """
+NEAR = """feat: near
+
+```inline``` code opens no block
+<img src="a.png">
+
+<https://example.com>
+BREAKING CHANGE: counts
+"""
 
 
 def test_breaking_footers(history: History) -> None:
@@ -289,9 +297,11 @@ def test_breaking_footers(history: History) -> None:
     history.commit(SQUASHED)
     history.commit("feat: two\nBREAKING CHANGE: three")
     history.commit(QUOTED)
+    history.commit(NEAR)
     notes = history.notes("--since", "v1.0.0")
     assert "\\\n  move the data to the new place\\\n  and the keys\n" in notes
     assert "\\\n  three\n" in notes
+    assert "\\\n  counts\n" in notes
     assert [*sections(notes)] == ["⚠️ Breaking Changes", "📚 Documentation"]
     assert not any(word in notes for word in ("tried", "tests", "Signed", "Co-auth", "four"))
 

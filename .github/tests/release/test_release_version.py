@@ -103,9 +103,9 @@ def test_build_backend_takes_the_same_tags(git: Git, commit: Commit, tag: str) -
 
 def test_order() -> None:
     tags = ["v1.0.0-alpha.2", "v1.0.0-alpha.10", "v1.0.0-beta.1", "v1.0.0-rc.1", "v1.0.0", "v1.0.1"]
-    ranks = [version.rank for tag in tags if (version := Version.parse(tag))]
-    assert ranks == sorted(ranks)
-    assert len(set(ranks)) == len(tags)
+    versions = [version for tag in tags if (version := Version.parse(tag))]
+    assert versions == sorted(versions)
+    assert len(set(versions)) == len(tags)
 
 
 @pytest.fixture

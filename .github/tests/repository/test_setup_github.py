@@ -76,8 +76,7 @@ def test_shows_its_plan_and_changes_nothing(run: Run, github: FakeGitHub) -> Non
         assert code == 0
         assert "octo-org/widget (public, plan free)" in text
         for line in (
-            "~ environment production: create",
-            "~ tags that deploy to production: v*.*.* may",
+            "~ environment production: create; v*.*.* may deploy",
             "~ releases that nobody changes: off → on",
             "~ ruleset tags: never moved or deleted: create",
             "~ dependency graph and Dependabot alerts: off → on",
@@ -142,7 +141,7 @@ def test_drift_is_found_and_mended(run: Run, github: FakeGitHub) -> None:
     for line in (
         "protection of production: wait_timer 0 → 5",
         "protection of pypi: nobody approves it",
-        "tags that deploy to production: * may not",
+        "environment production: * may not deploy",
         "environment staging: create",
         "ruleset main: differs from .github/rulesets/main.json",
         "ruleset tags: never moved or deleted: differs from .github/rulesets/tags-kept.json",
