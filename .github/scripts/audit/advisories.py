@@ -21,13 +21,6 @@ from packaging.utils import canonicalize_name
 UV = os.environ.get("UV") or "uv"
 VULNERABLE = 64
 BAD_KEY = 65
-REASONS = {
-    66: "too many requests",
-    67: "its database could not be read",
-    68: "its database could not be fetched",
-    69: "its database is malformed",
-    71: "a requirement could not be read",
-}
 LIMITS = {"SAFETY_REQUEST_TIMEOUT": "20", "UV_HTTP_RETRIES": "2", "UV_HTTP_TIMEOUT": "20"}
 KEPT = re.compile(
     r"(?!SAFETY_|UV_).*|SAFETY_(?:API_KEY|AUTH_SERVER_URL|DATA_API_BASE_URL|DB_DIR"
@@ -38,22 +31,24 @@ KEPT = re.compile(
 """Environment variables that decide how somebody is asked; others could decide about what."""
 
 
-class BadKeyError(Exception):
-    """Safety does not take the key."""
-
-
 class CouldNotScanError(Exception):
     """Somebody gave no answer that could be relied on."""
 
 
+class BadKeyError(CouldNotScanError):
+    """Safety does not take the key."""
+
+
 @dataclass(frozen=True)
 class Finding:
-    """A known vulnerability of a locked package.
+    """What makes a locked package unsafe.
 
     Attributes:
-        ids: All of its ids, that of the database itself in front.
+        ids: All ids of the vulnerability, that of the database itself in front; `quarantined` is a
+            package that its registry keeps from being installed.
         fixed: Versions that have it no longer; empty where none is known.
         reporters: Who knows it.
+        dependencies: `production` or `development`.
     """
 
     package: str
@@ -63,17 +58,33 @@ class Finding:
     text: str = ""
     link: str = ""
     reporters: tuple[str, ...] = ()
+    dependencies: str = ""
+
+    def is_about_the_same(self, other: "Finding") -> bool:
+        """Say whether both are one vulnerability of one package: they share an id."""
+        names, others = ({id_.upper() for id_ in it.ids} for it in (self, other))
+        return (self.package, self.version) == (other.package, other.version) and bool(
+            names & others
+        )
 
 
 @dataclass
 class Answer:
-    """What somebody said about so many packages, or why there is no answer."""
+    """What somebody said about so many packages, or why there is no answer.
+
+    Attributes:
+        notes: What else it said of packages.
+        refusal: Why there is no answer.
+        fails: Whether the scan has failed without it.
+    """
 
     scanner: str
     dependencies: str
     packages: int = 0
     findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     refusal: str = ""
+    fails: bool = False
 
 
 def ask_uv(packages: Collection[Locked], folder: Path, timeout: float) -> Answer:
@@ -81,7 +92,7 @@ def ask_uv(packages: Collection[Locked], folder: Path, timeout: float) -> Answer
 
     Args:
         packages: What is locked.
-        folder: Where `osv.json` and `osv.txt` go.
+        folder: Where `osv.json` goes.
         timeout: Seconds after which it is given up.
 
     Raises:
@@ -95,13 +106,10 @@ def ask_uv(packages: Collection[Locked], folder: Path, timeout: float) -> Answer
         command.append(f"--service-url={address}")
     done = _run(command, timeout, name="uv audit", codes={0, 1})
     try:
-        answer = _read_audit(json.loads(done.stdout))
+        answer = _read_audit(json.loads(done.stdout), packages)
     except (LookupError, TypeError, ValueError) as error:
         raise CouldNotScanError(f"uv audit: its report cannot be read ({error!r})") from error
     (folder / "osv.json").write_text(done.stdout, encoding="utf-8")
-    lines = [f"uv audit looked at {answer.packages} packages and found {len(answer.findings)}."]
-    lines += [f"{it.package} {it.version}: {', '.join(it.ids)} {it.text}" for it in answer.findings]
-    (folder / "osv.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return _complete(answer, {(it.name, it.version) for it in packages if it.version}, done)
 
 
@@ -152,11 +160,10 @@ def ask_safety(
         )
     try:
         content = json.loads(report.read_text(encoding="utf-8"))
-        answer = _read_scan(content, done.stdout) if with_key else _read_check(content)
+        number, findings = _read_scan(content, done.stdout) if with_key else _read_check(content)
     except (LookupError, OSError, TypeError, ValueError) as error:
         raise CouldNotScanError(f"{name}: its report cannot be read ({error!r})") from error
-    answer.dependencies = dependencies
-    return _complete(answer, asked, done)
+    return _complete(Answer(name, dependencies, number, findings), asked, done)
 
 
 def merge(answers: Sequence[Answer]) -> list[Finding]:
@@ -165,32 +172,20 @@ def merge(answers: Sequence[Answer]) -> list[Finding]:
     for answer in answers:
         for found in answer.findings:
             one = replace(
-                found,
-                package=canonicalize_name(found.package),
-                reporters=(*found.reporters, answer.scanner),
+                found, package=canonicalize_name(found.package), reporters=(answer.scanner,)
             )
-            for other in [it for it in merged if _is_same(it, one)]:
+            for other in [it for it in merged if it.is_about_the_same(one)]:
                 merged.remove(other)
-                one = _unite(other, one)
+                one = replace(
+                    one,
+                    ids=tuple(dict.fromkeys([*other.ids, *one.ids])),
+                    fixed=other.fixed or one.fixed,
+                    text=other.text or one.text,
+                    link=other.link or one.link,
+                    reporters=tuple(dict.fromkeys([*other.reporters, *one.reporters])),
+                )
             merged.append(one)
     return merged
-
-
-def _is_same(one: Finding, other: Finding) -> bool:
-    ids = ({id_.upper() for id_ in it.ids} for it in (one, other))
-    place = (one.package, one.version) == (other.package, other.version)
-    return place and not next(ids).isdisjoint(next(ids))
-
-
-def _unite(one: Finding, other: Finding) -> Finding:
-    return replace(
-        one,
-        ids=tuple(dict.fromkeys([*one.ids, *other.ids])),
-        fixed=one.fixed or other.fixed,
-        text=one.text or other.text,
-        link=one.link or other.link,
-        reporters=tuple(dict.fromkeys([*one.reporters, *other.reporters])),
-    )
 
 
 def _complete(
@@ -208,7 +203,7 @@ def _complete(
     return answer
 
 
-def _read_audit(report: Mapping[str, Any]) -> Answer:
+def _read_audit(report: Mapping[str, Any], packages: Collection[Locked]) -> Answer:
     findings = [
         Finding(
             it["dependency"]["name"],
@@ -220,12 +215,20 @@ def _read_audit(report: Mapping[str, Any]) -> Answer:
         )
         for it in report["vulnerabilities"]
     ]
-    number = int(report["summary"]["audited_packages"])
-    return Answer("uv audit (OSV)", "all", number, findings)
+    answer = Answer("uv audit (OSV)", "all", int(report["summary"]["audited_packages"]), findings)
+    for it in report["adverse_statuses"]:
+        reason = it.get("reason") or "no reason given"
+        if it["status"] == "quarantined":
+            versions = [one.version for one in packages if one.name == it["name"]]
+            text = f"its registry keeps it from being installed: {reason}"
+            findings += [Finding(it["name"], one, ("quarantined",), text=text) for one in versions]
+        else:
+            answer.notes.append(f"{it['name']} is {it['status']}: {reason}")
+    return answer
 
 
-def _read_check(report: Mapping[str, Any]) -> Answer:
-    findings = [
+def _read_check(report: Mapping[str, Any]) -> tuple[int, list[Finding]]:
+    return int(report["report_meta"]["packages_found"]), [
         Finding(
             it["package_name"],
             it["analyzed_version"] or "",
@@ -236,42 +239,36 @@ def _read_check(report: Mapping[str, Any]) -> Answer:
         )
         for it in [*report["vulnerabilities"], *report["ignored_vulnerabilities"]]
     ]
-    return Answer("safety check", "", int(report["report_meta"]["packages_found"]), findings)
 
 
-def _read_scan(report: Mapping[str, Any], shown: str) -> Answer:
-    """Read the report of `safety scan`; what it shows has the ids that the report has not."""
-    answer = Answer("safety scan", "")
-    for project in report["scan_results"]["projects"]:
-        for file in project["files"]:
-            for dependency in file["results"]["dependencies"]:
-                answer.packages += len(dependency["specifications"])
-                for pinned in dependency["specifications"]:
-                    answer.findings += _read_specification(dependency["name"], pinned, shown)
-    return answer
-
-
-def _read_specification(name: str, pinned: Mapping[str, Any], shown: str) -> list[Finding]:
-    found = pinned["vulnerabilities"]
-    remedy = found.get("remediation") or {}
-    fixed = remedy.get("recommended") or (remedy.get("closest_secure") or {}).get("upper") or ""
-    version = re.search(r"==\s*([^\s;\\]+)", pinned["raw"])
-    return [
-        Finding(
-            name,
-            version[1] if version else "",
-            (str(it["id"]), *_find_aliases(str(it["id"]), shown)),
-            str(fixed),
-            f"affects {it.get('vulnerable_spec') or 'this version'}",
-            f"https://data.safetycli.com/v/{it['id']}/",
-        )
-        for it in found["known_vulnerabilities"]
+def _read_scan(report: Mapping[str, Any], shown: str) -> tuple[int, list[Finding]]:
+    """Read the report of `safety scan`; what it shows has the aliases that the report has not."""
+    pinned = [
+        (dependency["name"], one)
+        for project in report["scan_results"]["projects"]
+        for file in project["files"]
+        for dependency in file["results"]["dependencies"]
+        for one in dependency["specifications"]
     ]
-
-
-def _find_aliases(id_: str, shown: str) -> list[str]:
-    line = re.search(rf"Vuln ID {re.escape(id_)}:([^\n]*)", shown)
-    return re.findall(r"CVE-\d+-\d+|GHSA(?:-\w{4}){3}", line[1]) if line else []
+    findings = []
+    for name, one in pinned:
+        version = re.search(r"==\s*([^\s;\\]+)", one["raw"])
+        remedy = one["vulnerabilities"].get("remediation") or {}
+        fixed = remedy.get("recommended") or (remedy.get("closest_secure") or {}).get("upper")
+        for it in one["vulnerabilities"]["known_vulnerabilities"]:
+            line = re.search(rf"Vuln ID {re.escape(str(it['id']))}:([^\n]*)", shown)
+            aliases = re.findall(r"CVE-\d+-\d+|GHSA(?:-\w{4}){3}", line[1]) if line else []
+            findings.append(
+                Finding(
+                    name,
+                    version[1] if version else "",
+                    (str(it["id"]), *aliases),
+                    str(fixed or ""),
+                    f"affects {it.get('vulnerable_spec') or 'this version'}",
+                    f"https://data.safetycli.com/v/{it['id']}/",
+                )
+            )
+    return len(pinned), findings
 
 
 def _run(
@@ -297,6 +294,5 @@ def _run(
     if done.returncode in codes:
         return done
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    reason = REASONS.get(done.returncode) if name.startswith("safety") else ""
-    reason = reason or (lines[-1].removeprefix("cause: ") if lines else "no reason given")
+    reason = lines[-1].removeprefix("cause: ") if lines else "no reason given"
     raise CouldNotScanError(f"{name}: {reason} (exit code {done.returncode})")

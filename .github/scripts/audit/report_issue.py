@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Keep one issue up to date with what the scheduled vulnerability scan found.
 
-The findings come as JSON in the environment variable FINDINGS, as vulnerability_scan.py puts them
-out; nothing there means that the scan did not get that far. However often it runs, also twice at
-once, one issue is open: the oldest with the marker and the labels below.
+RESULT is how the job of the scan ended, REPORT its report as a JSON text; none means that the scan
+did not get that far. However often this runs, also twice at once, one issue is open: the oldest
+with the marker and the labels below.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask, find, list_all
-from lib.markdown import link, plain, table
+from lib.markdown import plain
 from lib.workflow_commands import annotate, summarize
 
 LABELS = {
@@ -27,82 +27,49 @@ LABELS = {
 }
 TITLE = "Vulnerable dependencies"
 MARKER = "<!-- dependency-scan "
-CLEAN = "clean"
+CLEAN = f"{MARKER}clean -->"
+EARLY = (
+    "**The scan could not look:** it ended before it could say anything. What was listed here "
+    "before may still hold.\n"
+)
 
 
-def read_findings(text: str) -> dict[str, Any]:
-    """Return the findings of the scan; unknown if there is nothing, or nothing that can be read."""
-    try:
-        content: dict[str, Any] = json.loads(text)
-        content["findings"], content["unknown"], content["more"]
-    except (LookupError, TypeError, ValueError):
-        return {"findings": [], "more": 0, "unknown": {"all": ["the scan ended early"]}}
-    return content
-
-
-def describe(found: Mapping[str, Any], address: str) -> str:
+def describe(text: str, address: str) -> str:
     """Return the text of the issue; its last line is the marker, which holds a fingerprint.
 
     Args:
-        found: The findings.
-        address: Address of the run that found them.
+        text: The report of the scan.
+        address: Address of the run that made it.
     """
-    lines = [
-        f"Found by [the scheduled dependency review]({address}), which keeps this up to date.\n"
-    ]
-    if found["unknown"]:
-        lines.append(
-            "**The scan could not look.** What follows is what is known, not all there may be; "
-            "what was listed here before may still hold.\n"
-        )
-        lines += [
-            f"- {plain(name)}: {plain('; '.join(reasons), 500)}"
-            for name, reasons in found["unknown"].items()
-        ]
-        lines.append("")
-    rows = [
-        [
-            plain(it["package"]),
-            plain(it["version"]),
-            plain(it["fixed"]) or "see the advisory",
-            link(it["ids"][0], it["link"]),
-            plain(it["text"], 200),
-            plain(it["dependencies"]),
-        ]
-        for it in found["findings"]
-    ]
-    if rows:
-        head = ["Package", "Installed", "Fixed in", "Advisory", "What it is", "Dependencies"]
-        lines.append(table(head, rows))
-        if found["more"]:
-            lines.append(f"{found['more']} more are in the report of the run.\n")
-        lines.append(
-            "To put it right: `uv lock --upgrade-package PACKAGE`, then commit `uv.lock`. "
-            "To live with one for a while: `.github/accepted-advisories.toml`.\n"
-        )
-    return "\n".join([*lines, _mark(found)])
+    by = f"Found by [the scheduled dependency review]({address}), which keeps this up to date.\n"
+    return "\n".join([by, text, _mark(text)])
 
 
-def report(found: Mapping[str, Any], address: str) -> str:
-    """Bring the issue in line with the findings; return what was done, as a sentence.
+def report(text: str, address: str, *, is_clean: bool) -> str:
+    """Bring the issue in line with the scan; return what was done, as a sentence.
+
+    Args:
+        text: The report of the scan.
+        address: Address of the run that made it.
+        is_clean: Whether it found nothing.
 
     Raises:
         GitHubError: GitHub refused, or did not answer.
     """
     issue = _keep_one()
-    if not found["findings"] and not found["unknown"]:
+    if is_clean:
         return _settle(issue, address) if issue else "Nothing was found, and no issue is open."
-    body = describe(found, address)
+    body = describe(text, address)
     if issue is None:
         for name, (color, description) in LABELS.items():
             _ensure_label(name, color, description)
         new = {"title": TITLE, "body": body, "labels": list(LABELS)}
         number = ask("POST", "issues", new)["number"]
-        kept = _keep_one()
+        kept = _keep_one()  # another run may have opened one meanwhile
         if kept is None or kept["number"] == number:
             return f"Opened issue #{number}."
         issue = kept
-    if _mark(found) in (issue["body"] or ""):
+    if _mark(text) in (issue["body"] or ""):
         return f"Issue #{issue['number']} says so already."
     ask("PATCH", f"issues/{issue['number']}", {"title": TITLE, "body": body})
     return f"Updated issue #{issue['number']}."
@@ -111,11 +78,11 @@ def report(found: Mapping[str, Any], address: str) -> str:
 def _settle(issue: Mapping[str, Any], address: str) -> str:
     """Say once that nothing is left; closing the issue is for a person."""
     number = issue["number"]
-    if f"{MARKER}{CLEAN}" in (issue["body"] or ""):
+    if CLEAN in (issue["body"] or ""):
         return f"Nothing was found, as issue #{number} says already."
     text = f"Nothing is left: [the last scan]({address}) found no vulnerable dependency."
     ask("POST", f"issues/{number}/comments", {"body": f"{text} This can be closed."})
-    ask("PATCH", f"issues/{number}", {"body": f"{text}\n\n{MARKER}{CLEAN} -->"})
+    ask("PATCH", f"issues/{number}", {"body": f"{text}\n\n{CLEAN}"})
     return f"Commented on issue #{number}: nothing is left."
 
 
@@ -146,9 +113,8 @@ def _ensure_label(name: str, color: str, description: str) -> None:
             raise  # 422: somebody made it meanwhile
 
 
-def _mark(found: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
-    return f"{MARKER}{digest} -->"
+def _mark(text: str) -> str:
+    return f"{MARKER}{hashlib.sha256(text.encode()).hexdigest()} -->"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -157,14 +123,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", metavar="URL", help="address of the run that scanned")
-    parser.add_argument("--dry-run", action="store_true", help="print the issue, change nothing")
     options = parser.parse_args(arguments)
-    found = read_findings(os.environ.get("FINDINGS", ""))
-    if options.dry_run:
-        print(describe(found, options.run))
-        return 0
+    text = json.loads(os.environ.get("REPORT") or "null") or EARLY
     try:
-        done = report(found, options.run)
+        done = report(text, options.run, is_clean=os.environ.get("RESULT") == "success")
     except GitHubError as error:
         annotate("error", "Issue", f"The issue could not be kept up to date: {error}")
         summarize(f"### ❌ Issue\n\nIt could not be kept up to date: {plain(str(error))}\n")

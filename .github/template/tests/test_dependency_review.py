@@ -75,7 +75,7 @@ def test_green_in_a_new_repository(run_pipeline: RunPipeline, advisories: FakeAd
     for dependencies in ("production", "development"):
         assert re.search(rf"\| safety check \| {dependencies} \| \d+ \| 0 \|", scan.summary)
     assert re.search(r"\| uv audit \(OSV\) \| all \| \d+ \| 0 \|", scan.summary)
-    assert "Copies answered, not the databases themselves" in scan.summary
+    assert "a copy answered, not the database itself" in scan.summary
     assert "✅ Licence check" in run.find_job("licenses").summary
     assert "Outdated check" in run.find_job("outdated").summary
     assert {path.name for path in run.artifacts.iterdir()} == {
@@ -109,8 +109,9 @@ def test_planted_vulnerabilities(run_pipeline: RunPipeline) -> None:
     errors = [note["text"] for note in job.annotations if note["level"] == "error"]
     assert any(text.startswith("anyio ") and "(production)" in text for text in errors)
     assert any(text.startswith("ruff ") and "(development)" in text for text in errors)
-    findings = json.loads(job.find_step("Scan").outputs["findings"])
-    assert {it["package"] for it in findings["findings"]} == {"anyio", "ruff"}
+    report = json.loads(job.find_step("Scan").outputs["report"])
+    assert "| anyio | " in report
+    assert "| ruff | " in report
     assert (run.artifacts / "safety-scan-results/report.md").exists()
 
 
@@ -128,12 +129,9 @@ def test_scan_that_cannot_look_is_red(
     assert job.conclusion == "failure"
     assert "Could not scan" in job.summary
     assert "✅" not in job.summary
-    findings = json.loads(job.find_step("Scan").outputs["findings"])
-    assert findings["unknown"].keys() == {
-        "uv audit (OSV), all",
-        "Safety, production",
-        "Safety, development",
-    }
+    report = json.loads(job.find_step("Scan").outputs["report"])
+    for row in ("uv audit (OSV) | all", "Safety | production", "Safety | development"):
+        assert f"| {row} | could not scan |" in report
 
 
 LICENSES = {
@@ -279,33 +277,19 @@ def test_lock_is_compared_with_the_base(review: Review, tmp_path: Path) -> None:
     assert not [note for note in job.annotations if note["level"] == "warning"]
 
 
-FOUND = {
-    "findings": [
-        {
-            "package": "anyio",
-            "version": "4.0",
-            "fixed": "5.0",
-            "ids": ["GHSA-1"],
-            "text": "It's bad",
-            "link": "https://osv.dev/GHSA-1",
-            "dependencies": "production",
-        }
-    ],
-    "more": 0,
-    "unknown": {},
-}
-CLEAN = {"findings": [], "more": 0, "unknown": {}}
-BLIND = {"findings": [], "more": 0, "unknown": {"production": ["offline"]}}
+FOUND = "| anyio | 4.0 | 5.0 | It's bad |"
+CLEAN = "Nothing was found."
+BLIND = "**Could not scan.**"
 
 
 def run_schedule(
-    run_pipeline: RunPipeline, fake: FakeGitHub, found: dict[str, Any] | None, **options: Any
+    run_pipeline: RunPipeline, fake: FakeGitHub, found: str | None, **options: Any
 ) -> Any:
     """Run on schedule with these findings; None is a scan that ended before it said anything."""
 
     def edit(tree: Path) -> None:
         text = json.dumps(found).replace("'", "'\\''")
-        scan = f"echo 'findings={text}' >>\"$GITHUB_OUTPUT\"\n" if found else ""
+        scan = f"echo 'report={text}' >>\"$GITHUB_OUTPUT\"\n" if found else ""
         scan += f"exit {int(found != CLEAN)}\n"
         stub(tree, vulnerabilities=scan, licenses="exit 0", outdated="exit 0")
 
@@ -323,7 +307,7 @@ def test_scheduled_failure_keeps_one_issue(run_pipeline: RunPipeline) -> None:
     assert "It's bad" in issue.body
     assert issue.labels == ["security", "dependencies", "automated"]
     run_schedule(run_pipeline, fake, BLIND)
-    assert "could not look" in issue.body
+    assert "Could not scan" in issue.body
     assert "anyio" not in issue.body
     run = run_schedule(run_pipeline, fake, CLEAN)
     assert run.conclusion == "success", explain(run)
