@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from lib.workflow_commands import annotate, summarize
 CONFIG = Path(".github/dependency-review-config.yml")
 LOCK = Path("uv.lock")
 TITLE = "Licence check"
-KINDS = {True: "production", False: "development"}
+KINDS = ("production", "development")
 MARKS = {Verdict.FORBIDDEN: "❌ forbidden", Verdict.UNKNOWN: "⚠️ unknown"}
 
 
@@ -137,63 +137,55 @@ def check(packages: Sequence[Locked], policy: Policy, folder: Path) -> list[Judg
         CouldNotListError: None of the packages could be installed.
     """
     judged = []
-    reports: dict[str, str] = {}
-    listed: dict[str, list[Any]] = {}
+    tables = dict.fromkeys(KINDS, "")
+    listed: dict[str, list[object]] = {kind: [] for kind in KINDS}
     with tempfile.TemporaryDirectory() as directory:
         for number, batch in enumerate(_split(packages)):
             environment = Path(directory) / str(number)
-            refused = install(batch, environment)
+            refused = install(batch.values(), environment)
             found = {it.name: it for it in list_packages(environment)}
             if not found:
                 raise CouldNotListError(next(iter(refused.values()), "no package is locked"))
             judged += [
-                _judge(it, found.get(it.name), refused.get(it, "its metadata is not there"), policy)
-                for it in batch
+                _judge(it, found.get(name), refused.get(it, "its metadata is not there"), policy)
+                for name, it in batch.items()
             ]
-            for is_production, kind in KINDS.items():
-                names = sorted(
-                    it.name
-                    for it in batch
-                    if it.is_production == is_production and it.name in found
-                )
-                reports[kind] = reports.get(kind, "") + show(environment, "markdown", names)
-                shown = show(environment, "json", names) or "[]"
-                listed.setdefault(kind, []).extend(json.loads(shown))
-    for kind in KINDS.values():
-        (folder / f"{kind}.md").write_text(reports[kind], encoding="utf-8")
+            for kind in KINDS:
+                names = [name for name in found if batch[name].dependencies == kind]
+                tables[kind] += show(environment, "markdown", names)
+                listed[kind] += json.loads(show(environment, "json", names) or "[]")
+    for kind in KINDS:
+        (folder / f"{kind}.md").write_text(tables[kind], encoding="utf-8")
         text = json.dumps(listed[kind], indent=2, ensure_ascii=False)
         (folder / f"{kind}.json").write_text(f"{text}\n", encoding="utf-8")
     return judged
 
 
-def _split(packages: Sequence[Locked]) -> list[list[Locked]]:
-    """Return lists of packages without a name twice."""
-    batches: list[list[Locked]] = []
+def _split(packages: Iterable[Locked]) -> list[dict[str, Locked]]:
+    """Return packages by name: one that is there in two versions is in two environments."""
+    batches: list[dict[str, Locked]] = [{}]
     for package in packages:
-        fitting = [it for it in batches if package.name not in {other.name for other in it}]
-        if not fitting:
-            batches.append([])
-        (fitting or batches)[-1].append(package)
+        if all(package.name in batch for batch in batches):
+            batches.append({})
+        next(it for it in batches if package.name not in it)[package.name] = package
     return batches
 
 
 def _judge(locked: Locked, package: Package | None, reason: str, policy: Policy) -> Judged:
-    if locked.name in policy.looked_into:
-        return Judged(locked, Judgement(Verdict.ALLOWED, "looked into"), package)
-    if package is None:
-        return Judged(locked, Judgement(Verdict.UNKNOWN, f"Not asked: {reason}"))
-    if policy.rules is None:
-        return Judged(locked, Judgement(Verdict.ALLOWED, "not checked"), package)
-    return Judged(locked, judge(package.licenses, policy.rules), package)
+    judgement = Judgement(Verdict.ALLOWED)
+    if locked.name not in policy.looked_into and package is None:
+        judgement = Judgement(Verdict.UNKNOWN, f"Not asked: {reason}")
+    elif locked.name not in policy.looked_into and package and policy.rules:
+        judgement = judge(package.licenses, policy.rules)
+    return Judged(locked, judgement, package)
 
 
 def describe(judged: Sequence[Judged]) -> str:
     """Return the report."""
     mark = "❌" if any(it.fails for it in judged) else "✅"
     rows = []
-    for is_production, kind in KINDS.items():
-        of_kind = [it for it in judged if it.locked.is_production == is_production]
-        verdicts = [it.judgement.verdict for it in of_kind]
+    for kind in KINDS:
+        verdicts = [it.judgement.verdict for it in judged if it.locked.dependencies == kind]
         counts = [len(verdicts), *(verdicts.count(it) for it in MARKS)]
         rows.append([kind, *map(str, counts)])
     head = ["Dependencies", "Packages", "Forbidden", "Unknown"]
@@ -214,7 +206,7 @@ def _describe_row(it: Judged) -> list[str]:
         plain(it.locked.version),
         plain("; ".join(filter(None, licenses)), 120),
         plain(it.judgement.reason),
-        KINDS[it.locked.is_production],
+        it.locked.dependencies,
     ]
 
 
@@ -250,15 +242,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(report)
     if policy.rules is None:
         annotate("warning", TITLE, f"license-check is false in {CONFIG}: no licence was judged.")
-    for it in judged:
-        if it.fails:
-            annotate(
-                "error", "Forbidden licence", f"{it.locked.name}: {quote(it.judgement.reason)}"
-            )
+    for it in filter(lambda it: it.fails, judged):
+        annotate("error", "Forbidden licence", f"{it.locked.name}: {quote(it.judgement.reason)}")
+    of_production = [it for it in judged if it.locked.is_production]
     if unknown := [
-        it.locked.name
-        for it in judged
-        if it.locked.is_production and it.judgement.verdict is Verdict.UNKNOWN
+        it.locked.name for it in of_production if it.judgement.verdict is Verdict.UNKNOWN
     ]:
         text = f"{', '.join(unknown)}: the job summary says what to do."
         annotate("warning", "Unknown licence", text)

@@ -5,7 +5,7 @@ Ids and their versions are those of https://spdx.org/licenses, as `packaging` kn
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
@@ -37,21 +37,20 @@ class Name:
     """A licence as a text names it.
 
     Attributes:
-        family: The family; the first one, if it may be of several.
+        text: The words.
         licenses: What it may mean; several where the text does not say which.
         is_open: Whether the text leaves the version open.
-        place: The words around it.
     """
 
-    family: str
+    text: str
     licenses: frozenset[License]
     is_open: bool = False
-    place: str = ""
 
     @property
     def stem(self) -> str:
         """What a name that leaves something open and one that does not have in common."""
-        return "bsd" if self.family.startswith("bsd-") else self.family
+        family = min(self.licenses).family
+        return "bsd" if family.startswith("bsd-") else family
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,12 @@ def read(text: str) -> Reading:
     words = re.sub(r"^licen[cs]e :: (?:osi approved :: )?", "", words)
     words = GLUED.sub(" ", words)
     names = []
-    for license_, pattern in DOCUMENTS.items():
-        words, number = pattern.subn(" ", words)
-        whole = Name(license_.family, frozenset([license_]), place=f"the text of {license_}")
-        names += [whole] * bool(number)
+    for pattern, id_ in DOCUMENTS:
+        for match in pattern.finditer(words):
+            kind, version = match.groups() or ("", "")
+            license_ = parse(id_ or f"{kind or ''}gpl-{float(version)}")
+            names.append(Name(f"the text of {license_}", frozenset([license_])))
+        words = pattern.sub(" ", words)
     words = NEUTRAL.sub(" ", words)
     found, rest = _find_names(words)
     names += found
@@ -123,14 +124,14 @@ def _find_names(words: str) -> tuple[list[Name], str]:
     ends = [start for start, _, _ in spans[1:]] + [len(words)]
     for (start, stop, families), end in zip(spans, ends if spans else [], strict=True):
         before, after = words[max(0, start - BEFORE) : start], words[stop:end]
-        place = f"{before[-PLACE:]}{words[start : stop + PLACE]}"
         if not families:
             license_ = parse(words[start:stop])
-            names.append(Name(license_.family, frozenset([license_]), place=place))
+            names.append(Name(words[start:stop], frozenset([license_])))
             continue
         numbers, later, length = _find_versions(before, after)
         rest[stop : stop + length] = " " * length
-        names += [replace(it, place=place) for it in _name(families, numbers, later=later)]
+        text = words[start : stop + length]
+        names += [Name(text, *it) for it in _find_licenses(families, numbers, later=later)]
     return names, "".join(rest).replace("\0", " ")
 
 
@@ -149,8 +150,10 @@ def _find_versions(before: str, after: str) -> tuple[list[str], bool, int]:
     return numbers, bool(later) or is_least, later.end() if later else length
 
 
-def _name(families: Sequence[str], numbers: Sequence[str], *, later: bool) -> Iterator[Name]:
-    """Yield the licences of families that may have several versions; each number counts."""
+def _find_licenses(
+    families: Sequence[str], numbers: Sequence[str], *, later: bool
+) -> Iterator[tuple[frozenset[License], bool]]:
+    """Yield the licences of families for each version, and whether the version is left open."""
     wanted = [
         frozenset(
             License(family, version, later)
@@ -161,14 +164,14 @@ def _name(families: Sequence[str], numbers: Sequence[str], *, later: bool) -> It
         for number in numbers
     ]
     if any(wanted):
-        yield from (Name(families[0], licenses) for licenses in wanted if licenses)
+        yield from ((licenses, False) for licenses in wanted if licenses)
         return
     every = frozenset(
         License(family, version, later)
         for family in families
         for version in USUAL.get(family) or VERSIONS.get(family, [()])
     )
-    yield Name(families[0], every, is_open=len(every) > 1)
+    yield every, len(every) > 1
 
 
 def _is_version(version: tuple[int, ...], number: tuple[int, ...]) -> bool:
@@ -202,8 +205,6 @@ PLAIN = str.maketrans(
         **dict.fromkeys("\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}", "'"),
     }
 )
-PLACE = 40
-"""Characters on either side of a name that show where it is."""
 BEFORE = 80
 """Characters before a name where its version may stand: version 3 of the GNU …"""
 NUMBER = r"(\d(?:\.\d)?)(?:\.0)?(?!\.?\d|[\s-]*clause)"
@@ -235,48 +236,27 @@ NEUTRAL = re.compile(
 )
 """What names a licence and means that it is another one."""
 
-DOCUMENTS = {
-    parse(id_): re.compile(f"{start}.*?{end}")
-    for id_, start, end in [
+_END = (
+    r"authorization for you to choose that version for the library|end of terms and conditions"
+    r"(?:.{0,3500}?(?:why-not-lgpl\.html>|instead of this license\.|www\.gnu\.org/licenses/>))?"
+)
+DOCUMENTS = [
+    (re.compile(f"{start}.*?{end}"), id_)
+    for start, end, id_ in [
         (
-            "AGPL-3.0-only",
-            "gnu affero general public license version 3, 19 november 2007",
-            r"end of terms and conditions(?:.{0,2500}?see <?https?://www\.gnu\.org/licenses/>)?",
+            rf"gnu (a|l)?(?:ffero |esser |ibrary )?{GPL} version (\d(?:\.\d)?),[\w ]+\d{{4}}",
+            f"(?:{_END})",
+            "",  # as the title says
         ),
         (
-            "LGPL-3.0-only",
-            "gnu lesser general public license version 3, 29 june 2007",
-            "authorization for you to choose that version for the library",
-        ),
-        (
-            "LGPL-2.1-only",
-            r"gnu lesser general public license version 2\.1, february 1999",
-            "end of terms and conditions",
-        ),
-        (
-            "LGPL-2.0-only",
-            "gnu library general public license version 2, june 1991",
-            "end of terms and conditions",
-        ),
-        (
-            "GPL-3.0-only",
-            "gnu general public license version 3, 29 june 2007",
-            r"end of terms and conditions(?:.{0,3500}?why-not-lgpl\.html>)?",
-        ),
-        (
-            "GPL-2.0-only",
-            "gnu general public license version 2, june 1991",
-            r"end of terms and conditions(?:.{0,3500}?instead of this license\.)?",
-        ),
-        (
-            "MPL-2.0",
             r"mozilla public license,? version 2\.0",
-            "(?:exhibit b .{0,400}?defined by the mozilla public license)",
+            "exhibit b .{0,400}?defined by the mozilla public license",
+            "MPL-2.0",
         ),
-        ("EPL-2.0", r"eclipse public license - v ?2\.0", "notices of copyright ownership"),
-        ("EUPL-1.2", r"european union public licen[cs]e v\. ?1\.2", r"\(liliq-r\+?\)"),
+        (r"eclipse public license - v ?2\.0", "notices of copyright ownership", "EPL-2.0"),
+        (r"european union public licen[cs]e v\. ?1\.2", r"\(liliq-r\+?\)", "EUPL-1.2"),
     ]
-}
+]
 """Whole licences that mention others: from the title to the end they are one name."""
 
 _GNU_NAMES = {
@@ -287,66 +267,61 @@ _GNU_NAMES = {
     rf"(?<![a-z]){GNU}(?:gpl|general public licen[cs]es?)|gnu (?:public )?licen[cs]e": "gpl",
 }
 _CLAUSES = r"\bbsd\b(?:[\s(,-]|licen[cs]e)*"
+_FAMILIES = """
+    cc-by-nc-sa cc-by-nc-nd cc-by-nc cc-by-sa cc-by-nd cc-by cecill-b cecill-c cecill ms-pl ms-rl
+    afl artistic busl cddl cpl epl eupl hpnd ipl mit mpl ncsa ofl osl postgresql qpl sleepycat spl
+    sspl unlicense upl w3c wtfpl x11 zpl
+    """.split()  # noqa: SIM905
+"""Families whose id without the version is how people write them; longer names first."""
 _OTHER_NAMES = {
     r"redistribution and use in source and binary forms(?=.*neither the name)": "bsd-3-clause",
     r"redistribution and use in source and binary forms": "bsd-2-clause bsd-3-clause",
     r"\b0[\s-]?bsd\b|\bzero[\s-]clause bsd\b|\bbsd zero[\s-]clause": "0bsd",
     r"\b(?:(?:3|three)[\s-]*clause|new|modified|revised)[\s-]+bsd\b"
-    rf"|{_CLAUSES}(?:3|three)(?:[\s-]*clause)?\b": "bsd-3-clause",
+    rf"|{_CLAUSES}(?:3|three)(?:[\s-]*clause)?\b|\beclipse distribution\b|\bedl\b": "bsd-3-clause",
     r"\b(?:(?:2|two)[\s-]*clause|simplified|freebsd)[\s-]+bsd\b|\bfreebsd\b"
     rf"|{_CLAUSES}(?:2|two)(?:[\s-]*clause)?\b": "bsd-2-clause",
     r"\b(?:(?:4|four)[\s-]*clause|original)[\s-]+bsd\b"
     rf"|{_CLAUSES}(?:4|four)(?:[\s-]*clause)?\b": "bsd-4-clause",
     r"\bbsd\b": "bsd-2-clause bsd-3-clause bsd-4-clause",
     r"\bmit[\s-]no[\s-]attribution": "mit-0",
-    r"\bmit\b|\bexpat\b|permission is hereby granted, free of charge": "mit",
+    r"\bexpat\b|permission is hereby granted, free of charge": "mit",
     r"\bisc\b(?: licen[cs]e)?(?: \(iscl\))?": "isc",
     r"\bapache(?: software)?(?: foundation)?\b|\basl\b": "apache",
-    r"\bmozilla public\b|\bmpl\b": "mpl",
-    r"\beclipse public\b|\bepl\b": "epl",
-    r"\beclipse distribution\b|\bedl\b": "bsd-3-clause",
-    r"\beuropean union public\b|\beupl\b": "eupl",
-    r"\bcommon development and distribution\b|\bcddl\b": "cddl",
-    r"\bopen software licen[cs]e|\bosl\b": "osl",
-    r"\bacademic free\b|\bafl\b": "afl",
-    r"\bartistic\b": "artistic",
-    r"\bcecill-?b\b": "cecill-b",
-    r"\bcecill-?c\b": "cecill-c",
-    r"\bcecill\b|\bcea cnrs inria logiciel libre": "cecill",
-    r"\bserver[\s-]side public\b|\bsspl\b": "sspl",
-    r"\bbusiness source\b|\bbusl\b": "busl",
+    r"\bopen software licen[cs]e": "osl",
+    r"\bacademic free\b": "afl",
+    r"\bcea cnrs inria logiciel libre": "cecill",
+    r"\bserver[\s-]side public\b": "sspl",
+    r"\bbusiness source\b": "busl",
     r"\belastic licen[cs]e": "elastic",
     r"\bboost(?: software)?\b": "bsl",
     r"\bcc0\b(?:.{0,12}universal)?(?: \(cc0 1\.0\))?(?: public domain dedication)?": "cc0",
-    r"\bcc[\s-]by[\s-]nc[\s-]sa\b": "cc-by-nc-sa",
-    r"\bcc[\s-]by[\s-]nc[\s-]nd\b": "cc-by-nc-nd",
-    r"\bcc[\s-]by[\s-]nc\b|\battribution[\s-]noncommercial\b": "cc-by-nc",
-    r"\bcc[\s-]by[\s-]sa\b|\bcreative commons attribution[\s-]share[\s-]?alike\b": "cc-by-sa",
-    r"\bcc[\s-]by[\s-]nd\b": "cc-by-nd",
-    r"\bcc[\s-]by\b|\bcreative commons attribution\b": "cc-by",
+    r"\battribution[\s-]noncommercial\b": "cc-by-nc",
+    r"\bcreative commons attribution[\s-]share[\s-]?alike\b": "cc-by-sa",
+    r"\bcreative commons attribution\b": "cc-by",
     r"\bpython software foundation\b|\bpsfl?\b|\bpython licen[cs]e\b": "psf python",
-    r"\bzope public\b|\bzpl\b": "zpl",
-    r"\bunlicense\b|this is free and unencumbered software": "unlicense",
+    r"this is free and unencumbered software": "unlicense",
     r"\bzlib(?:/libpng)?\b": "zlib",
-    r"\bwtfpl\b|\bdo what the f\S+ you want": "wtfpl",
-    r"\bx11\b": "x11",
-    r"\bncsa\b|\buniversity of illinois\b": "ncsa",
-    r"\bpostgresql\b": "postgresql",
-    r"\bhpnd\b|\bhistorical permission notice": "hpnd",
-    r"\bw3c\b": "w3c",
+    r"\bdo what the f\S+ you want": "wtfpl",
+    r"\buniversity of illinois\b": "ncsa",
+    r"\bhistorical permission notice": "hpnd",
     r"\bblue ?oak\b": "blueoak",
-    r"\bms-?pl\b|\bmicrosoft public\b": "ms-pl",
-    r"\bms-?rl\b|\bmicrosoft reciprocal\b": "ms-rl",
-    r"\buniversal permissive\b": "upl",
-    r"\bsil open font\b|\bofl\b": "ofl",
-    r"\bqpl\b|\bq public\b|\bqt public\b": "qpl",
-    r"\bcommon public\b": "cpl",
-    r"\bibm public\b": "ipl",
-    r"\bsun public\b": "spl",
-    r"\bsleepycat\b": "sleepycat",
+    r"\bsil open font\b": "ofl",
+    r"\b(?:q|qt) public\b": "qpl",
     r"\bmulan ?psl\b": "mulanpsl",
     r"\bpublic domain\b": "public-domain",
-}
+    **{
+        rf"\b{name} public\b": family
+        for name, family in {
+            "common": "cpl", "eclipse": "epl", "european union": "eupl", "ibm": "ipl",
+            "microsoft": "ms-pl", "mozilla": "mpl", "sun": "spl", "zope": "zpl",
+        }.items()
+    },
+    r"\bcommon development and distribution\b": "cddl",
+    r"\bmicrosoft reciprocal\b": "ms-rl",
+    r"\buniversal permissive\b": "upl",
+    **{rf"\b{family.replace('-', '[ -]?')}\b": family for family in _FAMILIES},
+}  # fmt: skip
 _IDS = "|".join(re.escape(id_) for id_ in sorted(LICENSES, key=len, reverse=True) if "-" in id_)
 NAMES = [
     (re.compile(pattern), families.split())

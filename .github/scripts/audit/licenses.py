@@ -20,7 +20,7 @@ class Verdict(IntEnum):
     FORBIDDEN = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Judgement:
     """A verdict and its reason."""
 
@@ -48,17 +48,13 @@ class Rules:
             )
         self.denies = bool(denied)
         self._listed = [parse(id_) for id_ in denied or allowed]
-        unknown = [
-            id_
-            for id_, it in zip(denied, self._listed, strict=False)
-            if it.family not in RECOGNISED or it.exception
-        ]
-        if unknown:
-            raise ValueError(
-                f"{unknown[0]} is recognised in SPDX expressions only, not by name or classifier, "
-                "so packages that use it would pass: add how it is written to "
-                ".github/scripts/audit/license_names.py"
-            )
+        for id_, listed in zip(denied, self._listed, strict=False):
+            if listed.family not in RECOGNISED or listed.exception:
+                raise ValueError(
+                    f"{id_} is recognised in SPDX expressions only, not by name or classifier, so "
+                    "packages that use it would pass: add how it is written to "
+                    ".github/scripts/audit/license_names.py"
+                )
 
     def judge(self, license_: License) -> Verdict:
         """Judge one licence."""
@@ -73,7 +69,7 @@ class Rules:
         """Say whether a licence is a listed one; who may choose a version may have each of them."""
         if license_.family != listed.family:
             return False
-        if listed.exception != license_.exception and (listed.exception or not self.denies):
+        if listed.exception != license_.exception and not self.denies:
             return False
         if license_.version == listed.version:
             return True
@@ -94,73 +90,29 @@ def judge(texts: str | Sequence[str], rules: Rules) -> Judgement:
     if not texts:
         return Judgement(Verdict.UNKNOWN, "The package names no licence.")
     judged: list[Judgement] = []
-    named: list[tuple[Name, str]] = []
+    names: list[Name] = []
+    certain: set[str] = set()  # families whose version is known
     understood = False
     for text in texts:
-        expression = _find_expression(text)
         reading = read(text)
-        understood |= bool(expression) or reading.understood
-        named += [(name, "" if expression else text) for name in reading.names]
-        if expression:
-            judged.append(_Expression(expression, rules).judge())
-        elif reading.restricted:
+        certain |= {name.stem for name in reading.names if not name.is_open}
+        if expression := _find_expression(text):
+            understood = True
+            judged.append(_judge_expression(expression, rules))
+            continue
+        understood |= reading.understood
+        names += reading.names
+        if reading.restricted:
             reason = f"“{_shorten(text)}” restricts what one may do."
             judged.append(Judgement(Verdict.UNKNOWN, reason))
-    versioned = {name.stem for name, _ in named if not name.is_open}
     judged += [
-        _judge_name(name, text, rules)
-        for name, text in named
-        if text and not (name.is_open and name.stem in versioned)
+        _judge_name(name, rules) for name in names if not (name.is_open and name.stem in certain)
     ]
-    worst = max(judged, key=lambda it: it.verdict, default=Judgement(Verdict.ALLOWED))
+    worst = max(judged, default=Judgement(Verdict.ALLOWED))
     if worst.verdict is Verdict.ALLOWED and not understood:
         reason = f"“{_shorten(texts[0])}” is no licence that is known here."
         return Judgement(Verdict.UNKNOWN, reason)
     return worst
-
-
-class _Expression:
-    """A valid SPDX expression: AND binds tighter than OR, WITH tighter than both."""
-
-    def __init__(self, text: str, rules: Rules) -> None:
-        self._tokens = re.findall(r"[()]|[^\s()]+", text)
-        self._rules = rules
-
-    def judge(self) -> Judgement:
-        """One alternative that is allowed is enough; every part of an AND counts."""
-        alternatives = [self._judge_all()]
-        while self._take("OR"):
-            alternatives.append(self._judge_all())
-        return min(alternatives, key=lambda it: it.verdict)
-
-    def _judge_all(self) -> Judgement:
-        parts = [self._judge_one()]
-        while self._take("AND"):
-            parts.append(self._judge_one())
-        return max(parts, key=lambda it: it.verdict)
-
-    def _judge_one(self) -> Judgement:
-        if self._take("("):
-            inner = self.judge()
-            self._take(")")
-            return inner
-        id_ = self._tokens.pop(0)
-        exception = self._tokens.pop(0) if self._take("WITH") else ""
-        license_ = parse(f"{id_} WITH {exception}" if exception else id_)
-        verdict = self._rules.judge(license_)
-        if verdict is Verdict.FORBIDDEN:
-            hint = f" The exception {exception} may allow it: read it." if exception else ""
-            listed = "on the list of denied" if self._rules.denies else "not among the allowed"
-            return Judgement(verdict, f"{id_} is {listed} licences.{hint}")
-        if verdict is Verdict.UNKNOWN:
-            return Judgement(verdict, f"{id_} is a licence of the package's own.")
-        return Judgement(verdict)
-
-    def _take(self, token: str) -> bool:
-        if self._tokens[:1] == [token]:
-            self._tokens.pop(0)
-            return True
-        return False
 
 
 def _find_expression(text: str) -> str:
@@ -170,14 +122,43 @@ def _find_expression(text: str) -> str:
         return ""
 
 
-def _judge_name(name: Name, text: str, rules: Rules) -> Judgement:
+def _judge_expression(text: str, rules: Rules) -> Judgement:
+    """Judge a valid expression: of an OR the best counts, of an AND the worst."""
+    inner: dict[str, Judgement] = {}
+
+    def judge_flat(flat: str) -> Judgement:
+        """Judge an expression without parentheses: AND binds tighter than OR."""
+        return min(
+            max(inner.get(it) or _judge_id(it, rules) for it in part.split(" AND "))
+            for part in flat.split(" OR ")
+        )
+
+    while match := re.search(r"\(([^()]+)\)", text):
+        key = f"#{len(inner)}"
+        inner[key] = judge_flat(match[1].strip())
+        text = f"{text[: match.start()]}{key}{text[match.end() :]}"
+    return judge_flat(text)
+
+
+def _judge_id(id_: str, rules: Rules) -> Judgement:
+    license_ = parse(id_)
+    verdict = rules.judge(license_)
+    listed = "on the list of denied" if rules.denies else "not among the allowed"
+    hint = " Its exception may allow it: read it." if license_.exception else ""
+    reasons = {
+        Verdict.FORBIDDEN: f"{id_} is {listed} licences.{hint}",
+        Verdict.UNKNOWN: f"{id_} is a licence of the package's own.",
+    }
+    return Judgement(verdict, reasons.get(verdict, ""))
+
+
+def _judge_name(name: Name, rules: Rules) -> Judgement:
     verdicts = {rules.judge(it) for it in name.licenses}
     meant = " or ".join(sorted(map(str, name.licenses)))
-    text = text.rpartition(" :: ")[2]  # of a classifier, what is not in front of every one
-    place = text if len(text) <= LONGEST else f"…{name.place}…"
     if len(verdicts) > 1:
-        return Judgement(Verdict.UNKNOWN, f"“{_shorten(place)}” does not say which: {meant}.")
-    return Judgement(verdicts.pop(), f"“{_shorten(place)}” means {meant}.")
+        reason = f"“{_shorten(name.text)}” does not say which: {meant}."
+        return Judgement(Verdict.UNKNOWN, reason)
+    return Judgement(verdicts.pop(), f"“{_shorten(name.text)}” means {meant}.")
 
 
 def _shorten(text: str) -> str:

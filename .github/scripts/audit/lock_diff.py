@@ -26,25 +26,32 @@ from lib.workflow_commands import annotate, summarize
 CONFIG = Path(".github/dependency-review-config.yml")
 LOCK = "uv.lock"
 TITLE = "Changes of the lock file"
-MOST_ROWS = 300
+MOST_ROWS = 100
 
 
 @dataclass(frozen=True)
 class Change:
-    """What happened to a package; `old` and `new` are its versions, separated by commas.
+    """What happened to a package.
 
     Attributes:
-        kind: `added`, `removed`, `upgraded`, `downgraded` or `changed`.
+        name: Its name.
+        old: Its versions, separated by commas; empty if it was added.
+        new: The same; empty if it was removed.
         warnings: What to look at.
         errors: Places that nobody allowed.
     """
 
-    kind: str
     name: str
     old: str = ""
     new: str = ""
     warnings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """Errors and warnings as Markdown."""
+        marked = [("❌", it) for it in self.errors] + [("⚠️", it) for it in self.warnings]
+        return [f"{mark} {plain(text, 600)}" for mark, text in marked]
 
 
 def compare(
@@ -58,31 +65,21 @@ def compare(
         allowed: Registries and file hosts that are allowed.
     """
     everywhere = {place for it in base for place in _find_places(it)}
-    names = {it.name for it in {*base} ^ {*head}}
     changes = []
-    for name in names:
+    for name in {it.name for it in {*base} ^ {*head}}:
         old, new = ([it for it in lock if it.name == name] for lock in (base, head))
         known = {place for it in old for place in _find_places(it)} if old else everywhere
         foreign = {place for it in new for place in _find_places(it)} - known if base else set()
         errors = [f"comes from {it}" for it in sorted(foreign) if not _is_allowed(it, allowed)]
-        changes.append(_compare(name, old, new, tuple(errors)))
-    return sorted(changes, key=lambda it: (not it.errors, not it.warnings, it.kind, it.name))
-
-
-def _compare(name: str, old: list[Locked], new: list[Locked], errors: tuple[str, ...]) -> Change:
-    before, after = ({it.version for it in lock} for lock in (old, new))
-    kind = _find_direction(before, after)
-    if not old or not new:
-        kind = "added" if new else "removed"
-    warnings = [*_find_warnings(old, new)]
-    if kind == "downgraded":
-        warnings.insert(0, "an older version than before")
-    was, now = (", ".join(sorted(it)) for it in (before, after))
-    return Change(kind, name, was, now, tuple(warnings), errors)
+        was, now = (", ".join(sorted({it.version for it in lock})) for lock in (old, new))
+        changes.append(Change(name, was, now, tuple(_find_warnings(old, new)), tuple(errors)))
+    return sorted(changes, key=lambda it: (not it.errors, not it.warnings, it.name))
 
 
 def _find_warnings(old: list[Locked], new: list[Locked]) -> Iterator[str]:
     """Yield what is odd about a package beside its places."""
+    if _is_downgrade(*({it.version for it in lock} for lock in (old, new))):
+        yield "an older version than before"
     sources = {it.source for it in old}
     for it in new:
         if it.kind != REGISTRY and it.source not in sources:
@@ -108,21 +105,15 @@ def _find_edits(old: Locked, new: Locked) -> Iterator[str]:
         yield f"same version, other dependencies: {'; '.join(signs)}"
 
 
-def _find_direction(old: set[str], new: set[str]) -> str:
-    """Return where versions went; with several of them, where any of them went down."""
-    gone, come = old - new, new - old
-    if not come:
-        return "changed"
+def _is_downgrade(before: set[str], after: set[str]) -> bool:
+    """Say whether a version went down; where there are several, whether any of them did."""
     try:
-        lowest = min(map(Version, gone or old), default=None)
-        fell = lowest is not None and min(map(Version, come)) < lowest
-        fell |= len(gone) == len(come) and any(
-            one > other
-            for one, other in zip(*(sorted(map(Version, it)) for it in (gone, come)), strict=True)
-        )
+        old, new = (sorted(map(Version, versions)) for versions in (before, after))
     except InvalidVersion:
-        return "changed"
-    return "downgraded" if fell else "upgraded"
+        return False
+    gone = [it for it in old if it not in new] or old
+    pairs = zip(gone, [it for it in new if it not in old], strict=False)
+    return any(one > other for one, other in pairs) or bool(old and new and old[-1] > new[-1])
 
 
 def _find_places(package: Locked) -> set[str]:
@@ -184,7 +175,7 @@ def read_allowed(file: Path) -> list[str]:
 
 
 def describe(changes: Sequence[Change], settings: Sequence[str]) -> str:
-    """Return the report."""
+    """Return the report: a row for what to look at, a number for the rest."""
     mark = "❌" if any(it.errors for it in changes) else "📦"
     lines = [f"### {mark} {TITLE}\n"]
     if settings:
@@ -192,22 +183,20 @@ def describe(changes: Sequence[Change], settings: Sequence[str]) -> str:
         lines.append(f"Other than the packages, this changed in `{LOCK}`: {names}.\n")
     if not changes:
         return "\n".join([*lines, f"`{LOCK}` locks the same packages, from the same places.\n"])
+    added = sum(not it.old for it in changes)
+    removed = sum(not it.new for it in changes)
+    lines.append(
+        f"Packages: {added} added, {removed} removed, {len(changes) - added - removed} changed.\n"
+    )
     rows = [
-        [
-            it.kind,
-            plain(it.name),
-            plain(it.old),
-            plain(it.new),
-            "; ".join(
-                [f"❌ {plain(text)}" for text in it.errors]
-                + [f"⚠️ {plain(text, 600)}" for text in it.warnings]
-            ),
-        ]
-        for it in changes[:MOST_ROWS]
+        [plain(it.name), plain(it.old), plain(it.new), "; ".join(it.notes)]
+        for it in changes
+        if it.notes
     ]
-    lines.append(table(["Change", "Package", "Before", "After", "Look at"], rows))
-    if len(changes) > MOST_ROWS:
-        lines.append(f"{len(changes) - MOST_ROWS} more packages changed.\n")
+    if rows:
+        lines.append(table(["Package", "Before", "After", "Look at"], rows[:MOST_ROWS]))
+    if len(rows) > MOST_ROWS:
+        lines.append(f"{len(rows) - MOST_ROWS} more packages to look at.\n")
     if any(it.errors for it in changes):
         lines.append(WHAT_TO_DO)
     return "\n".join(lines)

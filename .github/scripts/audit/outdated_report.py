@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -39,6 +39,7 @@ class Outdated:
         possible: The version that an upgrade would bring now; empty if other packages or bounds of
             ours keep every newer one out.
         jump: What that changes: `major`, `minor` or `patch`.
+        direct: Whether the project asks for it itself.
     """
 
     name: str
@@ -47,11 +48,6 @@ class Outdated:
     possible: str
     jump: str
     direct: bool
-
-    @property
-    def command(self) -> str:
-        """What upgrades it."""
-        return f"uv lock --upgrade-package {self.name}" if self.possible else ""
 
 
 def find_jump(current: str, latest: str) -> str:
@@ -63,29 +59,24 @@ def find_jump(current: str, latest: str) -> str:
 
 
 def find_outdated(
-    listed: str, direct: Collection[str], possible: Mapping[str, str]
+    listed: Sequence[Mapping[str, str]], direct: Collection[str], plan: str
 ) -> list[Outdated]:
     """Return the outdated packages, those worth doing first on top.
 
     Args:
         listed: What `uv pip list --outdated --format=json` prints.
         direct: Names of the packages that the project asks for itself.
-        possible: Versions that an upgrade of the lock would bring.
+        plan: What `uv lock --upgrade --dry-run` prints.
     """
+    lines = re.findall(r"^Update (\S+) v\S.* -> .*?v?(\S+)$", plan, re.MULTILINE)
+    possible = {canonicalize_name(name): version for name, version in lines}
     found = []
-    for it in json.loads(listed):
-        name = canonicalize_name(it["name"])
+    for it in listed:
+        name, current = canonicalize_name(it["name"]), it["version"]
         new = possible.get(name, "")
-        jump = find_jump(it["version"], new) if new else ""
-        versions = (it["version"], it["latest_version"], new, jump)
-        found.append(Outdated(name, *versions, name in direct))
+        jump = find_jump(current, new) if new else ""
+        found.append(Outdated(name, current, it["latest_version"], new, jump, name in direct))
     return sorted(found, key=lambda it: (JUMPS.index(it.jump), not it.direct, it.name))
-
-
-def read_plan(plan: str) -> dict[str, str]:
-    """Return the versions that `uv lock --upgrade --dry-run` says it would lock."""
-    lines = re.findall(r"^Update (\S+) v\S.* -> v(\S+)$", plan, re.MULTILINE)
-    return {canonicalize_name(name): version for name, version in lines}
 
 
 def describe(outdated: Sequence[Outdated], number: int) -> str:
@@ -103,12 +94,11 @@ def describe(outdated: Sequence[Outdated], number: int) -> str:
     ]
     head = ["Package", "Current", "Possible now", "Latest", "Jump", "Kind"]
     lines += [table(head, rows), "**What to do first**\n"]
-    easy = [f"--upgrade-package {it.name}" for it in outdated if it.jump in {"patch", "minor"}]
-    if easy:
+    options = {it.name: f"--upgrade-package {it.name}" for it in outdated}
+    if easy := [options[it.name] for it in outdated if it.jump in {"patch", "minor"}]:
         lines.append(f"1. Patch and minor together, then the tests: `uv lock {' '.join(easy)}`\n")
-    if major := [it.command for it in outdated if it.jump == "major"]:
-        commands = ", ".join(f"`{command}`" for command in major)
-        lines.append(f"1. Major ones one by one, after their changelogs: {commands}\n")
+    if major := [f"`uv lock {options[it.name]}`" for it in outdated if it.jump == "major"]:
+        lines.append(f"1. Major ones one by one, after their changelogs: {', '.join(major)}\n")
     if held := [it.name for it in outdated if it.possible != it.latest]:
         lines.append(
             f"1. Bounds keep the latest out for {', '.join(held)}: `uv tree --invert --package "
@@ -127,8 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     here = f"--python={sys.executable}"
     try:
-        plan = read_plan(_ask("lock", "--upgrade", "--dry-run").stderr)
-        listed = _ask("pip", "list", "--outdated", "--format=json", here).stdout
+        plan = _ask("lock", "--upgrade", "--dry-run").stderr
+        listed = json.loads(_ask("pip", "list", "--outdated", "--format=json", here).stdout)
         number = len(json.loads(_ask("pip", "list", "--format=json", here).stdout))
         if not number:
             raise CouldNotLookError("No package is installed")  # noqa: TRY301
@@ -138,11 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = f"Could not look for newer versions. {plain(str(error), 1000)}"
         summarize(f"### ❌ {TITLE}\n\n{text}\n")
         return 2
-    outdated = find_outdated(listed, direct, plan)
-    report = describe(outdated, number)
+    report = describe(find_outdated(listed, direct, plan), number)
     (options.output / "report.md").write_text(report, encoding="utf-8")
-    facts = [asdict(it) | {"command": it.command} for it in outdated]
-    (options.output / "report.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    (options.output / "report.json").write_text(json.dumps(listed, indent=2), encoding="utf-8")
     summarize(report)
     print(report)
     return 0

@@ -51,6 +51,11 @@ class Locked:
         """What says in a report where it comes from."""
         return self.place if self.kind == REGISTRY else f"{self.kind} {self.place}"
 
+    @property
+    def dependencies(self) -> str:
+        """What it is one of: `production` or `development`."""
+        return "production" if self.is_production else "development"
+
 
 def read(text: str) -> list[Locked]:
     """Return the packages of a lock file, without those of the project itself.

@@ -271,9 +271,7 @@ def test_lock_is_compared_with_the_base(review: Review, tmp_path: Path) -> None:
     run = review(source=git.directory, small=False)
     job = run.find_job("review")
     assert job.conclusion == "success"
-    rows = [line for line in job.summary.splitlines() if line.startswith("| ")]
-    assert any(row.startswith("| added | iniconfig |") for row in rows)
-    assert any(row.startswith("| upgraded | structlog |") for row in rows)
+    assert "Packages: 1 added, 0 removed, 1 changed." in job.summary
     assert not [note for note in job.annotations if note["level"] == "warning"]
 
 

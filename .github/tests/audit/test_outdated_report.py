@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -6,19 +5,18 @@ from audit import outdated_report
 from audit.outdated_report import find_jump, find_outdated
 from lib import lockfile
 
-LISTED = json.dumps(
-    [
-        {"name": name, "version": version, "latest_version": latest}
-        for name, version, latest in [
-            ("Held_Back", "1.0", "1.1"),
-            ("deep", "1.0.0", "1.0.1"),
-            ("big", "1.0", "2.0"),
-            ("small", "1.0.0", "1.0.1"),
-            ("medium", "1.0", "1.1"),
-            ("capped", "1.0", "3.0"),
-        ]
+LISTED = [
+    {"name": name, "version": version, "latest_version": latest}
+    for name, version, latest in [
+        ("Held_Back", "1.0", "1.1"),
+        ("deep", "1.0.0", "1.0.1"),
+        ("big", "1.0", "2.0"),
+        ("small", "1.0.0", "1.0.1"),
+        ("medium", "1.0", "1.1"),
+        ("capped", "1.0", "3.0"),
+        ("forked", "1.0", "1.2"),
     ]
-)
+]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +39,7 @@ Update big v1.0 -> v2.0
 Update capped v1.0 -> v1.5
 Update deep v1.0.0 -> v1.0.1
 Update medium v1.0, v1.0.5 -> v1.1
+Update forked v1.0, v0.9 -> v0.9, v1.2
 Update small v1.0.0 -> v1.0.1
 Remove gone v1
 """
@@ -48,15 +47,15 @@ Remove gone v1
 
 def test_what_is_worth_doing_comes_first() -> None:
     direct = {"big", "small", "medium", "capped"}
-    found = find_outdated(LISTED, direct, outdated_report.read_plan(PLAN))
-    names = ["small", "deep", "capped", "medium", "big", "held-back"]
+    found = find_outdated(LISTED, direct, PLAN)
+    names = ["small", "deep", "capped", "medium", "forked", "big", "held-back"]
     assert [it.name for it in found] == names
     text = outdated_report.describe(found, 9)
-    assert "6 of 9 packages" in text
+    assert "7 of 9 packages" in text
     assert "| small | 1.0.0 | 1.0.1 | 1.0.1 | patch | direct |" in text
     assert "| held-back | 1.0 | held back | 1.1 |  | transitive |" in text
     assert "| capped | 1.0 | 1.5 | 3.0 | minor | direct |" in text, "a bound keeps the latest out"
-    easy = "".join(f" --upgrade-package {name}" for name in names[:4])
+    easy = "".join(f" --upgrade-package {name}" for name in names[:5])
     assert f"`uv lock{easy}`" in text
     assert "after their changelogs: `uv lock --upgrade-package big`" in text
     assert "keep the latest out for capped, held-back" in text
