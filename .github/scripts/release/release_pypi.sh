@@ -8,9 +8,9 @@ usage: release_pypi.sh FILE...
 
 Publishes the packages with PYPI_API_TOKEN if it is set, else as a Trusted
 Publisher with attestations if PYPI_TRUSTED_PUBLISHING is "true", else not at
-all; another value than "true" and "false" is an error. A package that is published already is left alone if its bytes are the
-same, and an error if they are not. UV_PUBLISH_URL and UV_PUBLISH_CHECK_URL name
-another index than PyPI.
+all; another value than "true" and "false" is an error. A package that is
+published already is left alone if its bytes are the same, and an error if they
+are not. UV_PUBLISH_URL and UV_PUBLISH_CHECK_URL name another index than PyPI.
 HELP
 }
 

@@ -91,6 +91,8 @@ def test_tags_and_versions_are_one_to_one(version: Version) -> None:
 
 @pytest.mark.parametrize("tag", [*RIGHT, *(tag for tag in WRONG if re.fullmatch("[!-~]+", tag))])
 def test_build_backend_takes_the_same_tags(git: Git, commit: Commit, tag: str) -> None:
+    for key in ("color.ui", "column.ui"):
+        git("config", key, "always")  # as a person may have it
     commit()
     shutil.copy(ROOT / "pyproject.toml", git.directory)
     (git.directory / GRAMMAR).parent.mkdir(parents=True)
@@ -137,8 +139,10 @@ def refuse(tag: str, commit: str, manual_ref: str = "") -> str:
     return str(refusal.value)
 
 
-def test_first_release(commit: Commit) -> None:
-    head = commit("v0.1.0")
+def test_first_release(git: Git, commit: Commit) -> None:
+    for key, value in {"color.ui": "always", "column.ui": "always", "tag.sort": "refname"}.items():
+        git("config", key, value)
+    head = commit("v0.1.0", *(f"sprint-{number}" for number in range(9)))
     version = Version(0, 1, 0)
     assert decide("v0.1.0", head, "main") == Release(version, head, since="", tagged=True)
 
