@@ -56,9 +56,20 @@ def read(tree: Path) -> dict[str, str]:
 
 
 def find_names(path: str, text: str) -> set[str]:
-    """Return the scripts and actions that a file mentions: by file name, or as it imports them."""
+    """Return the scripts and actions that a file mentions: by file name, or as it imports them.
+
+    What is imported from a package has that before its name: `lib/git.py`.
+    """
     words = " ".join(IMPORT.findall(text)) if path.endswith(".py") else ""
-    return set(FILE.findall(text)) | {f"{it}.py" for it in re.findall(r"\w+", words)}
+    modules = {f"{it.replace('.', '/')}.py" for it in re.findall(r"[\w.]+", words)}
+    return set(FILE.findall(text)) | modules
+
+
+def list_names(path: str) -> set[str]:
+    """Return the names by which another file can mention a script or an action."""
+    if path.startswith(SCRIPTS[1]):
+        return {path.split("/")[2]}
+    return {Path(path).name, "/".join(Path(path).parts[-2:])}
 
 
 def find_used(texts: dict[str, str], parts: tuple[str, ...], ignored: tuple[str, ...]) -> set[str]:
@@ -68,8 +79,8 @@ def find_used(texts: dict[str, str], parts: tuple[str, ...], ignored: tuple[str,
     """
     known: dict[str, set[str]] = {}
     for path in (it for it in texts if it.startswith(parts)):
-        name = path.split("/")[2] if path.startswith(SCRIPTS[1]) else Path(path).name
-        known.setdefault(name, set()).add(path)
+        for name in list_names(path):
+            known.setdefault(name, set()).add(path)
     todo = [it for it in texts if not it.startswith(parts + ignored) and not it.endswith(".md")]
     used: set[str] = set()
     while todo:
@@ -86,8 +97,8 @@ def find_tests(gone: set[str], left: dict[str, str]) -> Iterator[str]:
     lost = {Path(it).parts[2] for it in gone if it.startswith(SCRIPTS[0])} - topics
     for path in (it for it in left if it.startswith(TESTS)):
         topic = Path(path).parts[2]
-        names = {Path(it).name for it in gone if it.startswith(f"{SCRIPTS[0]}{topic}/")}
-        names |= {it.split("/")[2] for it in gone if it.startswith(SCRIPTS[1])}
+        places = (f"{SCRIPTS[0]}{topic}/", SCRIPTS[1])
+        names = {name for it in gone if it.startswith(places) for name in list_names(it)}
         if topic in lost or (topic != "support" and names & find_names(path, left[path])):
             yield path
             corpus = path.replace("/fuzz_", "/corpus/").removesuffix(".py")
