@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from containers import docker
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).resolve().parents[3]
 DRIVER = ROOT / ".github/scripts/deploy/deploy.sh"
 REVISIONS = {name: f"{number:040x}" for number, name in enumerate(("one", "two", "broken"), 1)}
 FAULTS = {
@@ -122,11 +122,13 @@ class Driver:
         summary = (self.folder / "summary").read_text()
         return Deployment(done.returncode, done.stdout, summary, outputs)
 
-    def begin(self, image: str, version: str, revision: str) -> subprocess.Popen[bytes]:
+    def begin(
+        self, image: str, version: str, revision: str, **settings: str
+    ) -> subprocess.Popen[bytes]:
         """Begin a deployment, as a process group of its own; do not wait for its end."""
         return subprocess.Popen(
             [DRIVER, "deploy", image],
-            env=self.environment(version, revision),
+            env=self.environment(version, revision, **settings),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -141,36 +143,60 @@ class Driver:
 
 @dataclass
 class Client:
-    """Somebody who asks for `/health` every 50 ms."""
+    """Somebody who asks for `/health` every 50 ms, and for more in between.
+
+    Attributes:
+        url: Where the app answers.
+        more: What else is asked, one after the other: method, path and body.
+        answers: How often which version answered, and what went wrong.
+        total: How often something was asked.
+    """
 
     url: str
+    more: Sequence[tuple[str, str, str]] = ()
     answers: Counter[str] = field(default_factory=Counter)
+    total: int = 0
 
     def ask(self) -> str:
         """Return the version and the revision that answer, or what went wrong."""
+        wrong, text = self._request("GET", "/health")
+        health = {} if wrong else json.loads(text)
+        return wrong or f"{health['version']} {health['revision']}"
+
+    def _request(self, method: str, path: str, body: str = "") -> tuple[str, bytes]:
+        """Return what went wrong, if anything did, and the content of the answer."""
         connection = HTTPConnection(urlsplit(self.url).netloc, timeout=10)
         try:
-            connection.request("GET", "/health")
+            connection.request(method, path, body or None, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             text = answer.read()
-            if answer.status != 200:
-                return f"HTTP {answer.status}"
-            health = json.loads(text)
-            return f"{health['version']} {health['revision']}"
         except (HTTPException, OSError) as error:
-            return type(error).__name__
+            return type(error).__name__, b""
+        else:
+            return "" if answer.status < 300 else f"HTTP {answer.status}", text
         finally:
             connection.close()
+
+    def ask_more(self) -> None:
+        """Ask for the rest; count what went wrong."""
+        for method, path, body in self.more:
+            wrong, _ = self._request(method, path, body)
+            self.total += 1
+            if wrong:
+                self.answers[f"{method} {path}: {wrong}"] += 1
 
     @contextmanager
     def asking(self) -> Iterator[None]:
         """Ask until the context ends; count the answers."""
         self.answers.clear()
+        self.total = 0
         stop = Event()
 
         def ask() -> None:
             while not stop.is_set():
                 self.answers[self.ask()] += 1
+                self.total += 1
+                self.ask_more()
                 time.sleep(0.05)
 
         thread = Thread(target=ask)
