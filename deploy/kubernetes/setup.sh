@@ -81,7 +81,7 @@ apply_files() {
 }
 
 main() {
-  local token options=()
+  local token versions options=()
   case ${1:-} in
     --help) show_help && return ;;
     --take-over) options=(--force-conflicts) && shift ;;
@@ -92,6 +92,8 @@ main() {
   export NAMESPACE=$1
   FOLDER=$(mktemp -d)
   trap 'rm -rf "$FOLDER"' EXIT
+  versions=$(kubectl version --output=json)
+  python3 "${BASH_SOURCE[0]%/*}/target.py" check <<<"$versions"
   write_overlay
   apply_files "${options[@]}" >&2
   apply_secret >&2

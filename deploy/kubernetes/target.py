@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Drive a Deployment in a Kubernetes cluster: what deploy/targets/kubernetes.sh does.
 
-usage: target.py current | deploy IMAGE | rollback PREVIOUS | logs
+usage: target.py current | deploy IMAGE | rollback PREVIOUS | logs | check
 
 KUBE_CONFIG, KUBE_NAMESPACE, KUBE_DEPLOYMENT and KUBE_CONTAINER say which one, PATIENCE how many
 seconds the cluster may be away. What a deploy has done is noted in the folder STATE, so that a
-rollback knows its own revision and its own Job. Needs kubectl, and nothing beyond Python.
+rollback knows its own revision and its own Job. `check` judges the versions that standard input has
+from `kubectl version --output=json`. Needs kubectl, and nothing beyond Python.
 
 Ends with 75 if somebody else has deployed since: their version stays.
 """
@@ -196,9 +197,13 @@ def find_serving(namespace: Namespace, deployment: Json) -> str:
     return noted if any(it["metadata"]["name"] == noted for it in sets) else ""
 
 
-def check_versions(namespace: Namespace) -> None:
-    """Refuse a kubectl or a server that does not know every field of the files here."""
-    found = json.loads(namespace.ask("version", "--output=json"))
+def check_versions(text: str) -> None:
+    """Refuse a kubectl or a server that does not know every field of the files here.
+
+    Raises:
+        Failure: One of them is too old.
+    """
+    found = json.loads(text)
     for key, name in (("clientVersion", "kubectl"), ("serverVersion", "The server")):
         version = found.get(key) or {}
         if "minor" not in version:
@@ -424,7 +429,7 @@ def deploy(namespace: Namespace, image: str) -> None:
     """Migrate, change the image in one revision, and wait until it is rolled out."""
     deployment = namespace.read_deployment()
     find_app(namespace, deployment)
-    check_versions(namespace)
+    check_versions(namespace.ask("version", "--output=json"))
     if os.environ.get("DATABASE_URL"):
         tell("::notice title=DATABASE_URL is not used::Pods read it from a Secret:"
              " deploy/kubernetes/setup.sh changes it there.")  # fmt: skip
@@ -595,6 +600,9 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(143))
     try:
+        if list(arguments) == ["check"]:
+            check_versions(sys.stdin.read())
+            return 0
         with connect() as namespace:
             match arguments:
                 case ["current"]:

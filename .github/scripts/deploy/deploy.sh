@@ -21,6 +21,7 @@ usage: deploy.sh deploy IMAGE | rollback | refuse
 Environment: DEPLOY_TARGET (rehearsal), one of: $(list_targets).
 APP_REVISION, the commit that has to answer; APP_VERSION, what the image is called;
 ENVIRONMENT_NAME; DEPLOY_URL, where it answers; DEPLOY_TIMEOUT (300), seconds to wait for it;
+OTHER_TIMEOUT (45), the same while another revision answers all the time;
 ROLLBACK_TIMEOUT (60), the same for what served before; PATIENCE (60), seconds that a network may be
 away; SETTINGS, variables of the targets as JSON; and what the target's file names.
 Sets the outputs outcome (deployed, rolled-back, failed, rollback-failed), reason, previous, url.
@@ -140,11 +141,13 @@ look_ready() {
 }
 
 # wait_for_revision URL REVISION: the target has said that it is there; the app says which one it is.
+# Where every answer is that of another one, no part of the new version is where the traffic goes.
 wait_for_revision() {
-  local why deadline=$((SECONDS + ${DEPLOY_TIMEOUT:-300}))
+  local why other='' deadline=$((SECONDS + ${DEPLOY_TIMEOUT:-300}))
   echo "Waiting for $2 at $1"
   until why=$(look "$1" "$2" && look_ready "$1"); do
-    if ((SECONDS >= deadline)); then
+    if [[ $why == *' that answers, not '* ]]; then : "${other:=$((SECONDS + ${OTHER_TIMEOUT:-45}))}"; else other=''; fi
+    if ((SECONDS >= deadline || SECONDS >= ${other:-deadline})); then
       echo "$why" >"$STATE/why"
       return 1
     fi

@@ -1,6 +1,7 @@
 """The driver, with a target that a test adds: one file with five functions."""
 
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -93,6 +94,27 @@ def test_old_revision_that_goes_on_answering_is_no_success(driver: Driver, tmp_p
     (tmp_path / "targets/file.sh").write_text(stuck)
     done = driver.run("deploy", IMAGE, version="v2", revision=NEW)
     assert done.outputs["reason"] == f"it is {OLD} that answers, not {NEW}"
+
+
+def test_wrong_revision_is_found_long_before_the_limit(driver: Driver, tmp_path: Path) -> None:
+    wrong = TARGET.replace('echo "$APP_REVISION" >"$SERVING"', f'echo {"9" * 40} >"$SERVING"')
+    (tmp_path / "targets/file.sh").write_text(wrong)
+    limits = {"DEPLOY_TIMEOUT": "300", "OTHER_TIMEOUT": "2"}
+    began = time.monotonic()
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, **limits)
+    assert time.monotonic() - began < 60
+    assert done.outputs["outcome"] == "rolled-back"
+    assert done.outputs["reason"] == f"it is {'9' * 40} that answers, not {NEW}"
+    assert re.search(r"This was known after \d+ s", done.log)
+    assert re.search(r"It took \d+ s to find out, and \d+ s to go back", done.summary)
+
+
+def test_version_before_may_answer_for_a_while(driver: Driver, tmp_path: Path) -> None:
+    late = TARGET.replace(DEPLOY, f"{{ (sleep 3; {DEPLOY}) >/dev/null 2>&1 & }}")
+    (tmp_path / "targets/file.sh").write_text(late)
+    limits = {"DEPLOY_TIMEOUT": "60", "OTHER_TIMEOUT": "45"}
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, **limits)
+    assert done.outputs["outcome"] == "deployed", done.log
 
 
 def test_target_that_refuses(driver: Driver, tmp_path: Path) -> None:

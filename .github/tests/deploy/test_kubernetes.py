@@ -19,6 +19,7 @@ import cluster_api
 import pytest
 import yaml
 from cluster import Cluster, Version
+from deployments import Client
 
 ROOT = Path(__file__).parents[3]
 DRIVER = ROOT / ".github/scripts/deploy/deploy.sh"
@@ -467,6 +468,15 @@ def set_up(
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def by_hand(environment: dict[str, str], *arguments: str) -> None:
+    """Run kubectl as the administrator that has set up the namespace `shop`."""
+    config = {"KUBECONFIG": str(Path(environment["HOME"], "config"))}
+    subprocess.run(
+        ["kubectl", "--namespace=shop", *arguments],
+        env=environment | config, check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+
+
 def test_setup_makes_everything_that_a_deploy_needs(
     cluster: Cluster, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -491,11 +501,11 @@ def test_setup_again_keeps_what_runs(
         cluster, environment | {"KUBE_CONFIG": first.output, "APP_VERSION": "v3"}, tmp_path / "temp"
     )
     deployment.deploy(GOOD)
-    before = deployment.cluster.revision
+    before = copy.deepcopy(cluster.objects)
     again = set_up(cluster, environment, "shop")
     assert again.code == 0, again.errors
     assert again.output == first.output, "the account and its token stay"
-    assert cluster.revision == before
+    assert cluster.objects == before, "not even a field that the server has added"
     assert cluster.deployment["spec"]["replicas"] == 2
     assert cluster.serving == (VERSIONS[GOOD], {"APP_VERSION": "v3"})
     assert "DATABASE_URL" in cluster.objects["secrets"]["app"]["data"]
@@ -698,37 +708,92 @@ def test_log_is_that_of_the_new_version(deployed: Deployment) -> None:
 
 def test_server_that_is_too_old(deployed: Deployment) -> None:
     deployed.cluster.minor = "27"
+    said = "::error title=The server is too old, v1.27.1::It must be 1.32 or newer"
     done = deployed.call("target_deploy", BETTER)
     assert done.code == 1
-    assert "::error title=The server is too old, v1.27.1::It must be 1.32 or newer" in done.errors
+    assert said in done.errors
+    before = copy.deepcopy(deployed.cluster.objects)
+    made = set_up(deployed.cluster, deployed.environment, "shop", KUBE_CONFIG="")
+    assert made.code == 1
+    assert said in made.errors
+    assert deployed.cluster.objects == before
+
+
+def test_pods_that_pod_security_refuses(deployed: Deployment) -> None:
+    template = copy.deepcopy(deployed.cluster.deployment)
+    del template["spec"]["template"]["spec"]["containers"][0]["securityContext"]
+    deployed.cluster.store("deployments", template)
+    done = deployed.call("target_deploy", BETTER, PATIENCE="1")
+    assert "::error title=The new pod cannot be made::" in done.errors
+    assert 'violates PodSecurity "restricted:latest": allowPrivilegeEscalation' in done.errors
+    assert deployed.cluster.objects["jobs"] == {}
 
 
 @pytest.mark.parametrize(
-    "second",
+    ("scenario", "second"),
     [
-        Version("next", schema=2, starts=False),
-        Version("next", schema=2, starts=None),
-        Version("next", schema=2, works=False),
-        Version("next", schema=2, migrates=False),
+        ("crashes", Version("next", schema=2, starts=False)),
+        ("never ready", Version("next", schema=2, starts=None)),
+        ("smoke tests fail", Version("next", schema=2, works=False)),
+        ("migration fails", Version("next", schema=2, migrates=False)),
+        ("killed after the migration", Version("next", schema=2)),
+        ("cancelled in the migration", Version("next", schema=2, migrates=None)),
+        ("starts slowly", Version("next", schema=2, slow=2)),
     ],
-    ids=["crashes", "never ready", "smoke tests fail", "migration fails"],
 )
-def test_version_before_lives_with_a_newer_schema(deployed: Deployment, second: Version) -> None:
+def test_version_before_lives_with_a_newer_schema(
+    deployed: Deployment, scenario: str, second: Version
+) -> None:
     cluster = deployed.cluster
     cluster.versions[NEXT] = second
     previous, notes = deployed.current(), note(deployed.folder, "notes")
-    stuck = second.starts is None
-    command = f". {TARGET}; target_deploy {NEXT}"
-    environment = deployed.environment | notes
-    limit = ("timeout", "6") if stuck else ()
-    subprocess.run([*limit, "bash", "-c", command], env=environment, check=False, timeout=60)
-    assert deployed.call("target_rollback", previous, **notes).code == 0
-    assert deployed.serving == "good"
-    assert cluster.schema == (2 if second.migrates else 1)
-    deployed.deploy(GOOD, APP_VERSION="v1.0.1")
-    cluster.versions[NEXT] = Version("next", schema=2)
-    deployed.deploy(NEXT)
+    client = Client(cluster.url, (("GET", "/rows", ""), ("POST", "/rows", "{}")))
+    with client.asking():
+        begin_and_end(deployed, scenario, notes)
+        if scenario != "starts slowly":
+            assert deployed.call("target_rollback", previous, **notes).code == 0
+            assert deployed.serving == "good"
+        cluster.finish_migrations()  # what is left of them
+    total = client.total
+    assert cluster.schema == (1 if second.migrates is not True else 2)
+    served = {it.split()[-1] for it in client.answers}
+    known = {Version(it).commit for it in ("good", "next")}
+    # What passes its probes and fails its smoke tests has traffic until these are run.
+    assert served <= known | {"500" for _ in [0] if not second.works}, client.answers
+    with client.asking():
+        deployed.deploy(GOOD, APP_VERSION="v1.0.1")
+        assert deployed.serving == "good"
+        cluster.versions[NEXT] = Version("next", schema=2)
+        deployed.deploy(NEXT)
     assert (cluster.schema, deployed.serving) == (2, "next")
+    assert {it.split()[-1] for it in client.answers} <= known, client.answers
+    print(f"{scenario}: {total + client.total} requests")
+
+
+def begin_and_end(deployed: Deployment, scenario: str, notes: dict[str, str]) -> None:
+    """Deploy the next version until the scenario ends it."""
+    cluster, revision = deployed.cluster, deployed.cluster.revision
+    with subprocess.Popen(
+        ["bash", "-c", f". {TARGET}; target_deploy {NEXT}"],
+        env=deployed.environment | notes,
+        process_group=0,
+    ) as process:
+
+        def has_come() -> bool:
+            match scenario:
+                case "never ready":
+                    return cluster.revision != revision
+                case "killed after the migration":
+                    return cluster.schema > 1
+                case "cancelled in the migration":
+                    return bool(cluster.objects["jobs"])
+            return process.poll() is not None
+
+        while not has_come():
+            time.sleep(0.05)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL if "killed" in scenario else signal.SIGTERM)
+        process.wait(60)
 
 
 @pytest.mark.parametrize(
@@ -772,11 +837,7 @@ def test_revoking_revokes(cluster: Cluster, environment: dict[str, str], tmp_pat
         r"kubectl --namespace shop-staging (delete \w+ deployer)",
         (ROOT / "docs/deployment.md").read_text(),
     )
-    config = {"KUBECONFIG": str(Path(environment["HOME"], "config"))}
-    subprocess.run(
-        ["kubectl", "--namespace=shop", *command.split()],
-        env=environment | config, check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
+    by_hand(environment, *command.split())
     old = Deployment(cluster, environment | {"KUBE_CONFIG": first.output}, tmp_path / "temp")
     assert "does not accept KUBE_CONFIG" in old.call("target_current").errors
     again = set_up(cluster, environment, "shop")
@@ -796,11 +857,13 @@ def test_setup_says_how_to_take_over_what_was_put_back(
     previous = deployment.current()
     deployment.deploy(BETTER)
     assert deployment.call("target_rollback", previous).code == 0
-    template = cluster.deployment["spec"]["template"]
-    template["spec"]["containers"][0]["resources"] = {"limits": {"memory": "1Mi"}}
+    app = {"name": "app", "resources": {"limits": {"memory": "1Mi"}}}
+    patch = {"spec": {"template": {"spec": {"containers": [app]}}}}
+    by_hand(environment, "patch", "deployment", "app", "--patch", json.dumps(patch))
     refused = set_up(cluster, environment, "shop")
     assert refused.code == 1
-    assert '.spec.template.spec.containers[name="app"].resources' in refused.errors
+    assert 'conflict with "kubectl-patch"' in refused.errors
+    assert '.spec.template.spec.containers[name="app"].resources.limits.memory' in refused.errors
     assert "setup.sh --take-over shop" in refused.errors
     taken = set_up(cluster, environment, "--take-over", "shop")
     assert taken.code == 0, taken.errors

@@ -1,17 +1,20 @@
 """A Kubernetes cluster with one namespace: what it keeps, and what its controllers do with it.
 
-Time: what takes minutes has happened at once, but a Job, which takes a few looks to complete. Not
-here: the defaults of a server, its admission plugins (a quota and a full node are flags), probes.
+Time: what takes minutes has happened at once, but a Job, which takes a few looks to complete. A
+full node and a quota are flags; Pod Security is what `restricted` refuses of the pods here. Not
+here: probes in time, traffic to single pods, a database, other admission plugins, drains.
 """
 
 import base64
 import copy
 import json
 import random
+import time
 from collections.abc import Callable  # noqa: TC003
 from dataclasses import dataclass, field
 from threading import Event, RLock
-from typing import Any
+
+from cluster_fields import Json, Owners, add_defaults
 
 REVISION = "deployment.kubernetes.io/revision"
 REASONS = {
@@ -29,8 +32,6 @@ GROUPS = {
     "rbac.authorization.k8s.io/v1": {"roles": "Role", "rolebindings": "RoleBinding"},
 }  # fmt: skip
 
-type Json = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Version:
@@ -41,6 +42,7 @@ class Version:
         starts: Whether its pods get ready; `None` keeps the rollout unfinished for ever.
         migrates: Whether its migrations succeed; `None` keeps the Job running.
         schema: What its migrations make of the database; an older one makes it unready.
+        slow: Seconds that its pods take to get ready.
         works: Whether it passes the smoke tests.
     """
 
@@ -49,6 +51,7 @@ class Version:
     migrates: bool | None = True
     works: bool = True
     schema: int = 1
+    slow: float = 0
 
     @property
     def commit(self) -> str:
@@ -96,7 +99,8 @@ class Cluster:
         self.namespace, self.undoable, self.count = "", True, 0
         self.schema, self.database, self.quota, self.full = 1, True, False, False
         self.outage: tuple[str, str, float] | None = None
-        self.minor, self.owner = "", ""
+        self.minor = ""
+        self.owners: dict[tuple[str, str], Owners] = {}
         self.versions, self.served, self.used = {}, [], set()
         self.objects: dict[str, dict[str, Json]] = {
             it: {} for kinds in GROUPS.values() for it in kinds
@@ -185,12 +189,19 @@ class Cluster:
             self.objects["secrets"].pop(name, None)
         return it
 
+    def look_at_rollout(self, deployment: Json) -> None:
+        """Let the pods of a version that starts slowly get ready, when it is time."""
+        sets = self.objects["replicasets"].values()
+        if any("begun" in it and not it["ready"] for it in sets):
+            self._roll_out(deployment)
+
     def look_at_job(self, job: Json) -> None:
         """Let a Job get on: it succeeds some looks later, and says so in two steps."""
         job["looks"] += 1
         image = job["spec"]["template"]["spec"]["containers"][0]["image"]
         version = self.versions.get(image)
-        if not version or self.quota or self.full or version.migrates is None:
+        has_pod = f"{job['metadata']['name']}-pod" in self.objects["pods"]
+        if not (version and has_pod) or self.full or version.migrates is None:
             return
         good = version.migrates and self.database
         steps = ("SuccessCriteriaMet", "Complete") if good else ("FailureTarget", "Failed")
@@ -203,6 +214,7 @@ class Cluster:
     def store(self, resource: str, it: Json) -> Json:
         """Keep an object, and let the controllers act on it."""
         self.count += 1
+        add_defaults(it)
         metadata = it["metadata"]
         if "name" not in metadata:
             metadata["name"] = f"{metadata['generateName']}{self.count:05}"
@@ -237,8 +249,12 @@ class Cluster:
         image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
         version = self.versions.get(image, Version("", starts=False))
         ready = version.starts if self.undoable or not again else False
-        if ready and (self.quota or self.full or version.schema > self.schema or not self.database):
+        refused = self._refuse(deployment["metadata"]["name"], deployment["spec"]["template"])
+        if ready and (refused or self.full or version.schema > self.schema or not self.database):
             ready = None
+        if ready and version.slow:
+            now = time.monotonic()
+            ready = True if now - own.setdefault("begun", now) >= version.slow else None
         own["ready"] = bool(ready) and wanted > 0
         for it in sets.values():
             if ready or not wanted:
@@ -263,14 +279,22 @@ class Cluster:
         }
         if available:
             deployment["status"]["availableReplicas"] = available
-        if self.quota:
+        if refused:
             deployment["status"]["conditions"].append(
                 {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
-                 "message": "exceeded quota: pods"}
+                 "message": refused}
             )  # fmt: skip
         self._start_pods(own)
         if self.serving and self.serving[0].revision not in self.served[-1:]:
             self.served.append(self.serving[0].revision)
+
+    def _refuse(self, name: str, template: Json) -> str:
+        """Return why a pod is not made: a quota, or Pod Security."""
+        wrong = find_violations(template["spec"])
+        said = f'violates PodSecurity "restricted:latest": {wrong}' if wrong else ""
+        if self.quota:
+            said = "exceeded quota: pods, used: pods=4, limited: 4"
+        return f'Error creating: pods "{name}-" is forbidden: {said}' if said else ""
 
     def _find_set(self, deployment: Json) -> tuple[Json, bool]:
         """Return the ReplicaSet of a Deployment with its new revision; and whether it was there."""
@@ -368,9 +392,8 @@ class Cluster:
         waiting = "" if version else "ImagePullBackOff"
         labels |= {"controller-uid": uid, "job-name": name}
         job |= {"status": {}, "looks": 0}
-        if self.quota:
-            message = f'pods "{name}-" is forbidden: exceeded quota: pods, used: pods=4, limited: 4'
-            self.warn(name, "FailedCreate", message)
+        if refused := self._refuse(name, job["spec"]["template"]):
+            self.warn(name, "FailedCreate", refused)
             return
         self._make_pod(f"{name}-pod", labels, job["spec"]["template"], waiting)
         if self.full:
@@ -389,6 +412,18 @@ def shuffle(found: list[Json]) -> list[Json]:
 
 
 def _identify(template: Json) -> str:
-    """Return what tells a pod template from others: kubectl writes some of it in other words."""
-    container = template["spec"]["containers"][0]
-    return json.dumps([container["image"], container.get("env", [])], sort_keys=True)
+    """Return what tells a pod template from others: all of it."""
+    return json.dumps(template, sort_keys=True)
+
+
+def find_violations(pod: Json) -> str:
+    """Return what Pod Security says of a pod at the level `restricted`; nothing if it may run."""
+    (container,) = pod["containers"]
+    outer, inner = pod.get("securityContext", {}), container.get("securityContext", {})
+    wrong = {
+        "allowPrivilegeEscalation != false": inner.get("allowPrivilegeEscalation") is not False,
+        "unrestricted capabilities": inner.get("capabilities", {}).get("drop") != ["ALL"],
+        "runAsNonRoot != true": True not in {it.get("runAsNonRoot") for it in (outer, inner)},
+        "seccompProfile": not (outer | inner).get("seccompProfile"),
+    }
+    return ", ".join(it for it, is_wrong in wrong.items() if is_wrong)

@@ -21,7 +21,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import kubernetes_validate
 import yaml
-from cluster import GROUPS, Cluster, Json, shuffle
+from cluster import GROUPS, Cluster, shuffle
+from cluster_fields import Json, apply, find_conflicts, find_fields, merge, note_update
 
 KUBERNETES = "1.37"
 PATH = re.compile(
@@ -37,19 +38,6 @@ class RefusedError(Exception):
         super().__init__(text)
         self.status = status
         self.reason = reason
-
-
-def _merge(old: Any, new: Any) -> Any:
-    """Apply a strategic merge patch; of the lists, those of named things are merged."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        merged = {key: _merge(old.get(key), value) for key, value in new.items()}
-        return {key: value for key, value in (old | merged).items() if value is not None}
-    if isinstance(old, list) and isinstance(new, list) and all("name" in it for it in old + new):
-        names = {it["name"]: it for it in old}
-        for it in new:
-            names[it["name"]] = _merge(names.get(it["name"]), it)
-        return list(names.values())
-    return new
 
 
 def _replace(it: Json, operations: list[Json]) -> Json:
@@ -102,25 +90,6 @@ def _validate(it: Json) -> None:
         raise RefusedError(HTTPStatus.BAD_REQUEST, "BadRequest", error.message) from None
 
 
-def _content(it: Json) -> Json:
-    """Return what people decide of an object, without what the server keeps about it."""
-    kept = {key: value for key, value in it.items() if key not in {"metadata", "status", "looks"}}
-    metadata = it["metadata"]
-    return kept | {key: metadata.get(key) or {} for key in ("labels", "annotations")}
-
-
-def _compare_owned(old: Json, new: Json) -> None:
-    """Refuse to change by apply what a deploy or the autoscaler has set."""
-    if old.get("kind") != "Deployment":
-        return
-    for it in (old, new):
-        it["owned"] = (
-            it["spec"]["replicas"], it["spec"]["template"]["spec"]["containers"][0]["image"]
-        )  # fmt: skip
-    if old.pop("owned") != new.pop("owned"):
-        raise RefusedError(HTTPStatus.CONFLICT, "Conflict", "another manager owns these fields")
-
-
 class _Handler(BaseHTTPRequestHandler):
     """One request."""
 
@@ -143,7 +112,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._do("get")
 
     def do_POST(self) -> None:
-        self._do("create")
+        path = urlsplit(self.path).path
+        if not path.startswith("/api"):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            return self._serve(path)
+        return self._do("create")
 
     def do_PATCH(self) -> None:
         self._do("patch")
@@ -166,6 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(HTTPStatus.OK, health)
         if path == "/ready" and version.schema > self.cluster.schema:
             return self._send(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "the schema is behind"})
+        if version.schema > self.cluster.schema:  # it asks for a column that is not there
+            return self._send(HTTPStatus.INTERNAL_SERVER_ERROR, {})
         fails = path != "/ready" and not version.works
         return self._send(HTTPStatus.INTERNAL_SERVER_ERROR if fails else HTTPStatus.OK, {})
 
@@ -277,12 +252,14 @@ class _Handler(BaseHTTPRequestHandler):
             return self.cluster.remove(resource, name)
         if verb == "patch":
             old = objects.get(name)
-            new = self._patch(old, body)
-            if old and _content(old) == _content(new):
+            new = self._patch(resource, name, old, body)
+            if old and find_fields(old) == find_fields(new):
                 return old  # nothing is written, and nothing rolled out
             return self.cluster.store(resource, new)
         if resource == "jobs":
             self.cluster.look_at_job(objects[name])
+        elif resource == "deployments":
+            self.cluster.look_at_rollout(objects[name])
         return objects[name]
 
     def _authorize(self, match: re.Match[str], version: str, verb: str) -> None:
@@ -308,35 +285,30 @@ class _Handler(BaseHTTPRequestHandler):
                 return user
         raise RefusedError(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
 
-    def _patch(self, old: Json | None, patch: Any) -> Json:
-        kind = self.headers["Content-Type"]
-        if kind == "application/json-patch+json":
-            assert old
-            if any(it["path"] == "/spec/template" for it in patch):
-                self.cluster.owner = self.query.get("fieldManager", "")
-            return _replace(copy.deepcopy(old), patch)
+    def _patch(self, resource: str, name: str, old: Json | None, patch: Any) -> Json:
+        kind, manager = self.headers["Content-Type"], self.query.get("fieldManager", "")
+        owners = self.cluster.owners.setdefault((resource, name), {})
         if self._applies():
             _validate(patch)
-            if old is None:
-                return dict(patch)
-            _compare_owned(old, patch)
-            self._compare_templates(old, patch)
-        merged: Json = _merge(copy.deepcopy(old), patch)
-        return merged
+            if self.query.get("force") != "true":
+                self._refuse_conflicts(find_conflicts(old or patch, patch, owners, manager))
+            return apply(old or patch, patch, owners, manager)
+        assert old
+        if kind == "application/json-patch+json":
+            new = _replace(copy.deepcopy(old), patch)
+        else:
+            new = merge(copy.deepcopy(old), patch)
+        note_update(old, new, owners, manager)
+        return new
 
-    def _compare_templates(self, old: Json, new: Json) -> None:
-        """Refuse to change what another manager has put back, unless it is forced."""
-        owner = self.cluster.owner
-        if old.get("kind") != "Deployment" or not owner or self.query.get("force") == "true":
-            return
-        (before,), (after,) = (it["spec"]["template"]["spec"]["containers"] for it in (old, new))
-        for key in after:
-            if after[key] != before.get(key):
-                text = (
-                    f'Apply failed with 1 conflict: conflict with "{owner}" using apps/v1: '
-                    f'.spec.template.spec.containers[name="app"].{key}'
-                )
-                raise RefusedError(HTTPStatus.CONFLICT, "Conflict", text)
+    def _refuse_conflicts(self, conflicts: list[tuple[str, str]]) -> None:
+        if conflicts:
+            many = f"{len(conflicts)} conflict{'s' if len(conflicts) > 1 else ''}"
+            said = "\n".join(
+                f'conflict with "{who}" using apps/v1: {path}' for who, path in conflicts
+            )
+            text = f"Apply failed with {many}: {said}"
+            raise RefusedError(HTTPStatus.CONFLICT, "Conflict", text)
 
     def _selects(self, it: Json) -> bool:
         labels, fields = (
