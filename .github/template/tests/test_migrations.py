@@ -40,7 +40,8 @@ def upgrade() -> None:
 '''
 ITEM = json.dumps({"name": "a", "description": "b", "price_cents": 1})
 ASKED = (("GET", "/items", ""), ("POST", "/items", ITEM))
-SLOW_START = 'CMD ["sh", "-c", "sleep 4; exec serve"]'
+START_SECONDS = 40
+SLOW_START = 'CMD ["sh", "-c", "sleep 2; exec serve"]'
 SCENARIOS = {
     "crashes": FAULTS["ends at once"],
     "never ready": FAULTS["not ready"],
@@ -57,12 +58,12 @@ LIMITS = {"never ready": IMPATIENT["not ready"], "smoke tests fail": {"SMOKE_TES
 
 def write_migrations(newest: int) -> str:
     """Return lines of a Dockerfile that add migrations up to a number."""
-    lines = ["USER 0"]
+    commands = []
     for number in range(2, newest + 1):
         text = MIGRATION.format(number=number, before=number - 1)
         code = base64.b64encode(text.encode()).decode()
-        lines.append(f"RUN echo {code} | base64 -d >{VERSIONS}/{number:04}_more.py")
-    return "\n".join([*lines, "USER 10001:10001"])
+        commands.append(f"echo {code} | base64 -d >{VERSIONS}/{number:04}_more.py")
+    return f"USER 0\nRUN {' && '.join(commands)}\nUSER 10001:10001"
 
 
 def find_containers(image: str, *, migrates: bool) -> str:
@@ -108,7 +109,8 @@ def start_target(
             yield driver
             return
         folder.joinpath("server").mkdir()
-        with ssh_server.serve(folder / "server", host.with_name("gate.sh"), repository) as server:
+        gate = host.with_name("gate.sh")
+        with ssh_server.serve(folder / "server", gate, repository, START_SECONDS) as server:
             state = server.state
             state.mkdir()
             port = ssh_server.find_free_port()
