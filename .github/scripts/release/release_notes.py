@@ -41,10 +41,12 @@ REVERT = re.compile(
     r"revert(?:\([^)]*\))?!?:\s*(?:\"(.+)\"|(.+))|(?:Revert|(Reapply)) \"(.+)\"", re.IGNORECASE
 )
 HASH = "[0-9a-f]{7,40}"
-REVERTED = re.compile(rf"reverts commits? ({HASH}(?:(?:,| and|\s)+{HASH})*)")
+REVERTED = re.compile(
+    rf"^This reverts commits? ({HASH}(?:(?:,| and|\s)+{HASH})*)", re.IGNORECASE | re.MULTILINE
+)
 REFS = re.compile(rf"^Refs: ({HASH}(?:, {HASH})*)\s*$", re.MULTILINE)
 REVERTED_PULL = re.compile(r"^Reverts (?:[\w.-]+/[\w.-]+)?#(\d+)\s*$", re.MULTILINE)
-WORDS = re.compile(r"(?:\w+(?:\([^)]*\))?!?:\s*)?revert\w*:? (.+)", re.IGNORECASE)
+WORDS = re.compile(r"(?:chore(?:\([^)]*\))?!?:\s*)?revert(?:s|ed)? (.+)", re.IGNORECASE)
 """What may be a revert: if it names an earlier commit."""
 PULL = re.compile(r"\(#(\d+)\)$|^Merge pull request #(\d+) ")
 PICKED = re.compile(r"\(cherry picked from commit ([0-9a-f]{40})\)")
@@ -138,6 +140,11 @@ class Commit:
         return f'Revert "{match[4]}"' if match[3] else match[1] or match[2] or match[4]
 
     @cached_property
+    def is_revert(self) -> bool:
+        """Whether its subject calls it one."""
+        return bool(self.takes_back) or self.subject.lower().startswith("revert")
+
+    @cached_property
     def takes_back(self) -> set[str]:
         """The names of what the subject may take back."""
         match = WORDS.fullmatch(self.subject)
@@ -194,33 +201,36 @@ def read_history(git: Git, since: str) -> list[Commit]:
 
 
 def find_taken_back(git: Git, commits: Sequence[Commit]) -> set[str]:
-    """Return the names of the commits that cancel each other: reverts, and what they revert."""
+    """Return the names of the commits that cancel each other: reverts, and what they revert.
+
+    A commit that takes back something and is called otherwise may bring something else: it stays.
+    """
     gone: set[str] = set()
     for number, commit in reversed([*enumerate(commits)]):
         if commit.id not in gone and not commit.known:  # what was taken back takes nothing back
             found = (it for it in find_undone(git, commit, commits[:number]) if not it.known)
             if undone := {it.id for it in found} - gone:
-                gone |= {commit.id, *undone}
+                gone |= undone | ({commit.id} if commit.is_revert else set())
     return gone
 
 
 def find_undone(git: Git, commit: Commit, earlier: Sequence[Commit]) -> list[Commit]:
     """Return which earlier commits a commit takes back; none if it takes back something else."""
-    if not commit.takes_back and not commit.subject.lower().startswith("revert"):
-        return []
-    told = REVERTED.findall(commit.text) + (REFS.findall(commit.text) if commit.undone else [])
+    text = LISTED.split(commit.text)[0]
+    told = REVERTED.findall(text) + (REFS.findall(text) if commit.undone else [])
     names = re.findall(HASH, " ".join(told))
-    pulls = {*REVERTED_PULL.findall(commit.text), *re.findall(r"\(#(\d+)\)", commit.undone)}
+    pulls = {*REVERTED_PULL.findall(text), *re.findall(r"\(#(\d+)\)", commit.undone)}
+    if not names and not commit.is_revert:
+        return []
     found = [it for it in earlier if it.id.startswith(tuple(names))]
     if any(
         not any(it.id.startswith(name) for it in found) and is_ancestor(git, name) for name in names
     ):
         return []
-    found = found or [it for it in earlier if it.pull in pulls][-1:]
-    found = (
-        found
-        or [it for it in earlier if it.names & commit.takes_back and not (it.pull and pulls)][-1:]
-    )
+    if not found and commit.is_revert:
+        found = [it for it in earlier if it.pull in pulls][-1:] or [
+            it for it in earlier if it.names & commit.takes_back and not (it.pull and pulls)
+        ][-1:]
     for merge in [it for it in found if len(it.parents) > 1]:
         brought = git("rev-list", f"{merge.id}^1..{merge.id}").split()
         found += [it for it in earlier if it.id in brought and it is not merge]

@@ -215,6 +215,25 @@ def test_what_only_looks_like_a_revert_is_told(history: History) -> None:
     assert len(history.listed("--since", "v1.0.0")) == 3
 
 
+def test_revert_under_another_name_stays_without_what_it_took_back(history: History) -> None:
+    history.git("tag", "v1.0.0")
+    one = history.commit("feat: one")
+    history.commit("feat: button")
+    history.commit("feat: revert button")
+    history.commit(f"fix: the old way again\n\nThis reverts commit {one}.")
+    history.commit(f"feat: two (#3)\n\n* feat: two\n\n* Revert it\n\nThis reverts commit {one}.")
+    notes = history.notes("--since", "v1.0.0")
+    assert sections(notes) == {
+        "✨ Features": [
+            "button",
+            "revert button",
+            "two ([\\#3](https://github.com/octo-org/widget/pull/3))",
+        ],
+        "🐛 Bug Fixes": ["the old way again"],
+    }
+    assert taken_back(notes) == 1
+
+
 def test_revert_of_a_pull_request_that_was_merged(history: History) -> None:
     history.git("tag", "v1.0.0")
     history.git("checkout", "--quiet", "-b", "side")
