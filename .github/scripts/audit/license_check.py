@@ -10,25 +10,23 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
-import yaml
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.utils import canonicalize_name
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from audit.licenses import Judgement, Rules, Verdict, judge
+from audit.policy import CONFIG, read_list, read_options
 from lib import lockfile
 from lib.environments import CouldNotListError, Package, install, list_packages, show
 from lib.lockfile import Locked
 from lib.markdown import link, plain, quote, table
 from lib.workflow_commands import annotate, summarize
 
-CONFIG = Path(".github/dependency-review-config.yml")
 LOCK = Path("uv.lock")
 TITLE = "Licence check"
 KINDS = ("production", "development")
@@ -52,45 +50,18 @@ class Policy:
         Raises:
             ValueError: It cannot be read, or GitHub's action would refuse it.
         """
+        options = read_options(file)
+        addresses = read_list(options, "allow-dependencies-licenses")
         try:
-            content = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506
-            options = {str(key).replace("_", "-"): value for key, value in content.items()}
-        except (AttributeError, OSError, UnicodeError, yaml.YAMLError) as error:
-            raise ValueError(f"{file} cannot be read: {error}") from error
-        try:
-            looked_into = {
-                _read_address(it) for it in _list(options, "allow-dependencies-licenses")
-            }
+            looked_into = {_read_address(it) for it in addresses}
             if options.get("license-check") is False:
                 return cls(None, looked_into)
-            denied, allowed = (_list(options, f"{it}-licenses") for it in ("deny", "allow"))
+            denied, allowed = (read_list(options, f"{it}-licenses") for it in ("deny", "allow"))
             for id_ in (*denied, *allowed):
                 _check_spelling(id_)
             return cls(Rules(denied, allowed), looked_into)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML as GitHub's action reads it: a key that is there twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        if twice := {key for key in keys if keys.count(key) > 1}:
-            raise yaml.YAMLError(f"{', '.join(map(str, twice))} is there twice")
-        return super().construct_mapping(node, deep)
-
-
-def _list(options: Mapping[str, object], key: str) -> list[str]:
-    """Return a list, which may be written as one text with commas."""
-    value = options.get(key)
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",")]
-    if value is None and key not in options:
-        return []
-    if not isinstance(value, list) or not all(isinstance(it, str) for it in value):
-        raise ValueError(f"{key} has to be a list of texts, not {value!r}")
-    return value
 
 
 def _check_spelling(id_: str) -> None:

@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import yaml
 from packaging.version import InvalidVersion, Version
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from audit.policy import CONFIG, read_list, read_options
 from lib import lockfile
 from lib.git import Git, GitError
 from lib.lockfile import REGISTRY, Locked
 from lib.markdown import plain, table
 from lib.workflow_commands import annotate, summarize
 
-CONFIG = Path(".github/dependency-review-config.yml")
 LOCK = "uv.lock"
 TITLE = "Changes of the lock file"
 MOST_ROWS = 100
+MOST_ANNOTATIONS = 10
 
 
 @dataclass(frozen=True)
@@ -156,24 +156,6 @@ def read_base(revision: str) -> str:
         return ""
 
 
-def read_allowed(file: Path) -> list[str]:
-    """Return the registries and file hosts that the policy names.
-
-    Raises:
-        ValueError: The policy cannot be read.
-    """
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        allowed = content.get("allow-registries") or []
-    except (AttributeError, OSError, yaml.YAMLError) as error:
-        raise ValueError(f"{file} cannot be read: {error}") from error
-    if isinstance(allowed, str):
-        allowed = [part.strip() for part in allowed.split(",")]
-    if not isinstance(allowed, list) or not all(isinstance(it, str) for it in allowed):
-        raise ValueError(f"{file}: allow-registries has to be a list of addresses")
-    return allowed
-
-
 def describe(changes: Sequence[Change], settings: Sequence[str]) -> str:
     """Return the report: a row for what to look at, a number for the rest."""
     mark = "❌" if any(it.errors for it in changes) else "📦"
@@ -219,7 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         old, new = read_base(options.base), Path(LOCK).read_text(encoding="utf-8")
-        changes = compare(lockfile.read(old), lockfile.read(new), read_allowed(CONFIG))
+        allowed = read_list(read_options(CONFIG), "allow-registries")
+        changes = compare(lockfile.read(old), lockfile.read(new), allowed)
         settings = find_settings(old, new) if old else []
     except (OSError, ValueError) as error:
         annotate("error", TITLE, f"The lock files could not be compared: {error}")
@@ -228,10 +211,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = describe(changes, settings)
     summarize(report)
     print(report)
-    for it in changes:
-        for text in it.errors:
-            advice = f"add it to allow-registries in {CONFIG} if that is meant"
-            annotate("error", TITLE, f"{it.name} {it.new} {text}: {advice}.")
+    for text in sorted({text for it in changes for text in it.errors}):
+        names = [it.name for it in changes if text in it.errors]
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
+        advice = f"if that is meant, add it to allow-registries in {CONFIG}"
+        annotate("error", TITLE, f"{shown}: {text}; {advice}.")
+    for it in changes[:MOST_ANNOTATIONS]:
         for text in it.warnings:
             annotate("warning", TITLE, f"{it.name} {it.new}: {text}.")
     if other := [it for it in settings if it != "project"]:
