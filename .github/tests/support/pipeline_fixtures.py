@@ -1,6 +1,7 @@
 """Fixtures of whatever runs pipelines or containers: executed on copies of this repository."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,16 @@ def _can_write_in_memory() -> bool:
     return it.f_bavail * it.f_frsize > ENOUGH_BYTES and not it.f_flag & os.ST_NOEXEC
 
 
-def pytest_configure() -> None:
-    """Let tests write in memory, and not into the summary and outputs of the job that runs them."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests write in memory, and not into the summary and outputs of the job that runs them.
+
+    The types of what is the same in every copy are checked once, not once a copy.
+    """
     if _can_write_in_memory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    types = tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"), prefix="mypy-")
+    os.environ["MYPY_CACHE_DIR"] = types.name
+    config.add_cleanup(types.cleanup)
     for name in ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"):
         os.environ.pop(name, None)
 
@@ -175,6 +182,8 @@ def run_pipeline(tmp_path: Path) -> RunPipeline:
             source=options.pop("source", ROOT),
             edit=change,
             attestations=tmp_path / "attestations",
+            environment=options.pop("environment", {})
+            | {"MYPY_CACHE_DIR": os.environ["MYPY_CACHE_DIR"]},
             **{"timeout": 300} | options,
         )
 
