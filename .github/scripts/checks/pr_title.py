@@ -136,7 +136,8 @@ def _find_faults(title: str) -> Iterator[str]:
 def _find_faults_of_form(title: str) -> Iterator[str]:
     if made := re.match(r"(Revert|Reapply) \"", title):
         yield f'It is cut off: close the quotation that {made[1]} opens, as {made[1]} "feat: x".'
-    parts = _split(title)
+    match = HEADER.fullmatch(title)
+    parts = match.groupdict("") if match else {}
     if re.match(r"[a-z]+( +\([^)]*\)!? *| *(\([^)]*\))?!? +):", title):
         yield "There is a space between the type and the colon."
     if parts["type"] not in TYPES:
@@ -149,11 +150,6 @@ def _find_faults_of_form(title: str) -> Iterator[str]:
         yield "There is no space behind the colon."
     if not parts["subject"] or parts["subject"][0].isspace():
         yield "One space and a subject must follow the colon."
-
-
-def _split(title: str) -> dict[str, str]:
-    match = HEADER.fullmatch(title)
-    return {key: text or "" for key, text in match.groupdict().items()} if match else {}
 
 
 if __name__ == "__main__":

@@ -309,8 +309,16 @@ def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
             checks = f"; required: {', '.join(find_checks())}" if path.stem == "main" else ""
             yield Change("POST", "rulesets", wanted, f"create{checks}")
         elif differs(wanted, now):
-            file = path.relative_to(ROOT)
-            yield Change("PUT", f"rulesets/{number}", wanted, f"differs from {file}")
+            file, there = path.relative_to(ROOT), {it["type"]: it for it in now["rules"]}
+            fields = {key: it for key, it in wanted.items() if key != "rules"}
+            rules = {it["type"]: it for it in wanted["rules"]}
+            which = [
+                *(key for key in fields if differs(fields[key], now.get(key))),
+                *(f"rule {it}" for it in rules if differs(rules[it], there.get(it))),
+                *(f"rule {it}" for it in there if it not in rules),
+            ]
+            text = f"differs from {file}: {', '.join(which)}"
+            yield Change("PUT", f"rulesets/{number}", wanted, text)
 
     return Setting(f"ruleset {wanted['name']}", find_changes, PAID)
 
