@@ -63,9 +63,7 @@ def build(git: Git, version: str, environment: dict[str, str] | None = None) -> 
     done = subprocess.run(
         [SCRIPT, version, "dist"],
         cwd=git.directory,
-        env={key: text for key, text in os.environ.items() if key != "UV_LOCKED"}
-        | {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
-        | (environment or {}),
+        env=os.environ | {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"} | (environment or {}),
         text=True,
         check=False,
         stdout=subprocess.PIPE,
@@ -76,8 +74,7 @@ def build(git: Git, version: str, environment: dict[str, str] | None = None) -> 
 
 def lock(git: Git) -> None:
     options = ["--quiet", "--python", sys.executable, "--offline"]
-    environment = {key: text for key, text in os.environ.items() if key != "UV_LOCKED"}
-    subprocess.run(["uv", "lock", *options], cwd=git.directory, env=environment, check=True)
+    subprocess.run(["uv", "lock", *options], cwd=git.directory, check=True)
 
 
 def test_builds_what_the_version_says_whatever_the_tags_say(project: Git) -> None:

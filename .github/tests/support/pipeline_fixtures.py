@@ -16,6 +16,9 @@ from events import Event
 from harness import Edit, RunPipeline, make_quick, make_small
 from origin import create
 
+for variable in ("UV_FROZEN", "UV_LOCKED"):  # a person's; projects that tests make have no lock
+    os.environ.pop(variable, None)
+
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 VERSION = "v1.2.3"
 NO_DOCKER = "Containers were not tested"
