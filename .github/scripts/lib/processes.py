@@ -6,13 +6,15 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
 LOCALHOST = "127.0.0.1"
+STOP_SECONDS = 10
+"""That a server has to end by itself."""
 
 
 class NoAnswerError(Exception):
@@ -78,6 +80,46 @@ def end(process: "subprocess.Popen[str]", grace: float = 0) -> None:
                 process.wait(grace)
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+@contextmanager
+def serve(  # noqa: PLR0913
+    command: Sequence[str | Path],
+    url: str,
+    seconds: float,
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    output: IO[str] | None = None,
+) -> Iterator[tuple["subprocess.Popen[str]", bytes]]:
+    """Start a server; yield its process and what it answered first. End it with its group.
+
+    Args:
+        command: The program and its arguments.
+        url: What to ask until it answers.
+        seconds: How long it may take to answer.
+        folder: Where it runs.
+        environment: All of its environment variables.
+        output: Where its output and errors go; to ours if not given.
+
+    Raises:
+        OSError: It cannot be started.
+        NoAnswerError: It ended, or did not answer in time.
+    """
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output and subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as server:
+        try:
+            yield server, wait_until_it_answers(url, seconds, lambda: server.poll() is None)
+        finally:
+            end(server, STOP_SECONDS)
 
 
 def find_free_port() -> int:

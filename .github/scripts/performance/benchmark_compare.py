@@ -12,22 +12,8 @@ Each commit runs its own benchmarks. The base comes from Git: `actions/checkout`
 `fetch-depth: 2` for HEAD^1, which is the base of a pull request (from forks too: what is checked
 out is the merge) and the commit before a push; any other commit needs `fetch-depth: 0`.
 
-FOLDER gets `change.json` and `base.json` (pytest-benchmark, last round), `histogram-*.svg`,
-`report.md`, and `report.json`:
-
-  verdict     "ok", "regression", "noisy" or "no-baseline"
-  reason      why there is no baseline, else empty
-  base        full commit that was compared with, else empty
-  threshold   largest slowdown that is accepted, as a part of 1
-  rounds      of each tree
-  benchmarks  list of
-    name        file and test
-    verdict     "same", "faster", "slower", "noisy", "new", "removed" or "recorded" (no baseline)
-    change      fastest time in seconds; null if removed
-    base        the same of the base; null without one
-    ratio       change / base; null without one
-    control     slower half of a tree's rounds / faster half, the larger one; null without base
-    confidence  part of all pairs of rounds in which the change was slower; null without one
+FOLDER gets `change.json` and `base.json` (pytest-benchmark, last round), `histogram-*.svg`, the
+result, and `report.md`.
 
 It ends with 1 after a regression, and if the benchmarks of the checked out tree do not run.
 """
@@ -36,34 +22,56 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.markdown import message, plain, quote, table
-from lib.units import NONE, format_time
 from lib.workflow_commands import annotate, summarize
-from performance import baseline
-from performance.baseline import CommandError, NoBaselineError, ShallowError, Tree
+from performance.baseline import NoBaselineError, Tree, check_out, run
+from performance.results import (
+    MeasureError,
+    Result,
+    end_cleanly,
+    leave_out,
+    number,
+    prepare,
+    refuse,
+)
+from performance.units import NONE, format_time
 
-TITLE = "Benchmark"
-TESTS = "tests/benchmarks"
+TITLE, TESTS = "Benchmark", "tests/benchmarks"
 GROUPS = ("test",)
 MARKS = {
     "slower": "🔴 slower",
     "noisy": "🟡 too noisy",
+    "unsteady": "🟡 not in every round",
     "faster": "🟢 faster",
     "same": "⚪ same",
     "new": "🆕 new",
     "removed": "🗑️ removed",
     "recorded": "📝 recorded",
 }
+SAID = {
+    "slower": ("error", "is slower than the base"),
+    "noisy": ("warning", "cannot be judged, the machine is too busy: run the job again"),
+    "unsteady": (
+        "warning",
+        "is not judged, some rounds lack it: does its name depend on chance or on a set's order?",
+    ),
+}
+VERDICTS = {
+    "regression": ("❌", "slower than the base"),
+    "no-baseline": ("📝", "no base to compare with"),
+    "noisy": ("🟡", "too noisy to judge everything"),
+    "ok": ("✅", "as the base"),
+}
+JUDGED = ("slower", "faster", "same")
+
 SURE = 0.75
-"""Part of all pairs of rounds in which a slower benchmark has to be slower."""
-FEWEST_ROUNDS = 2
-"""The control compares the rounds of a tree with each other."""
+"""Smallest effect size of what is called slower."""
+MOST_ROWS = 50
 
 type Round = Mapping[str, float]
 """Fastest time in seconds of each benchmark, by file and test."""
@@ -71,67 +79,74 @@ type Round = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is known of one benchmark; `report.json` explains the attributes."""
+    """What is known of one benchmark.
+
+    Attributes:
+        name: File and test.
+        verdict: One of `MARKS`.
+        change: Fastest time in seconds; None if it was removed.
+        base: The same of the base; None without one.
+        control: Slower half of a tree's rounds / faster half, the larger one of both trees.
+        effect: Effect size of Mann and Whitney's U: the part of all pairs of rounds in which the
+            change was slower, ties counted half (H. B. Mann and D. R. Whitney, On a Test of
+            Whether One of Two Random Variables is Stochastically Larger than the Other, 1947).
+    """
 
     name: str
     verdict: str
     change: float | None = None
     base: float | None = None
-    ratio: float | None = None
-    control: float | None = None
-    confidence: float | None = None
+    control: float = 1
+    effect: float = 0.5
+
+    @property
+    def ratio(self) -> float | None:
+        """Change / base; None without one of them."""
+        return self.change / self.base if self.change and self.base else None
 
 
 def compare(change: Sequence[Round], base: Sequence[Round], threshold: float) -> list[Comparison]:
-    """Judge every benchmark.
+    """Judge every benchmark, the worst first.
 
     Args:
         change: Rounds of the checked out tree.
         base: Rounds of the base; none if there is no baseline.
         threshold: Largest slowdown that is accepted, as a part of 1.
     """
-    ours, theirs = _find_names(change), _find_names(base)
-    return [
-        _judge(name, change, base, threshold)
-        if name in ours and name in theirs
-        else Comparison(name, "removed", base=_find_best(base, name))
-        if name in theirs
-        else Comparison(name, "new" if base else "recorded", change=_find_best(change, name))
-        for name in dict.fromkeys([*ours, *theirs])
-    ]
+    judged = []
+    for name in dict.fromkeys(name for one in (*change, *base) for name in one):
+        ours, theirs = ([one[name] for one in rounds if name in one] for rounds in (change, base))
+        if len(ours) not in {0, len(change)} or len(theirs) not in {0, len(base)}:
+            known = min(ours, default=None), min(theirs, default=None)
+            judged.append(Comparison(name, "unsteady", *known))
+        elif not ours:
+            judged.append(Comparison(name, "removed", base=min(theirs)))
+        elif not theirs:
+            judged.append(Comparison(name, "new" if base else "recorded", min(ours)))
+        else:
+            judged.append(_judge(name, ours, theirs, 1 + threshold))
+    return sorted(judged, key=lambda one: -(one.ratio or 0))
 
 
-def _judge(
-    name: str, change: Sequence[Round], base: Sequence[Round], threshold: float
-) -> Comparison:
-    best, before = _find_best(change, name), _find_best(base, name)
-    ratio = best / before
-    control = max(_find_control(change, name), _find_control(base, name))
-    pairs = [(ours[name], theirs[name]) for ours, theirs in product(change, base)]
-    confidence = sum(ours > theirs for ours, theirs in pairs) / len(pairs)
-    limit = 1 + threshold
+def _judge(name: str, ours: Sequence[float], theirs: Sequence[float], limit: float) -> Comparison:
+    ratio = min(ours) / min(theirs)
+    control = max(map(_find_control, (ours, theirs)))
+    pairs = [(after > before) + (after == before) / 2 for after, before in product(ours, theirs)]
+    effect = sum(pairs) / len(pairs)
     noise = control if control > limit else 1.0
-    if ratio > limit * noise and confidence >= SURE:
+    if ratio > limit * noise and effect >= SURE:
         verdict = "slower"
     elif noise > 1 or ratio > limit:
         verdict = "noisy"
     else:
         verdict = "faster" if ratio < 1 / limit else "same"
-    return Comparison(name, verdict, best, before, ratio, control, confidence)
+    return Comparison(name, verdict, min(ours), min(theirs), control, effect)
 
 
-def _find_control(rounds: Sequence[Round], name: str) -> float:
+def _find_control(times: Sequence[float]) -> float:
     """Return how far equal code differs: the odd rounds of a tree and its even ones."""
-    halves = [_find_best(half, name) for half in (rounds[::2], rounds[1::2] or rounds)]
+    halves = [min(half) for half in (times[::2], times[1::2] or times)]
     return max(halves) / min(halves)
-
-
-def _find_names(rounds: Sequence[Round]) -> list[str]:
-    return list(rounds[0]) if rounds else []
-
-
-def _find_best(rounds: Sequence[Round], name: str) -> float:
-    return min(it[name] for it in rounds)
 
 
 @dataclass(frozen=True)
@@ -139,243 +154,165 @@ class Plan:
     """How to measure.
 
     Attributes:
+        folder: Where the results of the tools go.
         rounds: Of each tree.
         most_rounds: If something looks slower.
         seconds: For each benchmark and round.
         timeout: Seconds for all benchmarks of one round.
-        threshold: Largest slowdown that is accepted, as a part of 1.
-        folder: Where the results of the tools go.
+        threshold: Largest slowdown that is accepted, in percent.
     """
 
-    rounds: int
-    most_rounds: int
-    seconds: float
-    timeout: float
-    threshold: float
     folder: Path
+    rounds: int = 5
+    most_rounds: int = 12
+    seconds: float = 0.3
+    timeout: float = 120
+    threshold: float = 15
 
 
-def measure(tree: Tree, plan: Plan, name: str, number: int) -> Round:
-    """Run all benchmarks of a tree once.
+def measure(tree: Tree, plan: Plan, turn: int) -> Round:
+    """Run all benchmarks of a tree once; return the fastest time of each.
 
     Args:
         tree: What to measure.
         plan: How.
-        name: What the file of the results is called.
-        number: Of the round; both trees hash texts alike in a round, differently in the next one.
+        turn: Number of the round; in each, both trees hash texts in the same way, another one.
 
     Raises:
-        CommandError: They fail, or do not end in time.
-        NoBaselineError: There are none.
+        MeasureError: They fail, or do not end in time.
+        NoBaselineError: Those of the base do, or it has none.
     """
-    if not list(tree.folder.glob(f"{TESTS}/**/test_*.py")):
-        raise NoBaselineError(f"{tree.name} has no benchmarks")
-    file = plan.folder / f"{name}.json"
-    tree.run(
-        [
-            *("pytest", TESTS, "-v", "--no-cov", "--numprocesses=0", "-p", "no:cacheprovider"),
-            *("--benchmark-enable", "--benchmark-only", f"--benchmark-json={file}"),
-            # A round that is long enough for the clock: calls of some nanoseconds are repeated.
-            *(f"--benchmark-max-time={plan.seconds}", "--benchmark-min-time=0.0001"),
-        ],
-        plan.timeout,
-        {"PYTHONHASHSEED": str(number)},
-    )
+    file = plan.folder / f"{tree.name}.json"
+    kind = NoBaselineError if tree.name == "base" else MeasureError
+    if not any(tree.folder.glob(f"{TESTS}/**/test_*.py")):
+        raise kind(f"the {tree.name} has no benchmarks")
+    command: list[str | Path] = [
+        *(tree.python, "-m", "pytest", TESTS, "-v", "--no-cov", "--numprocesses=0"),
+        *("-p", "no:cacheprovider", "--benchmark-enable", "--benchmark-only"),
+        # A round that is long enough for the clock: calls of some nanoseconds are repeated.
+        *(f"--benchmark-max-time={plan.seconds}", "--benchmark-min-time=0.0001"),
+        f"--benchmark-json={file}",
+    ]
     try:
-        return read_round(file)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CommandError(
-            f"{tree.name} left no readable results in {file.name}: {error}"
-        ) from error
-
-
-def read_round(file: Path) -> Round:
-    """Return the fastest time of each benchmark in a file of pytest-benchmark.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError, KeyError, TypeError: It is not what pytest-benchmark writes.
-    """
-    found = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]
-    return {str(it["fullname"]): float(it["stats"]["min"]) for it in found}
+        run(command, tree.folder, plan.timeout, PYTHONHASHSEED=str(turn))
+        found = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]
+        return {str(one["fullname"]): float(one["stats"]["min"]) for one in found}
+    except (MeasureError, LookupError, OSError, TypeError, ValueError) as error:
+        raise kind(f"the benchmarks of the {tree.name} do not run: {error}") from error
 
 
 def measure_both(change: Tree, base: Tree, plan: Plan) -> tuple[list[Round], list[Round]]:
     """Measure in alternating order; go on while something is in doubt.
 
     Raises:
-        CommandError: The benchmarks of the change fail, or do not end in time.
+        MeasureError: The benchmarks of the change fail, or do not end in time.
         NoBaselineError: Those of the base do, or there are none.
     """
     ours: list[Round] = []
     theirs: list[Round] = []
-    for number in range(plan.most_rounds):
-        for tree in (change, base) if number % 2 else (base, change):
-            if tree is change:
-                ours.append(measure(change, plan, "change", number))
-            else:
-                theirs.append(_measure_base(base, plan, number))
-        judged = compare(ours, theirs, plan.threshold)
-        print(f"round {number + 1}: {_count(judged)}", flush=True)
-        if number + 1 >= plan.rounds and not any(
-            it.verdict in {"slower", "noisy"} for it in judged
-        ):
+    for turn in range(max(plan.rounds, plan.most_rounds)):
+        order = ((change, ours), (base, theirs))
+        for tree, rounds in order if turn % 2 else reversed(order):
+            rounds.append(measure(tree, plan, turn))
+        found = [one.verdict for one in compare(ours, theirs, plan.threshold / 100)]
+        counts = [f"{found.count(verdict)} {verdict}" for verdict in MARKS if verdict in found]
+        print(f"round {turn + 1}: {', '.join(counts) or 'none'}", flush=True)
+        if turn + 1 >= plan.rounds and not {"slower", "noisy"} & {*found}:
             break
     return ours, theirs
 
 
-def _measure_base(base: Tree, plan: Plan, number: int) -> Round:
-    try:
-        return measure(base, plan, "base", number)
-    except CommandError as error:
-        raise NoBaselineError(f"the benchmarks of the baseline do not run: {error}") from error
-
-
-def _count(comparisons: Sequence[Comparison]) -> str:
-    verdicts = [it.verdict for it in comparisons]
-    return ", ".join(f"{verdicts.count(it)} {it}" for it in MARKS if it in verdicts) or "none"
-
-
-def draw(plan: Plan) -> None:
-    """Draw a histogram for each benchmark from the results in the folder.
-
-    Raises:
-        CommandError: It cannot be drawn.
-    """
-    files = [
-        str(it) for it in (plan.folder / "base.json", plan.folder / "change.json") if it.exists()
-    ]
-    options = [f"--histogram={plan.folder / 'histogram'}", "--group-by=fullname"]
-    baseline.find_current().run(["pytest_benchmark", "compare", *files, *options], plan.timeout)
-
-
 def find_verdict(comparisons: Sequence[Comparison], reason: str) -> str:
-    """Return the verdict of all benchmarks."""
-    verdicts = {it.verdict for it in comparisons}
+    """Return the verdict of all benchmarks; there is a reason if there is no baseline."""
+    verdicts = {one.verdict for one in comparisons}
     if "slower" in verdicts:
         return "regression"
     if reason:
         return "no-baseline"
-    return "noisy" if "noisy" in verdicts else "ok"
+    return "noisy" if verdicts & {"noisy", "unsteady"} else "ok"
 
 
-def describe(comparisons: Sequence[Comparison], report: Mapping[str, Any]) -> str:
+def describe(comparisons: Sequence[Comparison], reason: str, rounds: int, threshold: float) -> str:
     """Return the report as Markdown.
 
     Args:
-        comparisons: What is known of each benchmark.
-        report: The content of `report.json`.
+        comparisons: What is known of each benchmark, the worst first.
+        reason: Why there is no baseline; empty if there is one.
+        rounds: Of each tree.
+        threshold: Largest slowdown that was accepted, in percent.
     """
-    titles = {
-        "ok": f"✅ {TITLE}: nothing became slower",
-        "regression": f"❌ {TITLE}: slower than the base",
-        "noisy": f"🟡 {TITLE}: too noisy to judge everything",
-        "no-baseline": f"📝 {TITLE}: recorded, nothing to compare with",
-    }
-    lines = [f"### {titles[report['verdict']]}\n"]
-    if report["reason"]:
-        lines.append(f"No baseline: {message(report['reason'])}\n")
-    rows = [
-        [
-            plain(it.name.removeprefix(f"{TESTS}/")),
-            format_time(it.base),
-            format_time(it.change),
-            NONE if it.ratio is None else f"{it.ratio - 1:+.1%}",
-            NONE if it.control is None else f"{it.control - 1:.1%}",
-            NONE if it.confidence is None else f"{it.confidence:.0%}",
-            MARKS[it.verdict],
-        ]
-        for it in comparisons
-    ]
+    rows = []
+    for one in comparisons[:MOST_ROWS]:
+        cells = [NONE] * 3
+        if one.ratio and one.verdict != "unsteady":
+            cells = [f"{one.ratio - 1:+.1%}", f"{one.control - 1:.1%}", f"{one.effect:.0%}"]
+        name = plain(one.name.removeprefix(f"{TESTS}/"))
+        times = format_time(one.base), format_time(one.change)
+        rows.append([name, *times, *cells, MARKS[one.verdict]])
     head = ["Benchmark", "Base", "Change", "Difference", "Control", "Slower in", "Verdict"]
-    lines.append(table(head, rows))
-    lines.append(
-        f"Fastest of {report['rounds']} rounds. Accepted: {report['threshold']:.0%}. "
-        "Control: how far two halves of a tree's own rounds differ. "
-        "Slower in: part of all pairs of rounds.\n"
+    more = len(comparisons) - len(rows)
+    return (
+        (f"No baseline: {message(reason)}\n" if reason else "")
+        + table(head, rows)
+        + (f"\n{more} more are in change.json and base.json.\n" if more > 0 else "")
+        + f"\nFastest of {rounds} rounds. Accepted: {threshold:g}%. Control: how far two halves of "
+        "a tree's own rounds differ. Slower in: part of all pairs of rounds.\n"
     )
-    return "\n".join(lines)
+
+
+def announce(comparisons: Sequence[Comparison], reason: str) -> None:
+    """Print annotations: slow ones are errors, doubt is a warning, a missing base a notice."""
+    if reason:
+        first = quote(reason.partition("\n")[0])
+        annotate("notice", TITLE, f"Recorded, nothing to compare with: {first}")
+    for one in comparisons:
+        if one.verdict in SAID:
+            level, text = SAID[one.verdict]
+            times = f"{format_time(one.base)} → {format_time(one.change)}"
+            facts = f"{times}, slower in {one.effect:.0%} of all pairs of rounds"
+            annotate(level, TITLE, f"{quote(one.name)} {text} ({facts})")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare; return 1 after a regression and if the benchmarks do not run."""
-    options = _parse(arguments)
-    baseline.end_cleanly()
+    options = vars(_parse(arguments))
+    output, base = options.pop("output"), options.pop("base")
+    end_cleanly()
     try:
-        folder = baseline.prepare(options.output)
-    except CommandError as error:
-        baseline.refuse(TITLE, "the benchmarks did not run", error)
-        return 1
-    if baseline.leave_out(TITLE, TESTS, folder):
-        return 0
-    plan = Plan(
-        options.rounds,
-        max(options.rounds, options.most_rounds),
-        options.seconds,
-        options.timeout,
-        options.threshold / 100,
-        folder,
-    )
-    try:
-        ours, theirs, commit, reason = _measure(options.base, plan)
-        draw(plan)
-    except (CommandError, NoBaselineError, ShallowError) as error:
-        baseline.refuse(TITLE, "the benchmarks did not run", error)
-        return 1
-    comparisons = compare(ours, theirs, plan.threshold)
-    report = {
-        "verdict": find_verdict(comparisons, reason),
-        "reason": reason,
-        "base": commit,
-        "threshold": plan.threshold,
-        "rounds": len(ours),
-        "benchmarks": [asdict(it) for it in comparisons],
-    }
-    (folder / "report.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
-    text = describe(comparisons, report)
-    (folder / "report.md").write_text(text, encoding="utf-8")
-    summarize(text)
+        folder = prepare(output)
+        if not any(Path(TESTS).glob("**/test_*.py")):
+            leave_out(TITLE, f"There are no tests in {TESTS}: this part is off.", folder)
+            return 0
+        plan = Plan(folder, **options)
+        ours, theirs, commit, reason = _measure(base, plan)
+        files = [file for it in ("base", "change") if (file := folder / f"{it}.json").exists()]
+        draw = [sys.executable, "-m", "pytest_benchmark", "compare", "--group-by=fullname"]
+        run([*draw, f"--histogram={folder}/histogram", *files], Path.cwd(), plan.timeout)
+    except MeasureError as error:
+        return refuse(TITLE, "the benchmarks did not run", error)
+    comparisons = compare(ours, theirs, plan.threshold / 100)
+    verdict = find_verdict(comparisons, reason)
+    mark, said = VERDICTS[verdict]
+    text = describe(comparisons, reason, len(ours), plan.threshold)
+    announce(comparisons, reason)
+    summarize(f"### {mark} {TITLE}: {said}\n\n{text}")
     print(text)
-    announce(comparisons, report)
-    return 1 if report["verdict"] == "regression" else 0
+    known = {one.name: one.ratio for one in comparisons if one.ratio and one.verdict in JUDGED}
+    worst = max(known.values(), default=1) - 1
+    said += f", at most {worst:+.0%}" if worst > 0 else ""
+    Result(verdict=said, base=commit, ratios=known).write(folder, text)
+    return 1 if verdict == "regression" else 0
 
 
 def _measure(reference: str, plan: Plan) -> tuple[list[Round], list[Round], str, str]:
     """Return the rounds of both trees, the base's commit and why there is no baseline."""
-    change = baseline.find_current()
+    change = Tree("change", Path.cwd(), Path(sys.executable))
     try:
-        with baseline.check_out(reference, GROUPS) as base:
-            ours, theirs = measure_both(change, base, plan)
-            return ours, theirs, base.commit, ""
+        with check_out(reference, GROUPS) as base:
+            return *measure_both(change, base, plan), base.commit, ""
     except NoBaselineError as error:
         (plan.folder / "base.json").unlink(missing_ok=True)
-        return [measure(change, plan, "change", 0)], [], "", str(error)
-
-
-def announce(comparisons: Sequence[Comparison], report: Mapping[str, Any]) -> None:
-    """Print annotations: slow ones are errors, noise is a warning, a missing base a notice."""
-    if report["reason"]:
-        first = report["reason"].partition("\n")[0]
-        annotate("notice", TITLE, f"Recorded, nothing to compare with: {quote(first)}")
-    for it in comparisons:
-        if it.ratio is None or it.control is None or it.confidence is None:
-            continue
-        if it.verdict == "slower":
-            annotate(
-                "error",
-                TITLE,
-                f"{quote(it.name)} is {it.ratio:.2f} times as slow as the base "
-                f"({format_time(it.base)} → {format_time(it.change)}, "
-                f"slower in {it.confidence:.0%} of all pairs of rounds)",
-            )
-        elif it.verdict == "noisy":
-            annotate(
-                "warning",
-                TITLE,
-                f"{quote(it.name)} cannot be judged: {it.ratio - 1:+.0%}, but slower in only "
-                f"{it.confidence:.0%} of all pairs of rounds, and equal code differs by "
-                f"{it.control - 1:.0%} on this machine. Run the job again.",
-            )
+        return [measure(change, plan, 0)], [], "", str(error)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -384,25 +321,17 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--base", default="HEAD^1", metavar="REF", help="commit to compare with (HEAD^1)")
-    add("--output", type=Path, default=Path("benchmark-results"), metavar="FOLDER")
-    add(
-        "--threshold",
-        type=baseline.positive,
-        default=15.0,
-        help="slowdown that is accepted, in percent",
-    )
-    add("--rounds", type=_count_of_rounds, default=5, help="of each tree (5)")
-    add("--most-rounds", type=_count_of_rounds, default=12, help="if one looks slower (12)")
-    add("--seconds", type=baseline.positive, default=0.3, help="for each benchmark and round (0.3)")
-    add("--timeout", type=baseline.positive, default=120.0, help="seconds for one round (120)")
+    add("--output", type=Path, default="benchmark-results", metavar="FOLDER")
+    for name, kind, text in (
+        ("threshold", number(float, 0.1, 1000), "slowdown that is accepted, in percent"),
+        ("rounds", number(int, 2, 1000), "of each tree"),  # control: a tree's own rounds
+        ("most-rounds", number(int, 2, 1000), "if one looks slower"),
+        ("seconds", number(float, 0.001, 60), "for each benchmark and round"),
+        ("timeout", number(float, 1, 7200), "seconds for one round"),
+    ):
+        default = getattr(Plan, name.replace("-", "_"))
+        add(f"--{name}", type=kind, default=default, help=f"{text} ({default:g})")
     return parser.parse_args(arguments)
-
-
-def _count_of_rounds(text: str) -> int:
-    value = int(text)
-    if value < FEWEST_ROUNDS:
-        raise argparse.ArgumentTypeError(f"{text} is less than {FEWEST_ROUNDS}")
-    return value
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the last pushes to main measured: kept as lines of an artifact, drawn, and judged.
 
-Each push to main leaves an artifact with its own figures and those before it, one line of JSON
+Each push to main leaves an artifact with its own results and those before it, one line of JSON
 each. Runners differ, so benchmarks are kept relative to their base: the products of these ratios
 say how far they moved since. There, steps that each stay below the gate add up.
 """
@@ -11,20 +11,20 @@ import math
 import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import accumulate
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from lib.github import GitHubError, ask, download
 from lib.markdown import plain, quote
+from performance.results import Result, interpret
 
 ARTIFACT, FILE, BRANCH = "performance-history", "history.jsonl", "main"
 KEPT = 20
 """Pushes that are kept, drawn and judged."""
 READ = 3
 """Artifacts that are read: runs at the same time do not know of each other."""
-MOST_BYTES = 1_000_000
 GATE = 1.15
 """A larger step was named when it came; the smaller ones together may grow by as much."""
 SURE = 2.0
@@ -33,8 +33,6 @@ DEVIATION = 1.4826
 """Standard deviation of normally distributed values / their median absolute deviation."""
 NOTICEABLE_BYTES = 100_000
 """Less is no growth of memory: imports, caches and garbage come and go."""
-COMMIT = re.compile("(?:[0-9a-f]{40})?")
-KINDS = ("benchmarks", "p95", "memory", "peaks")
 
 
 @dataclass(frozen=True)
@@ -44,20 +42,27 @@ class Push:
     Attributes:
         run: Id of the workflow run; a second attempt has the same.
         commit: The full commit.
-        base: The commit that its benchmarks were compared with; empty without one.
-        benchmarks: Time / time of the base, by file and test; without what was too noisy.
-        p95: Milliseconds, by load test.
-        memory: Peak in bytes, by load test.
-        peaks: Peak in bytes, by memory test.
+        results: What each test measured, by job.
     """
 
     run: int
     commit: str
-    base: str = ""
-    benchmarks: Mapping[str, float] = field(default_factory=dict)
-    p95: Mapping[str, float] = field(default_factory=dict)
-    memory: Mapping[str, float] = field(default_factory=dict)
-    peaks: Mapping[str, float] = field(default_factory=dict)
+    results: Mapping[str, Result]
+
+    @property
+    def base(self) -> str:
+        """The commit that the benchmarks were compared with; empty without one."""
+        return next((one.base for one in self.results.values() if one.base), "")
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Time / time of the base, by benchmark."""
+        return {k: v for one in self.results.values() for k, v in one.ratios.items() if v}
+
+    @property
+    def peaks(self) -> dict[str, float]:
+        """Peak in bytes, by memory test."""
+        return {k: v for one in self.results.values() for k, v in one.peaks.items() if v}
 
 
 @dataclass(frozen=True)
@@ -83,28 +88,23 @@ def fetch() -> tuple[list[Push], str]:
     Only artifacts of this repository's own runs on main count: a fork may have a branch and an
     artifact of these names.
     """
-    problems = []
-    pushes: dict[int, Push] = {}
     try:
         answer = ask("GET", f"actions/artifacts?name={ARTIFACT}&per_page=100")
-        found = [artifact for artifact in answer["artifacts"] if _is_ours(artifact)]
+        found = [one for one in answer["artifacts"] if _is_ours(one) and not one["expired"]]
     except (GitHubError, LookupError, TypeError) as error:
         return [], f"The history could not be read: {error}"
     if not found:
-        return (
-            [],
-            f"There is no history yet: the first push to {BRANCH} that is measured starts it.",
-        )
-    found = [artifact for artifact in found if not artifact["expired"]]
-    if not found:
-        return [], f"The history has expired: the next push to {BRANCH} starts it anew."
-    for artifact in sorted(found, key=lambda it: -int(it["id"]))[:READ]:
+        return [], f"There is no history: the next push to {BRANCH} that is measured starts it."
+    pushes: list[Push] = []
+    problems = []
+    for artifact in sorted(found, key=lambda one: int(one["id"]))[-READ:]:
         try:
             content = download(f"actions/artifacts/{int(artifact['id'])}/zip", archive=True)
-            pushes = {push.run: push for push in parse(_unpack(content))} | pushes
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                pushes = merge(pushes, parse(archive.read(FILE).decode()))
         except (GitHubError, LookupError, ValueError, zipfile.BadZipFile) as error:
             problems.append(f"A part of the history could not be read: {error}")
-    return [pushes[run] for run in sorted(pushes)][-KEPT:], " ".join(problems)
+    return pushes, " ".join(problems)
 
 
 def _is_ours(artifact: Mapping[str, Any]) -> bool:
@@ -113,12 +113,10 @@ def _is_ours(artifact: Mapping[str, Any]) -> bool:
     return own and run.get("head_branch") == BRANCH and artifact["name"] == ARTIFACT
 
 
-def _unpack(content: bytes) -> str:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open(FILE) as file:
-        text = file.read(MOST_BYTES + 1)
-    if len(text) > MOST_BYTES:
-        raise ValueError(f"{FILE} is longer than {MOST_BYTES} bytes")
-    return text.decode()
+def merge(pushes: Iterable[Push], newer: Iterable[Push]) -> list[Push]:
+    """Return the last pushes of both; what is newer replaces an earlier attempt of the same run."""
+    found = {push.run: push for push in (*pushes, *newer)}
+    return [found[run] for run in sorted(found)][-KEPT:]
 
 
 def parse(text: str) -> list[Push]:
@@ -131,32 +129,16 @@ def parse(text: str) -> list[Push]:
     for line in text.splitlines():
         try:
             content = json.loads(line)
-            figures = (_read_figures(content[kind]) for kind in KINDS)
-            commit, base = _read_commit(content["commit"]), _read_commit(content["base"])
-            pushes.append(Push(int(content["run"]), commit, base, *figures))
+            results = {job: interpret(one) for job, one in content["results"].items()}
+            pushes.append(Push(int(content["run"]), str(content["commit"]), results))
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise ValueError(f"not what a push measured: {quote(line, 80)}") from error
     return pushes
 
 
-def _read_commit(text: str) -> str:
-    if not COMMIT.fullmatch(text):
-        raise ValueError("a commit is 40 hexadecimal digits")
-    return text
-
-
-def _read_figures(content: Mapping[str, object]) -> dict[str, float]:
-    figures = {str(name): float(str(value)) for name, value in content.items()}
-    if not all(0 < value < math.inf for value in figures.values()):
-        raise ValueError("figures are above 0")
-    return figures
-
-
-def write(pushes: Sequence[Push], push: Push) -> str:
-    """Return the lines of the next artifact; an earlier attempt of the same run is replaced."""
-    found = {one.run: one for one in pushes} | {push.run: push}
-    lines = [json.dumps(asdict(found[run])) for run in sorted(found)][-KEPT:]
-    return "".join(f"{line}\n" for line in lines)
+def write(pushes: Iterable[Push]) -> str:
+    """Return the lines of an artifact."""
+    return "".join(f"{json.dumps(asdict(push))}\n" for push in pushes)
 
 
 def find_drifts(pushes: Sequence[Push]) -> list[Drift]:
@@ -172,21 +154,21 @@ def find_drifts(pushes: Sequence[Push]) -> list[Drift]:
         pushes: The newest last.
     """
     found = []
-    for name in _find_names(push.benchmarks for push in pushes):
-        steps = [
-            (n, push.benchmarks[name]) for n, push in enumerate(pushes) if name in push.benchmarks
-        ]
-        found += _judge(name, steps, pushes)
-    for name in _find_names(push.peaks for push in pushes):
-        peaks = [(n, push.peaks[name]) for n, push in enumerate(pushes) if name in push.peaks]
+    for name, ratios in _line_up([push.ratios for push in pushes]).items():
+        found += _judge(name, ratios, pushes)
+    for name, peaks in _line_up([push.peaks for push in pushes]).items():
         steps = [(n, peak / peaks[i][1]) for i, (n, peak) in enumerate(peaks[1:])]
         if peaks[-1][1] - min(peak for _, peak in peaks) >= NOTICEABLE_BYTES:
             found += _judge(name, steps, pushes)
     return sorted(found, key=lambda drift: -drift.growth)
 
 
-def _find_names(figures: Iterable[Mapping[str, float]]) -> list[str]:
-    return list(dict.fromkeys(name for one in figures for name in one))
+def _line_up(figures: Sequence[Mapping[str, float]]) -> dict[str, list[tuple[int, float]]]:
+    """Return the series of each name, with the number of the push of each value."""
+    names = dict.fromkeys(name for one in figures for name in one)
+    return {
+        name: [(n, one[name]) for n, one in enumerate(figures) if name in one] for name in names
+    }
 
 
 def _judge(name: str, steps: Sequence[tuple[int, float]], pushes: Sequence[Push]) -> list[Drift]:
@@ -217,14 +199,15 @@ def _judge(name: str, steps: Sequence[tuple[int, float]], pushes: Sequence[Push]
 
 def explain(drift: Drift) -> str:
     """Return what grew and since when, as Markdown, and how to see whether that is so."""
+    since = plain(drift.since[:12])
     return (
         f"{plain(drift.name)} grew by {drift.growth - 1:.0%} in {drift.steps} pushes since "
-        f"{plain(drift.since[:12])}, each of them below the gate. To measure a benchmark directly: "
-        f"uv run poe bench-compare --base {plain(drift.since[:12])}"
+        f"{since}, each of them below the gate. To measure a benchmark directly: "
+        f"uv run poe bench-compare --base {since}"
     )
 
 
-def describe(pushes: Sequence[Push], *, newest: str) -> str:
+def describe(pushes: Sequence[Push], newest: str) -> str:
     """Return charts of the history as Markdown; nothing if there are less than two pushes.
 
     Args:
@@ -235,61 +218,37 @@ def describe(pushes: Sequence[Push], *, newest: str) -> str:
         return ""
     labels = [*(push.commit[:7] for push in pushes[:-1]), newest]
     products: dict[str, float] = {}
-    moved = []
+    charts: dict[str, list[list[float]]] = {
+        "Benchmarks, % of the first base (bar: mean, line: slowest)": [],
+        "p95 of the load tests, ms (bar: mean, line: slower)": [],
+        "Peak memory under load, MB (bar: mean, line: higher)": [],
+        "Memory tests, MB (bar: mean, line: highest)": [],
+    }
     for push in pushes:
-        for name, ratio in push.benchmarks.items():
-            products[name] = products.get(name, 1) * ratio
-        moved.append({name: product * 100 for name, product in products.items()})
-    worst = max(products, key=lambda name: products[name], default="")
-    sizes = [{test: size / 1e6 for test, size in push.memory.items()} for push in pushes]
-    peaks = [[size / 1e6 for size in push.peaks.values()] for push in pushes]
-    short = "".join(char for char in worst.rpartition("::")[2] if char.isidentifier())
-    charts = [
-        (f"Benchmarks (bar: mean, line: {short})", "% of the first base",
-         [(sum(now.values()) / len(now), now[worst]) if worst in now else None for now in moved]),
-        ("p95 (bar: load test, line: API)", "ms", [_pair(push.p95) for push in pushes]),
-        ("Peak memory (bar: load test, line: API)", "MB", [_pair(size) for size in sizes]),
-        ("Memory tests (bar: sum of the peaks, line: the highest)", "MB",
-         [(sum(one), max(one)) if one else None for one in peaks]),
-    ]  # fmt: skip
-    drawn = [_draw_known(title, unit, labels, values) for title, unit, values in charts]
-    return "\n".join(
-        [
-            f"<details><summary>The last {len(pushes)} pushes</summary>\n",
-            *(chart for chart in drawn if chart),
-            "Runners differ: only benchmarks and memory tests are judged.\n",
-            "</details>\n",
-        ]
-    )
+        products |= {name: products.get(name, 100) * by for name, by in push.ratios.items()}
+        loads = [one.figures for one in push.results.values() if "p95" in one.figures]
+        measured = (
+            [products[name] for name in push.ratios],
+            [figures["p95"] for figures in loads],
+            [figures["memory"] / 1e6 for figures in loads],
+            [peak / 1e6 for peak in push.peaks.values()],
+        )
+        for series, values in zip(charts.values(), measured, strict=True):
+            series.append(values)
+    lines = [f"<details><summary>The last {len(pushes)} pushes</summary>\n"]
+    for title, series in charts.items():
+        known = [(label, it) for label, it in zip(labels, series, strict=True) if it]
+        axis = [f'"{re.sub(r"[^\w ]", "", label)}"' for label, _ in known]
+        if len(known) > 1:
+            both = [[fmean(it) for _, it in known], [max(it) for _, it in known]]
+            lines.append(draw(title, axis, both))
+    end = "Runners differ: only benchmarks and memory tests are judged.\n\n</details>\n"
+    return "\n".join([*lines, end])
 
 
-def _pair(figures: Mapping[str, float]) -> tuple[float, float] | None:
-    return (figures["load"], figures["api"]) if {"load", "api"} <= figures.keys() else None
-
-
-def _draw_known(
-    title: str, unit: str, labels: Sequence[str], values: Sequence[tuple[float, float] | None]
-) -> str:
-    known = [(label, *pair) for label, pair in zip(labels, values, strict=True) if pair]
-    if len(known) < 2:  # noqa: PLR2004
-        return ""
-    names, *series = zip(*known, strict=True)
-    return draw(title, [f'"{name}"' for name in names], unit, series)
-
-
-def draw(title: str, axis: Sequence[str], unit: str, series: Sequence[Sequence[float]]) -> str:
+def draw(title: str, axis: Sequence[str], series: Sequence[Sequence[float]]) -> str:
     """Return a chart of bars and of a line: https://mermaid.js.org/syntax/xyChart.html."""
-    return "\n".join(
-        [
-            "```mermaid",
-            "xychart-beta",
-            f'  title "{title}"',
-            f"  x-axis [{', '.join(axis)}]",
-            f'  y-axis "{unit}"',
-            *(
-                f"  {kind} [{', '.join(f'{value:.1f}' for value in values)}]"
-                for kind, values in zip(("bar", "line"), series, strict=False)
-            ),
-            "```\n",
-        ]
-    )
+    lines = ["```mermaid", "xychart-beta", f'  title "{title}"', f"  x-axis [{', '.join(axis)}]"]
+    for kind, values in zip(("bar", "line"), series, strict=False):
+        lines.append(f"  {kind} [{', '.join(f'{value:.1f}' for value in values)}]")
+    return "\n".join([*lines, "```\n"])

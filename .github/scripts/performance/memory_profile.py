@@ -4,33 +4,40 @@
 A test over its `limit_memory` marker fails. Sizes include what Python's own allocator hands out.
 
 FOLDER gets `flamegraph-*.html` (one for each test, for a browser without a network), memray's
-recordings `*.bin`, the peaks in `metadata/`, and `report.txt`: the ten tests that took most, with
-the places where they did. Without such tests it gets `off.txt`, which says so.
+recordings `*.bin`, the result, and `report.md`: the ten tests that took most, with the places where
+they did.
 
 It ends with 1 if a test fails, or if the tests cannot run.
 """
 
 import argparse
-import subprocess
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib import processes
 from lib.workflow_commands import annotate, show_end, summarize
-from performance import baseline
-from performance.baseline import CommandError
+from performance.baseline import run
+from performance.results import (
+    MeasureError,
+    Result,
+    end_cleanly,
+    leave_out,
+    number,
+    prepare,
+    refuse,
+)
 
-TITLE = "Memory profile"
-TESTS = "tests/memory"
-TOP = 10
+TITLE, TESTS = "Memory profile", "tests/memory"
 HEADING = " MEMRAY REPORT "
 """Where pytest-memray's part of the output starts."""
 OPTIONS = (
     *("-v", "--tb=short", "--no-cov", "--numprocesses=0", "-p", "no:cacheprovider"),
-    *("--memray", f"--most-allocations={TOP}", "--trace-python-allocators"),
+    *("--memray", "--most-allocations=10", "--trace-python-allocators"),
 )
+LONGEST = 12_000
+"""Characters of pytest-memray's report: a comment on GitHub holds 65,536 in all."""
 
 
 def profile(folder: Path, seconds: float) -> int:
@@ -41,39 +48,28 @@ def profile(folder: Path, seconds: float) -> int:
         seconds: How long all tests together may take, and then each flame graph.
 
     Raises:
-        CommandError: Nothing was recorded, or it cannot be drawn, or it took too long.
+        MeasureError: The tests do not run or take too long, or cannot be drawn.
     """
     paths = (f"--memray-bin-path={folder}", "--memray-bin-prefix=run")
-    done = _run(["pytest", TESTS, *OPTIONS, *paths], seconds)
+    command = [sys.executable, "-m", "pytest", TESTS, *OPTIONS, *paths]
+    done = run(command, Path.cwd(), seconds, codes=(0, 1))
     print(done.stdout)
-    recordings = sorted(folder.glob("*.bin"))
-    if not recordings:
-        raise CommandError(f"pytest-memray recorded nothing:\n{done.stdout}")
     _, _, found = done.stdout.partition(HEADING)
-    report, _, _ = found.lstrip("=\n").replace(f"{Path.cwd()}/", "").partition("\nCreated ")
-    (folder / "report.txt").write_text(report, encoding="utf-8")
-    mark, result = ("❌", "a test failed") if done.returncode else ("✅", "all within their limits")
+    text, _, _ = found.lstrip("=\n").replace(f"{Path.cwd()}/", "").partition("\nCreated ")
+    kept = [json.loads(file.read_text()) for file in folder.glob("metadata/*.metadata")]
+    peaks = {one["test_id"]: one["peak_memory"] for one in kept}
+    report = show_end(text[:LONGEST], LONGEST)
+    Result({"memory": max(peaks.values(), default=0)}, peaks=peaks).write(folder, report)
+    mark, said = ("❌", "a test failed") if done.returncode else ("✅", "all within their limits")
     failure = show_end(done.stdout) if done.returncode else ""
-    summarize(f"### {mark} {TITLE}: {result}\n\n{failure}\n{show_end(report, len(report))}")
+    summarize(f"### {mark} {TITLE}: {said}\n\n{failure}\n{report}")
     if done.returncode:
         annotate("error", TITLE, "A test failed; its output names the limit. See the summary.")
-    for file in recordings:
+    for file in folder.glob("*.bin"):
         graph = folder / f"flamegraph-{file.stem.removeprefix('run-')}.html"
-        drawn = _run(["memray", "flamegraph", "--no-web", f"--output={graph}", str(file)], seconds)
-        if drawn.returncode:
-            raise CommandError(f"memray cannot draw {file.name}:\n{drawn.stdout}")
-    return 1 if done.returncode else 0
-
-
-def _run(arguments: Sequence[str], seconds: float) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", *arguments]
-    try:
-        return processes.run(
-            command, seconds, environment=baseline.clean_environment(), errors=subprocess.STDOUT
-        )
-    except subprocess.TimeoutExpired as error:
-        text = f"{arguments[0]} did not end within {seconds:g} s and was cut off:\n{error.output}"
-        raise CommandError(text) from error
+        draw = [sys.executable, "-m", "memray", "flamegraph", "--no-web", f"--output={graph}"]
+        run([*draw, file], folder, seconds)
+    return done.returncode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,18 +78,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--output", type=Path, default=Path("memory-results"), metavar="FOLDER")
-    add("--timeout", type=baseline.positive, default=120.0, help="seconds for all tests (120)")
+    add("--output", type=Path, default="memory-results", metavar="FOLDER")
+    add("--timeout", type=number(int, 1, 7200), default=120, help="seconds for all tests (120)")
     options = parser.parse_args(arguments)
-    baseline.end_cleanly()
+    end_cleanly()
     try:
-        folder = baseline.prepare(options.output)
-        if baseline.leave_out(TITLE, TESTS, folder):
-            return 0
-        return profile(folder, options.timeout)
-    except CommandError as error:
-        baseline.refuse(TITLE, "the tests did not run", error)
-        return 1
+        folder = prepare(options.output)
+        if any(Path(TESTS).glob("**/test_*.py")):
+            return profile(folder, options.timeout)
+        leave_out(TITLE, f"There are no tests in {TESTS}: this part is off.", folder)
+    except MeasureError as error:
+        return refuse(TITLE, "the tests did not run", error)
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,273 +1,148 @@
-"""Read what the load tests, the app's metrics, the benchmarks and the memory profile left."""
+"""What each performance test leaves: one shape of result, for the report and the history.
+
+The folder of a test holds `result.json` (a `Result`), `report.md` (the same for people), and what
+the tool itself wrote.
+"""
 
 import json
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import math
+import shutil
+import signal
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-type Json = dict[str, Any]
+from lib.markdown import fence, quote
+from lib.workflow_commands import annotate, summarize
 
-SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
-"""A line of Prometheus's text format."""
-OWN_ROUTES = ('route="/metrics"', 'route="/ready"', 'route="/health"')
-"""What is asked by those who watch the app, not by those who use it."""
+RESULT, REPORT, OURS = "result.json", "report.md", ".performance-results"
+"""The last one marks a folder as ours: what is in it may be replaced."""
 
 
-class UnreadableError(Exception):
-    """A file is missing or is not what the tool writes; the text says which, and why."""
+class MeasureError(Exception):
+    """Something cannot be measured, or its result cannot be read; the text says what, and why."""
 
 
 @dataclass(frozen=True)
-class Load:
-    """What a load test measured.
+class Result:
+    """What a test measured.
 
     Attributes:
-        latencies: Milliseconds at p50, p95 and p99.
-        throughput: Requests per second.
-        requests: Their number.
-        errors: Part of the requests that failed.
+        figures: Those that are known of `p50`, `p95`, `p99` and `query` (milliseconds),
+            `throughput` (requests per second), `errors` (part of 1) and `memory` (bytes).
+        verdict: How it compares with the base, in a few words.
+        base: Full commit that it was compared with; empty without one.
+        ratios: Time / time of the base by benchmark, of those that could be judged.
+        peaks: The most that each memory test held at a time, in bytes.
+        off: Why nothing was measured; empty if it was.
     """
 
-    latencies: tuple[float, float, float]
-    throughput: float
-    requests: int
-    errors: float
+    figures: Mapping[str, float] = field(default_factory=dict)
+    verdict: str = ""
+    base: str = ""
+    ratios: Mapping[str, float] = field(default_factory=dict)
+    peaks: Mapping[str, float] = field(default_factory=dict)
+    off: str = ""
+
+    def write(self, folder: Path, report: str = "") -> None:
+        """Leave it in the folder of its test, with a report for people as Markdown."""
+        (folder / RESULT).write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
+        (folder / REPORT).write_text(report, encoding="utf-8")
 
 
-@dataclass(frozen=True)
-class Server:
-    """What the app itself measured under load; zeros where it has no metrics of that name.
-
-    Attributes:
-        workers: Its processes.
-        database: The kind of its database.
-        memory: Peak resident memory of all processes in bytes.
-        request: Mean time to answer a request in milliseconds.
-        queries: Mean number of statements per request.
-        query: Mean time of a statement in milliseconds.
-    """
-
-    workers: int
-    database: str
-    memory: int
-    request: float
-    queries: float
-    query: float
-
-    @property
-    def in_database(self) -> float:
-        """Milliseconds per request that go into statements."""
-        return self.queries * self.query
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One benchmark against the base.
-
-    Attributes:
-        name: File and test.
-        verdict: As the comparison calls it.
-        change: Seconds; None if it was removed.
-        base: The same of the base; None without one.
-        ratio: Change divided by base; None without one.
-    """
-
-    name: str
-    verdict: str
-    change: float | None
-    base: float | None
-    ratio: float | None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The verdict on all benchmarks, the base or why there is none, and each, the worst first."""
-
-    verdict: str
-    reason: str
-    base: str
-    parts: list[Compared]
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What the memory tests took.
-
-    Attributes:
-        peaks: Most that each test held at a time, in bytes by file and test, the biggest first.
-        text: The ten biggest with their places, as pytest-memray shows them.
-    """
-
-    peaks: dict[str, int]
-    text: str
-
-
-def read_locust(folder: Path) -> Load:
-    """Return what Locust measured; see `_read` for the errors."""
-    return _read(folder / "locust.json", _interpret_locust)
-
-
-def read_k6(folder: Path) -> Load:
-    """Return what k6 measured; see `_read` for the errors."""
-    return _read(folder / "summary.json", _interpret_k6)
-
-
-def read_comparison(folder: Path) -> Comparison:
-    """Return how the benchmarks compare with the base; see `_read` for the errors."""
-    return _read(folder / "report.json", _interpret_comparison)
-
-
-def read_memory(folder: Path) -> Memory:
-    """Return what pytest-memray left.
+def interpret(content: Mapping[str, Any]) -> Result:
+    """Return the result that JSON describes.
 
     Raises:
-        UnreadableError: It is missing or malformed.
+        AttributeError, LookupError, TypeError, ValueError: It is malformed.
     """
-    text = _read_text(folder / "report.txt")
-    peaks = dict(
-        _read(file, lambda content: (str(content["test_id"]), int(content["peak_memory"])))
-        for file in folder.glob("metadata/*.metadata")
+    figures, ratios, peaks = (
+        {str(name): float(value) for name, value in content[kind].items()}
+        for kind in ("figures", "ratios", "peaks")
     )
-    if not peaks:
-        raise UnreadableError("the peaks of the tests are missing")
-    return Memory(dict(sorted(peaks.items(), key=lambda item: -item[1])), text)
+    if not all(0 <= value < math.inf for value in (figures | ratios | peaks).values()):
+        raise ValueError("a number is negative or infinite")
+    verdict, base, off = (str(content[name]) for name in ("verdict", "base", "off"))
+    return Result(figures, verdict, base, ratios, peaks, off)
 
 
-def read_server(folder: Path) -> Server:
-    """Return what the app measured between `metrics-before.txt` and `metrics-after.txt`.
-
-    Raises:
-        UnreadableError: One of the files is missing or malformed.
-    """
-    app = _read(folder / "app.json", lambda it: it)
-    before: dict[str, float] = {}
-    after: dict[str, float] = {}
-    if [*folder.glob("metrics-*.txt")]:
-        before, after = (_read_metrics(folder / f"metrics-{it}.txt") for it in ("before", "after"))
-    grown = defaultdict(float, {name: after[name] - before.get(name, 0) for name in after})
-    requests, queries = (
-        grown["http_request_duration_seconds_count"],
-        grown["database_query_duration_seconds_count"],
-    )
-    if requests <= 0 and "http_request_duration_seconds_count" in {*before, *after}:
-        raise UnreadableError("the metrics count no request")
-    try:
-        return Server(
-            int(app["workers"]),
-            str(app["database"]),
-            int(app["peak_memory_bytes"]),
-            grown["http_request_duration_seconds_sum"] / max(requests, 1) * 1000,
-            queries / max(requests, 1),
-            grown["database_query_duration_seconds_sum"] / max(queries, 1) * 1000,
-        )
-    except (LookupError, TypeError, ValueError) as error:
-        raise UnreadableError(f"app.json is malformed: {error!r}") from error
-
-
-def _read[Result](file: Path, interpret: Callable[[Any], Result]) -> Result:
-    """Return what a JSON file means.
+def read(folder: Path) -> tuple[Result, str]:
+    """Return what a test left: its result, and its report as Markdown.
 
     Raises:
-        UnreadableError: It is missing or malformed.
+        MeasureError: It is missing or malformed.
     """
-    text = _read_text(file)
     try:
-        return interpret(json.loads(text))
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise UnreadableError(f"{file.name} is malformed: {error!r}") from error
-
-
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
+        content, report = ((folder / it).read_text(encoding="utf-8") for it in (RESULT, REPORT))
+        return interpret(json.loads(content)), report
     except FileNotFoundError as error:
-        raise UnreadableError(f"{file.name} is missing") from error
-    except (OSError, ValueError) as error:
-        raise UnreadableError(f"{file.name} is malformed: {error}") from error
+        name = Path(error.filename).name
+        raise MeasureError(f"{name} is missing; the summary of the job says why") from error
+    except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        raise MeasureError(f"the result is malformed: {error!r}") from error
 
 
-def _interpret_locust(content: list[Json]) -> Load:
-    requests = sum(int(it["num_requests"]) for it in content)
-    if not requests:
-        return Load((0, 0, 0), 0, 0, 0)
-    times: Counter[float] = Counter()
-    for it in content:
-        times.update({float(ms): int(count) for ms, count in it["response_times"].items()})
-    seconds = max(it["last_request_timestamp"] or 0 for it in content) - min(
-        it["start_time"] for it in content
-    )
-    failures = sum(int(it["num_failures"]) for it in content)
-    latencies = (
-        _find_quantile(times, 0.5),
-        _find_quantile(times, 0.95),
-        _find_quantile(times, 0.99),
-    )
-    return Load(latencies, requests / max(seconds, 1), requests, failures / requests)
-
-
-def _find_quantile(times: Counter[float], part: float) -> float:
-    left = part * times.total()
-    for value in sorted(times):
-        left -= times[value]
-        if left <= 0:
-            return value
-    return 0
-
-
-def _interpret_k6(content: Json) -> Load:
-    metrics = {name: it["values"] for name, it in content["metrics"].items()}
-    if not metrics.get("http_reqs", {}).get("count"):
-        return Load((0, 0, 0), 0, 0, 0)
-    duration = metrics["http_req_duration"]
-    return Load(
-        (float(duration["med"]), float(duration["p(95)"]), float(duration["p(99)"])),
-        float(metrics["http_reqs"]["rate"]),
-        int(metrics["http_reqs"]["count"]),
-        float(metrics["http_req_failed"]["rate"]),
-    )
-
-
-def _interpret_comparison(content: Json) -> Comparison:
-    parts = [
-        Compared(
-            str(it["name"]),
-            str(it["verdict"]),
-            *(_maybe(it[key]) for key in ("change", "base", "ratio")),
-        )
-        for it in content.get("benchmarks", [])
-    ]
-    parts.sort(key=lambda it: -(it.ratio or 0))
-    return Comparison(str(content["verdict"]), str(content["reason"]), str(content["base"]), parts)
-
-
-def _maybe(value: object) -> float | None:
-    return None if value is None else float(str(value))
-
-
-def _read_metrics(file: Path) -> dict[str, float]:
-    """Return the sum of each metric over all its labels.
+def prepare(output: Path) -> Path:
+    """Return the folder of the results, emptied and marked as ours.
 
     Raises:
-        UnreadableError: The file is missing or malformed.
+        MeasureError: It holds something that is not ours, or cannot be made.
     """
     try:
-        return _add_up(_read_text(file).splitlines())
-    except ValueError as error:
-        raise UnreadableError(f"{file.name} is malformed: {error}") from error
+        if output.exists() and any(output.iterdir()):
+            if not (output / OURS).is_file():
+                raise MeasureError(
+                    f"{output} is not empty and holds no results of an earlier run: choose "
+                    "another --output, or empty it yourself"
+                )
+            shutil.rmtree(output)
+        output.mkdir(parents=True, exist_ok=True)
+        (output / OURS).touch()
+    except OSError as error:
+        raise MeasureError(f"{output} cannot take the results: {error}") from error
+    return output.resolve()
 
 
-def _add_up(lines: Iterable[str]) -> dict[str, float]:
-    sums: defaultdict[str, float] = defaultdict(float)
-    for line in lines:
-        if not line or line.startswith("#"):
-            continue
-        match = SAMPLE.fullmatch(line)
-        if not match:
-            raise ValueError(f"not a sample: {line[:80]!r}")
-        name, labels, value = match.groups("")
-        if not any(route in labels for route in OWN_ROUTES):
-            sums[name] += float(value)
-    return dict(sums)
+def leave_out(title: str, text: str, folder: Path) -> None:
+    """Say that a test is off, and why, and note it for the report."""
+    annotate("notice", title, text)
+    summarize(f"### ⚪ {title}\n\n{text}\n")
+    Result(off=text).write(folder)
+
+
+def refuse(title: str, what: str, error: Exception) -> int:
+    """Say in the log, as an annotation and in the job summary what failed; return exit code 1."""
+    first = str(error).partition("\n")[0]
+    annotate("error", title, f"{what[0].upper()}{what[1:]}: {quote(first)}")
+    summarize(f"### ❌ {title}: {what}\n\n{fence(str(error))}\n")
+    print(error)
+    return 1
+
+
+def number[Number: (int, float)](
+    kind: type[Number], lowest: Number, highest: Number
+) -> Callable[[str], Number]:
+    """Return what reads an option of the command line, and refuses what is not within limits."""
+
+    def read_option(text: str) -> Number:
+        with suppress(ValueError):
+            if lowest <= (value := kind(text)) <= highest:
+                return value
+        shown = repr(quote(text, 40))
+        raise ArgumentTypeError(f"must be a number from {lowest} to {highest}, not {shown}")
+
+    return read_option
+
+
+def end_cleanly() -> None:
+    """Turn SIGTERM, by which a run is cancelled, into an exception: what was started is ended."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3] / ".github" / "scripts"))
 
-from performance.baseline import check_out, end_cleanly
+from performance.baseline import check_out
 from performance.benchmark_compare import GROUPS, TESTS, Plan, compare, find_verdict, measure_both
+from performance.results import end_cleanly
 
 SLOWDOWN = """
 from time import perf_counter
@@ -46,12 +47,12 @@ BenchmarkFixture.__call__ = lambda self, function, *arguments, **options: call(
 def count_alarms(trials: int, factor: float, plan: Plan) -> int:
     """Compare two trees of HEAD, one of them slower by a factor; return how often it was found."""
     alarms = 0
-    with check_out("HEAD", GROUPS) as base, check_out("HEAD", GROUPS) as change:
+    with check_out("HEAD", GROUPS) as base, check_out("HEAD", GROUPS, "change") as change:
         if factor != 1:
             slowdown = SLOWDOWN.format(factor=factor)
             (change.folder / TESTS / "conftest.py").write_text(slowdown, encoding="utf-8")
         for trial in range(trials):
-            judged = compare(*measure_both(change, base, plan), plan.threshold)
+            judged = compare(*measure_both(change, base, plan), plan.threshold / 100)
             verdict = find_verdict(judged, "")
             alarms += verdict == "regression"
             ratios = [it.ratio for it in judged if it.ratio]
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     end_cleanly()
     with tempfile.TemporaryDirectory() as directory:
-        plan = Plan(5, options.most_rounds, 0.3, 120, 0.15, Path(directory))
+        plan = Plan(Path(directory), most_rounds=options.most_rounds)
         caught = count_alarms(options.slow, 1.3, plan)
         false = count_alarms(options.equal, 1, plan)
     print(f"caught {caught} of {options.slow}, false alarms {false} of {options.equal}")

@@ -1,6 +1,8 @@
 """The app under load, with real Locust and k6, and with faults put into the app."""
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from fakes.github_artifacts import Artifact
 from harness import REPORT_STUB, RunPipeline, explain, make_quick, said
 from performance import history
 from performance.performance_report import MARKER
+from performance.results import Result
 
 FAULTY = """
 
@@ -124,12 +127,12 @@ def test_app_that_does_not_start_is_named(measure: Measure) -> None:
         assert job.conclusion == "failure"
         assert "LOG_LEVEL" in job.summary
     report = run.find_job("summary")
-    assert "- **Load test:** locust.json is missing" in report.summary.replace("\\", "")
+    assert "- **Load test:** result.json is missing" in report.summary.replace("\\", "")
 
 
 @pytest.mark.parametrize(
     ("name", "value", "limits"),
-    [("users", "0", "from 1 to 1000"), ("duration", "1$(id)", "from 5 to 900 seconds")],
+    [("users", "0", "from 1 to 1000"), ("duration", "1$(id)", "from 5 to 900")],
 )
 def test_wrong_number_is_refused_with_its_limits(
     measure: Measure, name: str, value: str, limits: str
@@ -137,24 +140,23 @@ def test_wrong_number_is_refused_with_its_limits(
     run = measure(overrides=SHORT | {f"inputs.{name}": value})
     for job in (run.find_job("load"), run.find_job("api")):
         assert job.conclusion == "failure"
-        assert f"{name} must be a number {limits}, not '{value}'" in job.summary
-    assert f"{name} must be a number {limits}" in said(run, "error")
+        assert f"--{name}: must be a number {limits}, not '{value}'" in job.summary
+    assert f"--{name}: must be a number {limits}" in said(run, "error")
 
 
-COMPARED = """import json, pathlib
+STEP = Result(base="0" * 40, ratios={"t::test_it": 1.04})
+COMPARED = f"""import pathlib
 
 folder = pathlib.Path("benchmark-results")
 folder.mkdir()
-one = {"name": "t::test_it", "verdict": "same", "change": 1.04, "base": 1, "ratio": 1.04}
-report = {"verdict": "ok", "reason": "", "base": "0" * 40, "benchmarks": [one]}
-(folder / "report.json").write_text(json.dumps(report))
+(folder / "result.json").write_text({json.dumps(json.dumps(asdict(STEP)))})
+(folder / "report.md").write_text("Compared.")
 """
 
 
 def test_push_keeps_its_figures_and_names_small_steps(run_pipeline: RunPipeline) -> None:
     github = FakeGitHub()
-    pushes = [history.Push(-n, "a" * 40, "b" * 40, {"t::test_it": 1.04}) for n in (4, 3, 2, 1)]
-    lines = history.write(pushes[:-1], pushes[-1])
+    lines = history.write(history.Push(-n, "a" * 40, {"benchmark": STEP}) for n in (4, 3, 2, 1))
     github.artifacts.artifacts = [Artifact(1, history.ARTIFACT, {history.FILE: lines})]
 
     def edit(tree: Path) -> None:
@@ -171,7 +173,7 @@ def test_push_keeps_its_figures_and_names_small_steps(run_pipeline: RunPipeline)
     assert "The last 5 pushes" in run.find_job("summary").summary
     kept = history.parse((run.artifacts / history.ARTIFACT / history.FILE).read_text())
     assert [one.run for one in kept] == [-4, -3, -2, -1, 1]
-    assert kept[-1].benchmarks == {"t::test_it": 1.04}
+    assert kept[-1].ratios == {"t::test_it": 1.04}
 
 
 def test_pull_request_gets_one_comment(measure: Measure) -> None:
@@ -190,4 +192,4 @@ def test_pull_request_gets_one_comment(measure: Measure) -> None:
     (comment,) = github.issues.pull_requests[1].comments
     assert comment.startswith(MARKER)
     assert "| Load test | ✅ success |" in comment
-    assert "postgresql" in comment
+    assert "2 processes, PostgreSQL. A request takes" in comment

@@ -1,15 +1,23 @@
-"""The numbers that people type, and apps that do not do what they should."""
+"""What the tools wrote, and apps that do not do what they should."""
 
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from engine import ROOT
-from performance.load import LIMITS, read_number
+from performance import load
+from performance.load import OWN_ROUTES, attribute, read_k6, read_locust, read_metrics
+from performance.results import MeasureError, read
 
+RECORDED = Path(__file__).parent / "recorded"
+"""What the tools really wrote once."""
 SCRIPT = ".github/scripts/performance/load.py"
 NOBODY = "http://127.0.0.1:1"
 """Where nothing listens."""
@@ -70,42 +78,124 @@ def run(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("name", LIMITS)
-def test_limits_are_included(name: str) -> None:
-    for number in LIMITS[name]:
-        assert read_number(name, str(number)) == number
+def test_figures_are_those_of_locust() -> None:
+    latencies = {"p50": 13, "p95": 91, "p99": 170}
+    assert read_locust(RECORDED) == latencies | {"throughput": 76.51557279681833, "errors": 0}
+
+
+def test_figures_are_those_of_k6() -> None:
+    values = json.loads((RECORDED / "summary.json").read_text())["metrics"]
+    figures = read_k6(RECORDED)
+    assert figures["p95"] == values["http_req_duration"]["values"]["p(95)"]
+    assert figures["throughput"] == values["http_reqs"]["values"]["rate"]
+    assert figures.keys() == read_locust(RECORDED).keys()
+
+
+def test_no_request_at_all_has_no_figures(tmp_path: Path) -> None:
+    head = (RECORDED / "locust_stats.csv").read_text().partition("\n")[0]
+    row = ",Aggregated,0,0,0,0.0,0,0,0,0.0,0.0" + ",N/A" * 11
+    (tmp_path / "locust_stats.csv").write_text(f"{head}\n{row}\n")
+    (tmp_path / "summary.json").write_text('{"metrics": {}}')
+    assert read_locust(tmp_path) == read_k6(tmp_path) == {}
+
+
+type Serve = Callable[[str], str]
+
+
+@pytest.fixture
+def serve_metrics() -> Iterator[Serve]:
+    """Serve a text at `/metrics`; return the address."""
+    with ExitStack() as stack:
+
+        def serve(text: str) -> str:
+            class Handler(BaseHTTPRequestHandler):
+                def do_GET(self) -> None:
+                    self.send_response(200)
+                    self.end_headers()
+                    self.wfile.write(text.encode())
+
+                def log_message(self, *_: object) -> None:
+                    pass
+
+            server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            stack.enter_context(server)
+            stack.callback(server.shutdown)
+            Thread(target=server.serve_forever, daemon=True).start()
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield serve
+
+
+type Figures = dict[str, float]
+
+
+def measure(serve: Serve, requests: int, seconds: float, queries: int, spent: float) -> Figures:
+    name = "http_request_duration_seconds"
+    own = "".join(f'{name}_sum{{route="{route}",worker="1"}} 99\n' for route in OWN_ROUTES)
+    return read_metrics(
+        serve(
+            "# HELP something\n"
+            f'{name}_count{{method="GET",route="/a, }} b",status="200"}} {requests - 1}\n'
+            f'{name}_count{{method="PUT",route="/items",status="200"}} 1\n'
+            f'{name}_sum{{method="GET",route="/items",status="200"}} {seconds}\n'
+            f'database_query_duration_seconds_count{{operation="select"}} {queries}\n'
+            f'database_query_duration_seconds_sum{{operation="select"}} {spent} 1700000000\n{own}'
+        )
+    )
+
+
+def test_time_is_attributed(serve_metrics: Serve) -> None:
+    before = measure(serve_metrics, 100, 9.0, 300, 5.0)
+    text, query = attribute(before, measure(serve_metrics, 200, 10.0, 500, 5.4))
+    assert query == pytest.approx(0.002)
+    assert "takes 10 ms in the app, 4 ms of it (40%) in 2.0 queries of 2 ms" in text
+
+
+def test_app_without_such_metrics_is_said(serve_metrics: Serve) -> None:
+    assert not read_metrics(NOBODY)
+    text, query = attribute({}, read_metrics(serve_metrics("process_cpu_seconds_total 2.5\n")))
+    assert ("has no metrics of how long" in text, query) == (True, 0)
+
+
+@pytest.mark.parametrize("text", ["<html>", "a b c d", 'a{b="c} 1'])
+def test_metrics_of_another_format_are_an_error(serve_metrics: Serve, text: str) -> None:
+    with pytest.raises(MeasureError, match="not in Prometheus's text format"):
+        read_metrics(serve_metrics(text))
 
 
 @pytest.mark.parametrize(
-    "text", ["0", "-5", "+5", "many", "", " ", "1e3", "5.0", "\u0665", "9" * 5000, "5\n5", "$(id)"]
+    "text", ["0", "-5", "many", "", " ", "1e3", "5.5", "nan", "9" * 5000, "5\n5", "$(id)"]
 )
-@pytest.mark.parametrize("name", ["users", "duration"])
-def test_anything_else_is_refused_with_the_limits(name: str, text: str) -> None:
-    lowest, highest = LIMITS[name]
-    wanted = f"^{name} must be a number from {lowest} to {highest}"
-    with pytest.raises(ValueError, match=wanted) as error:
-        read_number(name, text)
-    assert len(str(error.value)) < 120
-    assert "\n" not in str(error.value)
+@pytest.mark.parametrize("option", ["users", "duration"])
+def test_wrong_number_is_refused_with_its_limits(
+    option: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        load.main(["k6", f"--{option}={text}"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"--{option}: must be a number from " in said
+    assert len(said) < 150
 
 
 def test_app_with_nothing_but_health_is_loaded(project: Path) -> None:
-    done = run(project, "locust", "--users=2", "--duration=5", "--workers=3")
+    done = run(project, "locust", "--users=2", "--duration=12")
     assert done.returncode == 0, done.stdout + done.stderr
     for text in ("no migrations", "takes no {workers}", "has no /ready", "has no /metrics"):
         assert text in done.stdout
     results = project / "locust-results"
-    app = json.loads((results / "app.json").read_text())
-    assert (app["workers"], app["database"]) == (1, "none")
-    assert app["peak_memory_bytes"] > 1_000_000
+    result, report = read(results)
+    assert report.startswith("1 processes, no database. The app has no metrics of how long")
+    assert result.figures["memory"] > 1_000_000
+    assert result.figures["errors"] == 0
+    assert 1 < result.figures["throughput"] < 100
     assert (results / "report.html").exists()
-    assert run(project, "locust", "--users=-1").returncode == 2, "results of ours may be replaced"
 
 
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("no-such-command {port}", "no-such-command {port}` cannot be started"),
+        ("no-such-command {port}", "No such file or directory: 'no-such-command'"),
         ("python -c 'print(99); exit(3)' {port}", "ended before it answered"),
     ],
 )
@@ -120,7 +210,7 @@ def test_app_that_does_not_start_is_said_at_once(project: Path, command: str, sa
 def test_app_without_a_load_test_is_said(project: Path) -> None:
     done = run(project, "k6")
     assert done.returncode == 0
-    assert "::notice title=Load test::There is no k6-script.js: k6 is off." in done.stdout
+    assert "::notice title=API performance::There is no k6-script.js: k6 is off." in done.stdout
 
 
 def test_folder_that_holds_something_else_is_left_alone(project: Path) -> None:
@@ -128,6 +218,19 @@ def test_folder_that_holds_something_else_is_left_alone(project: Path) -> None:
     assert done.returncode == 2
     assert "choose another --output" in done.stdout
     assert (project / "app.py").exists()
+
+
+def test_load_test_without_a_request_is_red(project: Path) -> None:
+    file = project / "locustfile.py"
+    file.write_text(file.read_text().replace("@task", ""))
+    done = run(project, "locust", "--users=2", "--duration=5")
+    assert done.returncode == 1
+    assert "locust made no request" in done.stdout
+
+
+def test_results_of_an_earlier_run_are_replaced(project: Path) -> None:
+    for _ in range(2):
+        assert run(project, "k6").returncode == 0
 
 
 @pytest.mark.parametrize("tool", ["locust", "k6"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from performance import memory_profile
+from performance.results import read
 
 TEST = """
 import pytest
@@ -27,10 +28,12 @@ def write(megabytes: int) -> dict[str, str]:
 def test_biggest_allocation_is_shown(commit: Commit, tmp_path: Path) -> None:
     commit(write(5))
     assert memory_profile.main(["--output=out"]) == 0
-    for text in (Path("out/report.txt").read_text(), (tmp_path / "summary").read_text()):
+    for text in (Path("out/report.md").read_text(), (tmp_path / "summary").read_text()):
         assert "Allocation results for tests/memory/test_it.py::test_it" in text
         assert "hold:tests/memory/test_it.py:5 -> 4.8MiB" in text
     assert "✅ Memory profile" in (tmp_path / "summary").read_text()
+    (peak,) = read(Path("out"))[0].peaks.values()
+    assert 5_000_000 <= peak < 6_000_000
     (graph,) = Path("out").glob("flamegraph-*.html")
     page = graph.read_text()
     assert "test_it.py" in page
@@ -51,8 +54,11 @@ def test_limit_fails(commit: Commit, tmp_path: Path, capfd: pytest.CaptureFixtur
     ("content", "said"),
     [
         ("import no_such_module", "No module named 'no_such_module'"),
-        ("import time\ntime.sleep(60)", "pytest did not end within 3 s and was cut off"),
-        ("HELPER = 1", "pytest-memray recorded nothing"),
+        (
+            "import time\ntime.sleep(60)",
+            "pytest tests/memory did not end within 3 s and was cut off",
+        ),
+        ("HELPER = 1", "pytest tests/memory ended with 5"),
     ],
 )
 def test_tests_that_do_not_run_are_an_error(
@@ -68,7 +74,7 @@ def test_project_without_such_tests_is_green(
 ) -> None:
     commit({})
     assert memory_profile.main(["--output=out"]) == 0
-    assert "There are no tests in tests/memory" in Path("out/off.txt").read_text()
+    assert "There are no tests in tests/memory" in read(Path("out"))[0].off
     assert "::notice title=Memory profile::There are no tests" in capfd.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""The report, from what the tools really wrote once (in the folder `recorded`)."""
+"""The report, from what the tests leave."""
 
 import json
 import re
@@ -11,35 +11,37 @@ import pytest
 from fakes.github_api import FakeGitHub
 from fakes.github_artifacts import Artifact
 from fakes.github_issues import Issue
-from lib.markdown import plain
 from performance import history, performance_report
-from performance.results import read_k6, read_locust, read_server
+from performance.results import Result
 
-RECORDED = Path(__file__).parent / "recorded"
-TOOLS = ("locust", "k6", "benchmark", "memory")
+COMMIT = "9" * 40
+BENCHMARK = "tests/x.py::test_planted"
+RESULTS = {
+    "locust": Result(
+        {"p50": 13.2, "p95": 91, "p99": 1170, "throughput": 76.5, "errors": 0.0, "memory": 3.2e8}
+        | {"query": 7.14}
+    ),
+    "k6": Result({"p50": 8, "p95": 80, "p99": 90, "throughput": 95, "errors": 0.1, "memory": 3e8}),
+    "benchmark": Result(verdict="as the base, at most +4%", base=COMMIT, ratios={BENCHMARK: 1.04}),
+    "memory": Result({"memory": 1.09e6}, peaks={"t.py::test_a": 1.09e6, "t.py::test_b": 8e4}),
+}
 JOBS = {
     "load": {"result": "failure", "outputs": {"artifact": "https://github.com/a/b/artifacts/1"}},
     "api": {"result": "success", "outputs": {}},
     "benchmark": {"result": "cancelled", "outputs": {}},
     "memory": {"result": "skipped", "outputs": {}},
 }
-FILES = {
-    "locust-results/locust.json": "Load test",
-    "locust-results/app.json": "Load test",
-    "locust-results/metrics-before.txt": "Load test",
-    "locust-results/metrics-after.txt": "Load test",
-    "k6-results/summary.json": "API performance",
-    "benchmark-results/report.json": "Benchmark",
-    "memory-results/report.txt": "Memory profile",
-}
+TITLES = {"locust": "Load test", "k6": "API performance", "benchmark": "Benchmark"}
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """A folder with the results of all tests."""
-    folder = tmp_path / "results"
-    shutil.copytree(RECORDED, folder)
-    return folder
+    for name, result in RESULTS.items():
+        folder = tmp_path / f"results/{name}-results"
+        folder.mkdir(parents=True)
+        result.write(folder, f"Report of {name}.\n")
+    return tmp_path / "results"
 
 
 @pytest.fixture
@@ -60,186 +62,90 @@ def report(folder: Path, jobs: dict[str, Any] | None = None) -> str:
 
 def row(text: str, title: str) -> list[str]:
     line = next(line for line in text.splitlines() if line.startswith(f"| {title} |"))
-    return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def change(file: Path, **values: object) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+    return [cell.strip() for cell in line.strip("|").split("|")][1:]
 
 
 def test_every_number_is_in_the_table(results: Path) -> None:
     text = report(results, JOBS)
     assert "Not in this report" not in text
-    load, api = row(text, "Load test"), row(text, "API performance")
-    for cells in (load, api):
-        for cell, pattern in zip(
-            cells[2:9],
-            [r"\d+ ms", r"\d+ ms", r"\d+ ms", r"\d+/s", r"0\.00%", r"[\d.]+ MB", r"[\d.]+ m?s"],
-            strict=True,
-        ):
-            assert re.fullmatch(pattern, cell)
-    assert load[1] == "❌ failure"
-    assert load[-1] == "[files](https://github.com/a/b/artifacts/1)"
-    assert api[1] == "✅ success"
-    assert api[-1] == "-"
-    assert row(text, "Benchmark")[1] == "🚫 cancelled"
-    assert re.fullmatch(r"too noisy to judge, at most ▲ \+\d+%", row(text, "Benchmark")[-2])
-    assert row(text, "Memory profile")[1] == "⏭️ skipped"
-    assert re.fullmatch(r"[\d.]+ MB", row(text, "Memory profile")[7])
-
-
-def test_numbers_are_those_of_the_tools() -> None:
-    content = json.loads((RECORDED / "locust-results/locust.json").read_text())
-    load = read_locust(RECORDED / "locust-results")
-    assert load.requests == sum(it["num_requests"] for it in content)
-    times = sorted(
-        float(ms)
-        for it in content
-        for ms, count in it["response_times"].items()
-        for _ in range(count)
-    )
-    expected = (times[(len(times) - 1) // 2], times[round(0.95 * len(times)) - 1])
-    assert load.latencies[:2] == pytest.approx(expected, rel=0.1)
-    values = json.loads((RECORDED / "k6-results/summary.json").read_text())["metrics"]
-    api = read_k6(RECORDED / "k6-results")
-    assert api.latencies[1] == values["http_req_duration"]["values"]["p(95)"]
-    assert api.throughput == values["http_reqs"]["values"]["rate"]
-
-
-def test_time_is_attributed(results: Path) -> None:
-    def write(when: str, requests: int, seconds: float, queries: int, spent: float) -> None:
-        name = "http_request_duration_seconds"
-        (results / f"locust-results/metrics-{when}.txt").write_text(
-            "# HELP something\n"
-            f'{name}_count{{method="GET",route="/items",status="200"}} {requests}\n'
-            f'{name}_sum{{method="GET",route="/items",status="200"}} {seconds}\n'
-            f'{name}_count{{method="GET",route="/ready",status="200"}} 1000\n'
-            f'database_query_duration_seconds_count{{operation="select"}} {queries}\n'
-            f'database_query_duration_seconds_sum{{operation="select"}} {spent}\n'
-        )
-
-    write("before", 100, 9.0, 300, 5.0)
-    write("after", 200, 10.0, 500, 5.4)
-    server = read_server(results / "locust-results")
-    assert server.request == pytest.approx(10)
-    assert server.query == pytest.approx(2)
-    assert server.queries == 2
-    cells = [line for line in report(results).splitlines() if line.startswith("| Load test | 2,")]
-    assert cells == ["| Load test | 2, postgresql | 10 ms | 4 ms (40%) | 2.0 | 2 ms |"]
+    artifact = "[files](https://github.com/a/b/artifacts/1)"
+    figures = ["13 ms", "91 ms", "1170 ms", "76/s", "0.00%", "320 MB", "7.14 ms", "-"]
+    assert row(text, "Load test") == ["❌ failure", *figures, artifact]
+    figures = ["8 ms", "80 ms", "90 ms", "95/s", "10.00%", "300 MB", "-", "-"]
+    assert row(text, "API performance") == ["✅ success", *figures, "-"]
+    assert row(text, "Benchmark")[-2:] == ["as the base, at most +4%", "-"]
+    assert row(text, "Benchmark")[0] == "🚫 cancelled"
+    assert row(text, "Memory profile")[0] == "⏭️ skipped"
+    assert row(text, "Memory profile")[6] == "1.09 MB"
+    for name in RESULTS:
+        assert text.count(f"Report of {name}.") == 1
 
 
 def test_chart_is_one_that_github_draws(results: Path) -> None:
     (chart,) = re.findall(r"^```mermaid\n(.*?)^```$", report(results), re.DOTALL | re.MULTILINE)
-    head, title, axis, unit, *series = chart.splitlines()
-    assert head == "xychart-beta"
-    assert re.fullmatch(r'  title "[\w ():,]+"', title)
-    assert axis == "  x-axis [p50, p95, p99]"
-    assert unit == '  y-axis "ms"'
-    assert len(series) == 2
-    assert all(re.fullmatch(r"  (bar|line) \[[\d.]+, [\d.]+, [\d.]+\]", it) for it in series)
+    assert chart.splitlines() == [
+        "xychart-beta",
+        '  title "Time to answer, ms (bar: Load test, line: API performance)"',
+        "  x-axis [p50, p95, p99]",
+        "  bar [13.2, 91.0, 1170.0]",
+        "  line [8.0, 80.0, 90.0]",
+    ]
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_what_is_missing_is_named(results: Path, file: str) -> None:
-    (results / file).unlink()
+@pytest.mark.parametrize("file", ["result.json", "report.md"])
+@pytest.mark.parametrize("name", TITLES)
+def test_what_is_missing_is_named(results: Path, name: str, file: str) -> None:
+    (results / f"{name}-results" / file).unlink()
     text = report(results)
-    assert f"- **{FILES[file]}:** {plain(Path(file).name)} is missing\n" in text
+    shown = file.replace("_", "\\_")
+    assert f"- **{TITLES[name]}:** {shown} is missing; the summary of the job says why\n" in text
     assert text.count(" is missing") == 1
 
 
-@pytest.mark.parametrize("content", ["", "{", "null", "[]", "[1]", '{"metrics": 1}', "\x00"])
-@pytest.mark.parametrize("file", [*FILES][:-1])  # the last is text for people
-def test_what_is_malformed_is_named(results: Path, file: str, content: str) -> None:
-    (results / file).write_text(content)
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "null", "[]", "[1]", '{"figures": 1}', "\x00"]
+    + [json.dumps({"figures": {"p95": value}}) for value in ("x", None, -1, float("inf"))],
+)
+def test_what_is_malformed_is_named(results: Path, content: str) -> None:
+    file = results / "k6-results/result.json"
+    if '"p95"' in content:
+        content = json.dumps(json.loads(file.read_text()) | json.loads(content))
+    file.write_text(content)
     text = report(results)
-    if file.endswith("before.txt") and not content:
-        return  # an app that has counted nothing yet
-    if file.endswith("locust.json") and content == "[]":
-        assert row(text, "Load test")[2] == "0 ms"  # no request was made
-        return
-    assert f"- **{FILES[file]}:** " in text
-    assert re.search(r"malformed|count no request", text)
+    assert "- **API performance:** the result is malformed: " in text
+    assert row(text, "API performance")[1:4] == ["-", "-", "-"]
 
 
 def test_nothing_at_all_is_still_a_report(tmp_path: Path) -> None:
     text = report(tmp_path, JOBS)
-    assert text.count(" is missing") == 6
+    assert text.count(" is missing") == 4
     assert "mermaid" not in text
     assert "❌ failure" in text
 
 
 def test_results_of_one_test_alone_have_no_folder(results: Path) -> None:
     jobs = {"load": {"result": "failure"}, "memory": {"outputs": {"artifact": "https://a"}}}
-    _, _, benchmark, memory = performance_report.collect(results / "memory-results", jobs)
-    assert memory.memory
-    assert not benchmark.comparison
-
-
-def test_memory_shows_the_biggest_first(results: Path) -> None:
-    text = report(results)
-    names = re.findall(r"^\| .*::test\\_(\w+) \| [\d.]+ MB \|$", text, re.MULTILINE)
-    assert names == ["much", "little"]
-    assert "hold:tests/memory/test_it.py:" in text
-    assert text.count("```text") == 1
-
-
-@pytest.mark.parametrize("content", ["", "[]", '{"test_id": "a"}', '{"peak_memory": "x"}'])
-def test_damaged_peaks_are_named(results: Path, content: str) -> None:
-    for file in (results / "memory-results/metadata").iterdir():
-        file.write_text(content)
-    assert "- **Memory profile:** run" in report(results)
-    shutil.rmtree(results / "memory-results/metadata")
-    assert "- **Memory profile:** the peaks of the tests are missing" in report(results)
+    parts = performance_report.collect(results / "memory-results", jobs)
+    assert parts["memory"].result == RESULTS["memory"]
+    assert parts["benchmark"].result == Result()
 
 
 def test_what_is_off_is_said(results: Path) -> None:
-    shutil.rmtree(results / "memory-results")
-    (results / "memory-results").mkdir()
-    (results / "memory-results/off.txt").write_text("There are no tests: this part is off.")
+    Result(off="There are no tests: this part is off.").write(results / "memory-results")
     text = report(results)
     assert "- **Memory profile:** There are no tests: this part is off.\n" in text
     assert "missing" not in text
 
 
-def test_regressions_come_first_with_arrows(results: Path) -> None:
-    file = results / "benchmark-results/report.json"
-    known = json.loads(file.read_text())["benchmarks"]
-    slow = known[-1] | {"name": "tests/x.py::test_slow", "verdict": "slower", "ratio": 1.31}
-    gone = known[0] | {"name": "gone", "verdict": "removed", "change": None, "ratio": None}
-    change(file, verdict="regression", benchmarks=[*known[:-1], gone, slow])
-    text = report(results)
-    assert "slower than the base, at most ▲ +31%" in text
-    names = [
-        line for line in text.splitlines() if "tests/x.py" in line or "tests/benchmarks" in line
-    ]
-    assert "x.py" in names[0]
-    assert "▲ +31% | slower" in names[0]
-    assert re.search(r"\| gone \| \S+ \S+ \| - \| - \| removed \|", text)
-
-
-def test_first_run_says_that_there_is_no_base(results: Path) -> None:
-    file = results / "benchmark-results/report.json"
-    one = {"name": "a", "verdict": "recorded", "change": 0.1, "base": None, "ratio": None}
-    change(file, verdict="no-baseline", reason="there is no commit before\nfatal", benchmarks=[one])
-    text = report(results)
-    assert row(text, "Benchmark")[-2] == "no base to compare with"
-    assert "there is no commit before" in text
-    assert "fatal" not in text
-
-
 def test_names_of_others_do_nothing(results: Path) -> None:
-    name = "</details>@octocat [x](http://evil.example) | `a` \n::error::x"
-    file = results / "benchmark-results/report.json"
-    known = json.loads(file.read_text())
-    change(file, benchmarks=[known["benchmarks"][0] | {"name": name}] * 60, verdict="@octocat")
-    for file in (results / "memory-results/metadata").iterdir():
-        change(file, test_id=name)
-    text = report(results)
+    hostile = "</details>@octocat [x](http://evil.example) | `a` \n::error::x"
+    Result(verdict=hostile, off=hostile).write(results / "benchmark-results")
+    text = report(results, JOBS | {"benchmark": {"result": hostile}})
     assert "@octocat" not in text
     assert "http://evil" not in text
     assert text.count("</details>") == text.count("<details>")
     assert "\n::error" not in text
-    assert "40 more are in the files." in text
 
 
 def test_comment_is_one_and_stays_current(github: FakeGitHub) -> None:
@@ -271,15 +177,20 @@ def test_main_reports_everywhere(
 @pytest.fixture
 def at_push(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of a push to main, run 9."""
-    environment = {"GITHUB_EVENT_NAME": "push", "GITHUB_RUN_ID": "9", "GITHUB_SHA": "9" * 40}
+    environment = {"GITHUB_EVENT_NAME": "push", "GITHUB_RUN_ID": "9", "GITHUB_SHA": COMMIT}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
 
-def keep_past(github: FakeGitHub, name: str) -> None:
+def keep_past(github: FakeGitHub) -> None:
     """Plant three pushes, each of which made a benchmark 4 % slower."""
-    pushes = [history.Push(n, f"{n}" * 40, f"{n - 1}" * 40, {name: 1.04}) for n in range(1, 4)]
-    content = {history.FILE: history.write(pushes[:-1], pushes[-1])}
+    pushes = [
+        history.Push(
+            n, f"{n}" * 40, {"benchmark": Result(base=f"{n - 1}" * 40, ratios={BENCHMARK: 1.04})}
+        )
+        for n in range(1, 4)
+    ]
+    content = {history.FILE: history.write(pushes)}
     github.artifacts.artifacts = [Artifact(1, history.ARTIFACT, content)]
 
 
@@ -294,12 +205,7 @@ def test_small_steps_are_named_and_a_push_is_kept(  # noqa: PLR0913, PLR0917
     event: str,
 ) -> None:
     monkeypatch.setenv("GITHUB_EVENT_NAME", event)
-    file = results / "benchmark-results/report.json"
-    known = json.loads(file.read_text())["benchmarks"]
-    planted = known[0] | {"name": "tests/x.py::test_planted", "ratio": 1.04, "verdict": "same"}
-    noisy = known[0] | {"name": "tests/x.py::test_noisy", "ratio": 1.04, "verdict": "noisy"}
-    change(file, benchmarks=[planted, noisy])
-    keep_past(github, planted["name"])
+    keep_past(github)
     assert performance_report.main([str(results), f"--history={tmp_path / 'kept'}"]) == 0
     log = capsys.readouterr().out
     if event == "schedule":
@@ -312,10 +218,8 @@ def test_small_steps_are_named_and_a_push_is_kept(  # noqa: PLR0913, PLR0917
     if event == "push":
         kept = history.parse((tmp_path / "kept" / history.FILE).read_text())
         assert [push.run for push in kept] == [1, 2, 3, 9]
-        assert kept[-1].benchmarks == {planted["name"]: 1.04}
-        assert kept[-1].base == json.loads(file.read_text())["base"]
-        assert set(kept[-1].p95) == set(kept[-1].memory) == {"load", "api"}
-        assert len(kept[-1].peaks) == 2
+        measured = {"load": "locust", "api": "k6", "benchmark": "benchmark", "memory": "memory"}
+        assert kept[-1].results == {job: RESULTS[name] for job, name in measured.items()}
     else:
         assert not (tmp_path / "kept").exists()
 
@@ -331,8 +235,9 @@ def test_history_that_cannot_be_read_is_said_and_costs_nothing(
 
 
 @pytest.mark.usefixtures("at_push", "github")
-def test_a_run_that_measured_nothing_leaves_no_history(tmp_path: Path) -> None:
-    assert performance_report.main([str(tmp_path), f"--history={tmp_path / 'kept'}"]) == 0
+def test_a_run_that_measured_nothing_leaves_no_history(results: Path, tmp_path: Path) -> None:
+    shutil.rmtree(results)
+    assert performance_report.main([str(results), f"--history={tmp_path / 'kept'}"]) == 0
     assert not (tmp_path / "kept").exists()
 
 

@@ -1,5 +1,5 @@
 import pytest
-from lib.units import format_ratio, format_size, format_time
+from performance.units import format_size, format_time
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,3 @@ def test_time(seconds: float | None, shown: str) -> None:
 )
 def test_size(size: int | None, shown: str) -> None:
     assert format_size(size) == shown
-
-
-@pytest.mark.parametrize(
-    ("ratio", "shown"),
-    [(None, "-"), (1.0, "="), (1.004, "="), (1.31, "▲ +31%"), (0.949, "▼ -5%"), (12.5, "▲ +1150%")],
-)
-def test_ratio(ratio: float | None, shown: str) -> None:
-    assert format_ratio(ratio) == shown
