@@ -126,19 +126,6 @@ def start_postgres(folder: Path) -> Iterator[str]:
                 process.wait(processes.STOP_SECONDS)
 
 
-def wait_until_ready(url: str, app: "subprocess.Popen[str]") -> None:
-    """Wait until the app says that it is ready, if it has a way to say so.
-
-    Raises:
-        NoAnswerError: It ended, or says that it is not, all the time.
-    """
-    if find_status(f"{url}/ready") == HTTPStatus.NOT_FOUND:
-        print("The app has no /ready: it is loaded as soon as /health answers.")
-    else:
-        lives = lambda: app.poll() is None  # noqa: E731
-        processes.wait_until_it_answers(f"{url}/ready", START_SECONDS, lives)
-
-
 def read_metrics(url: str) -> dict[str, float]:
     """Return the sum of each sample of `/metrics` over its labels; none if the app has none.
 
@@ -167,21 +154,18 @@ def attribute(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[
         before: The metrics before the test.
         after: Those after it; their times are in seconds, as is the mean, which is 0 without one.
     """
-
-    def grow(name: str) -> float:
-        return after.get(name, 0) - before.get(name, 0)
-
-    def mean(name: str) -> float:
-        return grow(f"{name}_sum") / max(grow(f"{name}_count"), 1)
-
-    request, query = mean("http_request_duration_seconds"), mean("database_query_duration_seconds")
-    if not request:
+    requests, seconds, queries, spent = (
+        after.get(name, 0) - before.get(name, 0)
+        for kind in ("http_request", "database_query")
+        for name in (f"{kind}_duration_seconds_count", f"{kind}_duration_seconds_sum")
+    )
+    if requests <= 0 or seconds <= 0:
         return "The app has no metrics of how long a request takes in it.", 0
-    requests = grow("http_request_duration_seconds_count")
-    queries = grow("database_query_duration_seconds_count") / requests
-    text = f"A request takes {format_time(request)} in the app, {format_time(query * queries)} of "
-    text += f"it ({query * queries / request:.0%}) in {queries:.1f} queries of {format_time(query)}"
-    return f"{text} (means of `/metrics`).", query
+    query = spent / max(queries, 1)
+    text = f"A request takes {format_time(seconds / requests)} in the app, "
+    text += f"{format_time(spent / requests)} of it ({spent / seconds:.0%}) in "
+    text += f"{queries / requests:.1f} queries of {format_time(query)} (means of `/metrics`)."
+    return text, query
 
 
 def load(
@@ -256,7 +240,12 @@ def measure(project: Project, options: argparse.Namespace, output: Path, log: Pa
                 environment=environment, output=written,
             )
         )  # fmt: skip
-        wait_until_ready(url, app)
+        if find_status(f"{url}/ready") == HTTPStatus.NOT_FOUND:
+            print("The app has no /ready: it is loaded as soon as /health answers.")
+        else:
+            processes.wait_until_it_answers(
+                f"{url}/ready", START_SECONDS, lambda: app.poll() is None
+            )
         with ThreadPoolExecutor(16) as pool:  # all processes of the app get some
             [*pool.map(find_status, [f"{url}/health"] * WARM_UP_REQUESTS)]
         before = read_metrics(url)

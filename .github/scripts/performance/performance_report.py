@@ -13,7 +13,6 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,109 +37,93 @@ TESTS = {
 }
 """Title and artifact by job."""
 MARKS = {"success": "✅", "failure": "❌", "cancelled": "🚫", "skipped": "⏭️"}
-LATENCIES = ("p50", "p95", "p99")
+LATENCIES, KINDS = ("p50", "p95", "p99"), ("bar", "line")
 HEAD = [
     "Test", "Result", *LATENCIES, "Throughput", "Errors", "Peak memory", "Database query",
     "Against the base", "Results",
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Part:
-    """What is known of one test.
-
-    Attributes:
-        title: What it is called.
-        ended: How its job ended; empty if that is not known.
-        artifact: Where its results are; empty if that is not known.
-        result: What it measured; without figures if nothing.
-        problem: What is missing or malformed.
-        report: Its own report, as Markdown.
-    """
-
-    title: str
-    ended: str
-    artifact: str
-    result: Result
-    problem: str
-    report: str
+type Left = dict[str, tuple[Result, str]]
+"""What each test left, by job: its result, and its report as Markdown."""
 
 
-def collect(root: Path, jobs: Mapping[str, Any]) -> dict[str, Part]:
-    """Return what is known of each test.
+def collect(root: Path, jobs: Mapping[str, Any]) -> tuple[Left, list[str]]:
+    """Return what each test left, and what is missing or malformed, as lines of Markdown.
 
     Args:
         root: Where the folders of the results are.
         jobs: The `needs` context; empty if nothing is known of the jobs.
     """
-    artifacts = {job: known.get("outputs", {}).get("artifact") for job, known in jobs.items()}
-    kept = [job for job, address in artifacts.items() if address]
-    parts = {}
+    kept = [job for job, known in jobs.items() if known.get("outputs", {}).get("artifact")]
+    left: Left = {}
+    problems = []
     for job, (title, name) in TESTS.items():
         folder = root / name  # a single artifact is downloaded without its folder
         folder = root if kept == [job] and not folder.exists() else folder
-        result, problem, report = Result(), "", ""
         try:
-            result, report = read(folder)
-            problem = result.off
+            left[job] = read(folder)
+            problem = left[job][0].off
         except MeasureError as error:
             problem = str(error)
-        ended, artifact = jobs.get(job, {}).get("result", ""), artifacts.get(job) or ""
-        parts[job] = Part(title, ended, artifact, result, problem, report)
-    return parts
+        if problem:
+            problems.append(f"- **{title}:** {plain(problem)}\n")
+    return left, problems
 
 
-def describe(parts: Mapping[str, Part], past: str = "") -> str:
+def describe(root: Path, jobs: Mapping[str, Any], past: str = "") -> str:
     """Return the report as Markdown, with what is known of the past."""
-    problems = [f"- **{it.title}:** {plain(it.problem)}\n" for it in parts.values() if it.problem]
-    drawn = [part for part in parts.values() if {*LATENCIES} <= part.result.figures.keys()]
-    series = [[part.result.figures[name] for name in LATENCIES] for part in drawn]
-    kinds = zip(("bar", "line"), drawn, strict=False)
-    names = ", ".join(f"{kind}: {part.title}" for kind, part in kinds)
-    sections = [
-        f"### 📈 {TITLE}\n",
-        table(HEAD, [_make_row(part) for part in parts.values()]),
-        "".join(["Not in this report:\n\n", *problems]) if problems else "",
-        history.draw(f"Time to answer, ms ({names})", LATENCIES, series) if drawn else "",
-        past,
-    ]
-    for part in parts.values():
-        if part.report:
-            head = f"<details><summary>{part.title}</summary>"
-            sections.append(f"{head}\n\n{part.report}\n</details>\n")
+    left, problems = collect(root, jobs)
+    rows = [_make_row(job, left.get(job, (Result(), ""))[0], jobs.get(job, {})) for job in TESTS]
+    drawn = {
+        TESTS[job][0]: [result.figures[name] for name in LATENCIES]
+        for job, (result, _) in left.items()
+        if {*LATENCIES} <= result.figures.keys()
+    }
+    names = ", ".join(f"{kind}: {title}" for kind, title in zip(KINDS, drawn, strict=False))
+    sections = [f"### 📈 {TITLE}\n", table(HEAD, rows)]
+    if problems:
+        sections.append("".join(["Not in this report:\n\n", *problems]))
+    if drawn:
+        title = f"Time to answer, ms ({names})"
+        sections.append(history.draw(title, LATENCIES, [*drawn.values()]))
+    sections.append(past)
+    for job, (_, report) in left.items():
+        if report:
+            head = f"<details><summary>{TESTS[job][0]}</summary>"
+            sections.append(f"{head}\n\n{report}\n</details>\n")
     return "\n".join(section for section in sections if section)
 
 
-def _make_row(part: Part) -> list[str]:
-    figures = part.result.figures
-    query = figures.get("query")
+def _make_row(job: str, result: Result, known: Mapping[str, Any]) -> list[str]:
+    figures, ended = result.figures, known.get("result", "")
+    query, artifact = figures.get("query"), known.get("outputs", {}).get("artifact")
     return [
-        part.title,
-        f"{MARKS.get(part.ended, '❓')} {plain(part.ended) or 'not known'}",
+        TESTS[job][0],
+        f"{MARKS.get(ended, '❓')} {plain(ended) or 'not known'}",
         *(f"{figures[name]:.0f} ms" if name in figures else NONE for name in LATENCIES),
         f"{figures['throughput']:.0f}/s" if "throughput" in figures else NONE,
         f"{figures['errors']:.2%}" if "errors" in figures else NONE,
         format_size(figures.get("memory")),
         format_time(query / 1000) if query else NONE,
-        plain(part.result.verdict) or NONE,
-        link("files", part.artifact) if part.artifact else NONE,
+        plain(result.verdict) or NONE,
+        link("files", artifact) if artifact else NONE,
     ]
 
 
-def look_back(parts: Mapping[str, Part], file: Path) -> str:
+def look_back(results: Mapping[str, Result], file: Path) -> str:
     """Return the history as Markdown; keep it, with what a push to main has measured.
 
     Args:
-        parts: What this run has measured.
+        results: What this run has measured, by job.
         file: Where the history goes after a push; other events leave none.
     """
     event, commit = (os.environ.get(f"GITHUB_{it}", "") for it in ("EVENT_NAME", "SHA"))
-    run = int(os.environ.get("GITHUB_RUN_ID") or 0)
-    now = history.Push(run, commit, {job: part.result for job, part in parts.items()})
+    now = history.Push(int(os.environ.get("GITHUB_RUN_ID") or 0), commit, results)
     pushes, problem = history.fetch()
     text = [f"{plain(problem)}\n"] if problem else []
     newest = pushes[-1].commit[:7] if pushes else ""
-    if event in MEASURED and any(it.figures or it.ratios for it in now.results.values()):
+    if event in MEASURED and any(it.figures or it.ratios for it in results.values()):
         pushes = history.merge(pushes, [now])
         newest = commit[:7] if event == "push" else "this change"
         if event == "push":
@@ -176,9 +159,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="folder for the report, as report.md")
     parser.add_argument("--history", type=Path, help="folder for the history, after a push")
     options = parser.parse_args(arguments)
-    parts = collect(options.folder, json.loads(os.environ.get("JOBS") or "{}"))
-    past = look_back(parts, options.history / history.FILE) if options.history else ""
-    text = describe(parts, past)
+    jobs = json.loads(os.environ.get("JOBS") or "{}")
+    past = ""
+    if options.history:
+        left, _ = collect(options.folder, jobs)
+        results = {job: result for job, (result, _) in left.items()}
+        past = look_back(results, options.history / history.FILE)
+    text = describe(options.folder, jobs, past)
     print(text)
     summarize(text)
     if options.output:

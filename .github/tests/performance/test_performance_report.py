@@ -57,7 +57,7 @@ def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
 
 
 def report(folder: Path, jobs: dict[str, Any] | None = None) -> str:
-    return performance_report.describe(performance_report.collect(folder, jobs or {}))
+    return performance_report.describe(folder, jobs or {})
 
 
 def row(text: str, title: str) -> list[str]:
@@ -126,9 +126,9 @@ def test_nothing_at_all_is_still_a_report(tmp_path: Path) -> None:
 
 def test_results_of_one_test_alone_have_no_folder(results: Path) -> None:
     jobs = {"load": {"result": "failure"}, "memory": {"outputs": {"artifact": "https://a"}}}
-    parts = performance_report.collect(results / "memory-results", jobs)
-    assert parts["memory"].result == RESULTS["memory"]
-    assert parts["benchmark"].result == Result()
+    left, problems = performance_report.collect(results / "memory-results", jobs)
+    assert left == {"memory": (RESULTS["memory"], "Report of memory.\n")}
+    assert len(problems) == 3
 
 
 def test_what_is_off_is_said(results: Path) -> None:
