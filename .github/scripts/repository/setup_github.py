@@ -211,34 +211,16 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     mode.add_argument("--apply", action="store_true", help="change what differs")
     mode.add_argument("--check", action="store_true", help="only show; end with 1 if it differs")
     parser.add_argument("--repo", default="", metavar="OWNER/NAME", help="another repository")
-    parser.add_argument(
-        "--reviewer",
-        action="append",
-        default=[],
-        metavar="LOGIN",
-        help="approves deployments: a login, or ORGANISATION/TEAM; asked for if none is given",
-    )
-    parser.add_argument(
-        "--reviews",
-        type=int,
-        choices=range(7),
-        metavar="N",
-        help="people who approve a pull request, code owners and of the last push; as it is now if "
-        "not given",
-    )
-    parser.add_argument(
-        "--variable", action="append", default=[], metavar="[ENVIRONMENT/]NAME=VALUE"
-    )
-    parser.add_argument(
-        "--secret",
-        action="append",
-        default=[],
-        metavar="[ENVIRONMENT/]NAME[=FILE]",
-        help="its value is read from the file, or typed and not shown",
-    )
-    parser.add_argument(
-        "--replace-secrets", action="store_true", help="also those that are there already"
-    )
+    for option, metavar, text in (
+        ("--reviewer", "LOGIN", "approves deployments: a login, or ORGANISATION/TEAM"),
+        ("--variable", "[ENVIRONMENT/]NAME=VALUE", "sets a variable"),
+        ("--secret", "[ENVIRONMENT/]NAME[=FILE]", "its value is in the file, or typed and hidden"),
+    ):
+        parser.add_argument(option, action="append", default=[], metavar=metavar, help=text)
+    reviews = "people who approve a pull request, code owners and of the last push; default: as now"
+    parser.add_argument("--reviews", type=int, choices=range(7), metavar="N", help=reviews)
+    again = "also those that are there already"
+    parser.add_argument("--replace-secrets", action="store_true", help=again)
     options = parser.parse_args(arguments)
     for kind, texts in (("secrets", options.secret), ("vars", options.variable)):
         for text in texts:
