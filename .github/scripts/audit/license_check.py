@@ -108,8 +108,7 @@ def check(packages: Sequence[Locked], policy: Policy, folder: Path) -> list[Judg
         CouldNotListError: None of the packages could be installed.
     """
     judged = []
-    tables = dict.fromkeys(KINDS, "")
-    listed: dict[str, list[object]] = {kind: [] for kind in KINDS}
+    listed: dict[str, list[dict[str, str]]] = {kind: [] for kind in KINDS}
     with tempfile.TemporaryDirectory() as directory:
         for number, batch in enumerate(_split(packages)):
             environment = Path(directory) / str(number)
@@ -121,13 +120,15 @@ def check(packages: Sequence[Locked], policy: Policy, folder: Path) -> list[Judg
                 _judge(it, found.get(name), refused.get(it, "its metadata is not there"), policy)
                 for name, it in batch.items()
             ]
-            for kind in KINDS:
-                names = [name for name in found if batch[name].dependencies == kind]
-                tables[kind] += show(environment, "markdown", names)
-                listed[kind] += json.loads(show(environment, "json", names) or "[]")
-    for kind in KINDS:
-        (folder / f"{kind}.md").write_text(tables[kind], encoding="utf-8")
-        text = json.dumps(listed[kind], indent=2, ensure_ascii=False)
+            for shown in show(environment):
+                listed[batch[canonicalize_name(shown["Name"])].dependencies].append(shown)
+    for kind, rows in listed.items():
+        cells = [
+            [link(it["Name"], it["URL"]), plain(it["Version"]), plain(it["License"])] for it in rows
+        ]
+        markdown = table(["Name", "Version", "License"], cells)
+        (folder / f"{kind}.md").write_text(markdown, encoding="utf-8")
+        text = json.dumps(rows, indent=2, ensure_ascii=False)
         (folder / f"{kind}.json").write_text(f"{text}\n", encoding="utf-8")
     return judged
 

@@ -1,5 +1,6 @@
 """Throw-away environments with locked packages, and the licences that these name."""
 
+import json
 import os
 import re
 import subprocess
@@ -84,15 +85,15 @@ def list_packages(folder: Path) -> list[Package]:
     ]
 
 
-def show(folder: Path, form: str, names: Sequence[str]) -> str:
-    """Return pip-licenses' own report on packages, such as `markdown` or `json`.
+def show(folder: Path) -> list[dict[str, str]]:
+    """Return what pip-licenses says of an environment's packages: name, version, licence, URL.
 
     Raises:
         CouldNotListError: pip-licenses failed.
     """
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    options = [f"--format={form}", "--with-urls", "--with-system", f"--python={python}"]
-    return run(["pip-licenses", *options, "--packages", *names]) if names else ""
+    options = ["--format=json", "--with-urls", "--with-system", f"--python={python}"]
+    return list(json.loads(run(["pip-licenses", *options])))
 
 
 def run(command: Sequence[str]) -> str:

@@ -166,7 +166,7 @@ def test_package_in_two_versions_counts_twice(
         return {}
 
     monkeypatch.setattr(license_check, "install", install)
-    monkeypatch.setattr(license_check, "show", lambda *_: "")
+    monkeypatch.setattr(license_check, "show", lambda _: [])
     monkeypatch.setattr(
         license_check,
         "list_packages",
