@@ -73,7 +73,6 @@ class Answer:
     """What somebody said about so many packages, or why there is no answer.
 
     Attributes:
-        notes: What else it said of packages.
         refusal: Why there is no answer.
         fails: Whether the scan has failed without it.
     """
@@ -82,7 +81,6 @@ class Answer:
     dependencies: str
     packages: int = 0
     findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
     refusal: str = ""
     fails: bool = False
 
@@ -215,16 +213,14 @@ def _read_audit(report: Mapping[str, Any], packages: Collection[Locked]) -> Answ
         )
         for it in report["vulnerabilities"]
     ]
-    answer = Answer("uv audit (OSV)", "all", int(report["summary"]["audited_packages"]), findings)
-    for it in report["adverse_statuses"]:
-        reason = it.get("reason") or "no reason given"
-        if it["status"] == "quarantined":
-            versions = [one.version for one in packages if one.name == it["name"]]
-            text = f"its registry keeps it from being installed: {reason}"
-            findings += [Finding(it["name"], one, ("quarantined",), text=text) for one in versions]
-        else:
-            answer.notes.append(f"{it['name']} is {it['status']}: {reason}")
-    return answer
+    statuses = {it["name"]: it.get("reason") for it in report["adverse_statuses"]
+                if it["status"] == "quarantined"}  # fmt: skip
+    findings += [
+        Finding(it.name, it.version, ("quarantined",), text=statuses[it.name] or "")
+        for it in packages
+        if it.name in statuses
+    ]
+    return Answer("uv audit (OSV)", "all", int(report["summary"]["audited_packages"]), findings)
 
 
 def _read_check(report: Mapping[str, Any]) -> tuple[int, list[Finding]]:

@@ -40,7 +40,7 @@ def read_list(options: Mapping[str, object], key: str) -> list[str]:
     """
     value = options.get(key, [])
     if isinstance(value, str):
-        return [part.strip() for part in value.split(",")]
+        value = value.split(",")
     if not isinstance(value, list) or not all(isinstance(it, str) for it in value):
         raise ValueError(f"{CONFIG}: {key} has to be a list of texts, not {value!r}")
-    return value
+    return [it.strip() for it in value]

@@ -25,6 +25,7 @@ def read(tmp_path: Path, text: str) -> Policy:
         "deny-licenses: AGPL-3.0, AGPL-3.0-only\n",
         "deny-licenses: AGPL-3.0-or-later\n",
         "deny-licenses:\n  - AGPL-3.0-only\n",
+        "deny-licenses: ['AGPL-3.0+ ']\n",
         '{"deny-licenses": ["AGPL-3.0"]}',
         "deny_licenses: [AGPL-3.0]\n",
         "allow-licenses: MIT, Apache-2.0\n",
