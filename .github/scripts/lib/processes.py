@@ -117,7 +117,13 @@ def serve(  # noqa: PLR0913
         start_new_session=True,
     ) as server:
         try:
-            yield server, wait_until_it_answers(url, seconds, lambda: server.poll() is None)
+            answer = wait_until_it_answers(url, seconds, lambda: server.poll() is None)
+            yield server, answer
+        except NoAnswerError as error:
+            if server.returncode is None:
+                raise
+            text = f"ended with exit code {server.returncode} before it answered"
+            raise NoAnswerError(text) from error
         finally:
             end(server, STOP_SECONDS)
 

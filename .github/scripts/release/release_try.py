@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.processes import LOCALHOST, NoAnswerError, end, find_free_port, wait_until_it_answers
+from lib.processes import LOCALHOST, NoAnswerError, find_free_port, serve
 from lib.project import ProjectError, read_project
 from lib.workflow_commands import annotate, summarize
 
@@ -53,18 +53,16 @@ def ask_health(environment: Path, command: Sequence[str], port: int, seconds: fl
         raise Failure(f"the wheel has no command {command[0]}, which [tool.pipelines] serves with")
     with tempfile.TemporaryDirectory() as folder:
         variables = {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}", "HOME": folder}
-        server = subprocess.Popen(
-            [program, *command[1:]], cwd=folder, env=variables, text=True, start_new_session=True
-        )
+        url = f"http://{LOCALHOST}:{port}/health"
+        words = [str(program), *command[1:]]
         try:
-            url = f"http://{LOCALHOST}:{port}/health"
-            return wait_until_it_answers(url, seconds, lambda: server.poll() is None)
+            with serve(words, url, seconds, folder=Path(folder), environment=variables) as (
+                _,
+                answer,
+            ):
+                return answer
         except NoAnswerError as error:
-            code = server.poll()
-            ended = f"ended with exit code {code}" if code is not None else str(error)
-            raise Failure(f"{command[0]}: {ended}; its output is in the log") from error
-        finally:
-            end(server, grace=5)
+            raise Failure(f"{command[0]}: {error}; its output is in the log") from error
 
 
 def judge(answer: bytes, version: str) -> str:

@@ -196,7 +196,7 @@ def test_app_with_nothing_but_health_is_loaded(project: Path) -> None:
     ("command", "says"),
     [
         ("no-such-command {port}", "No such file or directory: 'no-such-command'"),
-        ("python -c 'print(99); exit(3)' {port}", "ended before it answered"),
+        ("python -c 'print(99); exit(3)' {port}", "ended with exit code 3 before it answered"),
     ],
 )
 def test_app_that_does_not_start_is_said_at_once(project: Path, command: str, says: str) -> None:
