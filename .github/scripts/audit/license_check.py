@@ -19,10 +19,10 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from packaging.utils import canonicalize_name
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from audit.environments import CouldNotListError, Package, install, list_packages, show
 from audit.licenses import Judgement, Rules, Verdict, judge
 from audit.policy import CONFIG, read_list, read_options
 from lib import lockfile
-from lib.environments import CouldNotListError, Package, install, list_packages, show
 from lib.lockfile import Locked
 from lib.markdown import link, plain, quote, table
 from lib.workflow_commands import annotate, summarize

@@ -5,8 +5,8 @@ set -euo pipefail
 ROOT=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../..")
 TARGETS=${DEPLOY_TARGETS:-$ROOT/deploy/targets}
 export ROOT TARGETS
-# shellcheck source=.github/scripts/lib/repeat.sh
-source "$ROOT/.github/scripts/lib/repeat.sh"
+# shellcheck source=.github/scripts/deploy/repeat.sh
+source "$ROOT/.github/scripts/deploy/repeat.sh"
 NOT_OURS=75 # how a target ends when another deployment stays, and ours has changed nothing
 
 show_help() {

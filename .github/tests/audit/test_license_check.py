@@ -4,11 +4,11 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from audit import license_check
+from audit import environments, license_check
+from audit.environments import CouldNotListError
 from audit.license_check import Policy, check, describe
 from audit.licenses import Verdict, judge
-from lib import environments, lockfile
-from lib.environments import CouldNotListError
+from lib import lockfile
 
 POLICY = "deny-licenses: [GPL-3.0]\n"
 
