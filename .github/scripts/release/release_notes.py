@@ -10,7 +10,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -220,17 +220,22 @@ def find_undone(git: Git, commit: Commit, earlier: Sequence[Commit]) -> list[Com
     told = REVERTED.findall(text) + (REFS.findall(text) if commit.undone else [])
     names = re.findall(HASH, " ".join(told))
     pulls = {*REVERTED_PULL.findall(text), *re.findall(r"\(#(\d+)\)", commit.undone)}
+    pulls = pulls if commit.is_revert else set()
     if not names and not commit.is_revert:
         return []
-    found = [it for it in earlier if it.id.startswith(tuple(names))]
-    if any(
-        not any(it.id.startswith(name) for it in found) and is_ancestor(git, name) for name in names
-    ):
+    found = [it for it in earlier if it.id.startswith(tuple(names))] if names else []
+    others = [name for name in names if not any(it.id.startswith(name) for it in found)]
+    if any(is_ancestor(git, name) for name in others):
         return []
+
+    def find_newest(fits: Callable[[Commit], bool]) -> list[Commit]:
+        return next(([it] for it in reversed(earlier) if fits(it)), [])
+
+    if not found and pulls:
+        found = find_newest(lambda it: it.pull in pulls)
     if not found and commit.is_revert:
-        found = [it for it in earlier if it.pull in pulls][-1:] or [
-            it for it in earlier if it.names & commit.takes_back and not (it.pull and pulls)
-        ][-1:]
+        wanted = commit.takes_back
+        found = find_newest(lambda it: not (wanted.isdisjoint(it.names) or (it.pull and pulls)))
     for merge in [it for it in found if len(it.parents) > 1]:
         brought = git("rev-list", f"{merge.id}^1..{merge.id}").split()
         found += [it for it in earlier if it.id in brought and it is not merge]
