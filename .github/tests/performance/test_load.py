@@ -91,6 +91,22 @@ def test_figures_are_those_of_k6() -> None:
     assert figures.keys() == read_locust(RECORDED).keys()
 
 
+def test_k6_script_may_choose_other_percentiles(tmp_path: Path) -> None:
+    text = (RECORDED / "summary.json").read_text()
+    (tmp_path / "summary.json").write_text(text.replace("p(99)", "p(90)"))
+    assert read_k6(tmp_path).keys() == read_locust(RECORDED).keys() - {"p99"}
+
+
+def test_k6_script_without_a_summary_is_judged_and_said(project: Path) -> None:
+    script = (
+        'import http from "k6/http"; export default () => http.get(`${__ENV.BASE_URL}/health`);'
+    )
+    (project / "k6-script.js").write_text(script)
+    done = run(project, "k6", "--duration=5")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "::warning title=API performance::What k6 wrote cannot be read" in done.stdout
+
+
 def test_no_request_at_all_has_no_figures(tmp_path: Path) -> None:
     head = (RECORDED / "locust_stats.csv").read_text().partition("\n")[0]
     row = ",Aggregated,0,0,0,0.0,0,0,0,0.0,0.0" + ",N/A" * 11
