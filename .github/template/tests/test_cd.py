@@ -28,6 +28,7 @@ from harness import (
     write,
 )
 from origin import Git
+from schemas import write_migration
 
 OWNER = {"repository.full_name": "octo-org/widget"}
 CD = ".github/workflows/cd.yml"
@@ -192,6 +193,39 @@ def test_nobody_sees_a_broken_version(deploy: Deploy, source: Git, server: Serve
         assert result["reason"] == CAUSES[fault].replace("v3", source.find("HEAD")[:12])
         assert result["reason"] in run.find_job("summary").summary
         assert server.client.answers.keys() == {serving}, fault
+
+
+def test_migration_in_the_change(deploy: Deploy, source: Git, server: Server) -> None:
+    options: dict[str, Any] = {"variables": server.variables, "secrets": server.secrets}
+    before = server.client.ask()
+    add_migration(source, 2, "feat: a column more")
+    with server.client.asking():
+        good = deploy("push:main", **options)
+    assert good.conclusion == "success", explain(good)
+    serving = server.client.ask()
+    assert serving.endswith(source.find("HEAD"))
+    assert server.client.answers.keys() <= {before, serving}
+
+    append("Dockerfile", BROKEN)(source.directory)
+    add_migration(source, 3, "feat: another column, and a version that is broken")
+    with server.client.asking():
+        bad = deploy("push:main", environment={"SMOKE_TESTS": ""}, **options)
+    assert bad.conclusion == "failure"
+    assert outcome(bad)["outcome"] == "rolled-back", explain(bad)
+    story = bad.find_job("summary").summary
+    assert "**rolled back** to" in story
+    assert "because the smoke tests failed" in story
+    assert server.client.answers.keys() == {serving}, "nobody saw it, and nothing failed"
+    again = deploy("push:main", edit=replace("Dockerfile", BROKEN, ""), **options)
+    assert again.conclusion == "success", explain(again)
+
+
+def add_migration(git: Git, number: int, message: str) -> None:
+    """Commit everything, with a migration more."""
+    path, text = write_migration(number)
+    write(f"src/{path}", text)(git.directory)
+    git("add", "--all")
+    git("commit", "--quiet", "-m", message)
 
 
 DEPLOYS = '.github/scripts/deploy/deploy.sh deploy "$IMAGE"'

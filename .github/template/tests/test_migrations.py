@@ -19,25 +19,11 @@ import ssh_server
 import yaml
 from containers import docker
 from deployments import FAULTS, IMPATIENT, Client, Driver
-from engine import ROOT
+from schemas import write_migration
 
 type Releases = Callable[..., str]
 
-(PACKAGE,) = (it.name for it in (ROOT / "src").iterdir())
-VERSIONS = f"/opt/venv/lib/python3.13/site-packages/{PACKAGE}/migrations/versions"
-MIGRATION = '''"""One column more."""
-
-import sqlalchemy as sa
-from alembic import op
-
-revision = "{number:04}"
-down_revision = "{before:04}"
-
-
-def upgrade() -> None:
-    """Add it."""
-    op.add_column("items", sa.Column("more_{number}", sa.Integer(), nullable=True))
-'''
+CODE = "/opt/venv/lib/python3.13/site-packages"
 ITEM = json.dumps({"name": "a", "description": "b", "price_cents": 1})
 ASKED = (("GET", "/items", ""), ("POST", "/items", ITEM))
 START_SECONDS = 40
@@ -60,9 +46,9 @@ def write_migrations(newest: int) -> str:
     """Return lines of a Dockerfile that add migrations up to a number."""
     commands = []
     for number in range(2, newest + 1):
-        text = MIGRATION.format(number=number, before=number - 1)
+        path, text = write_migration(number)
         code = base64.b64encode(text.encode()).decode()
-        commands.append(f"echo {code} | base64 -d >{VERSIONS}/{number:04}_more.py")
+        commands.append(f"echo {code} | base64 -d >{CODE}/{path}")
     return f"USER 0\nRUN {' && '.join(commands)}\nUSER 10001:10001"
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-SCRIPT = Path(__file__).parents[3] / ".github/scripts/deploy/notify.sh"
+SCRIPT = Path(__file__).parents[3] / ".github/scripts/deploy/notify.py"
 PATH = "T000/B000/secret"
 DEPLOY = {
     "DEPLOY_ENVIRONMENT": "staging",
@@ -335,4 +335,4 @@ def test_nobody_to_tell() -> None:
 
 def test_help() -> None:
     done = subprocess.run([SCRIPT, "--help"], check=True, text=True, capture_output=True)
-    assert "usage: notify.sh" in done.stdout
+    assert "usage: notify.py" in done.stdout
