@@ -63,20 +63,19 @@ has_function() {
   ask_target declare -F "$1" >/dev/null
 }
 
-set_output() {
-  printf '%s=%s\n' "$1" "$(tr -s '[:cntrl:]' ' ' <<<"$2" | sed 's/ $//')" >>"${GITHUB_OUTPUT:-/dev/null}"
-}
+# Says something to GitHub; what is in a text has no effect there.
+say() { python3 "$ROOT/.github/scripts/lib/workflow_commands.py" "$@"; }
 
 # conclude OUTCOME REASON
 conclude() {
   echo "$1" >"$STATE/outcome"
-  set_output outcome "$1"
-  set_output reason "$2"
-  set_output previous "$(read_state previous)"
+  say output outcome "$1"
+  say output reason "$2"
+  say output previous "$(read_state previous)"
 }
 
 give_up() {
-  echo "::error title=$1::$2"
+  say error "$1" "$2"
   tell ❌ "Not deployed" "$1. $2"
   conclude failed "$1. $2"
   exit 1
@@ -251,7 +250,7 @@ try_image() {
   local url
   ask_target_aloud target_deploy "$1" || return
   url=$(ask_target target_url) || { echo "the target does not say where it answers" >"$STATE/why" && return 1; }
-  set_output url "$url"
+  say output url "$url"
   wait_for_revision "$url" "$APP_REVISION" || return
   run_smoke_tests "$url" || return
   ! has_function target_confirm || ask_target_aloud target_confirm
@@ -279,7 +278,7 @@ put_back() {
   local why previous now after code=0
   why=$(read_state why) previous=$(read_state previous) after=$(count_seconds began)
   trap '' INT TERM
-  echo "::error title=Not deployed::$APP_VERSION: $why. This was known after $after."
+  say error "Not deployed" "$APP_VERSION: $why. This was known after $after."
   show_logs
   echo "$EPOCHSECONDS" >"$STATE/verdict"
   run_apart ask_target target_rollback "$previous" || code=$?
@@ -302,7 +301,7 @@ put_back() {
   : "${now:=What served before could not be put back: the log says why.}"
   conclude rollback-failed "$why"
   tell 🔥 "The rollback failed too" "$APP_VERSION was not deployed, because $why. $now Look at the target now. To try again, re-run this job. To deploy a version that worked: Actions → CD → Run workflow, with its number; for production from its tag: gh workflow run cd.yml --ref v1.2.3 -f environment=production -f version=v1.2.3"
-  echo "::error title=The rollback failed too::${ENVIRONMENT_NAME:-This environment} needs somebody now. $now"
+  say error "The rollback failed too" "${ENVIRONMENT_NAME:-This environment} needs somebody now. $now"
   exit 3
 }
 
@@ -338,7 +337,7 @@ serves_again() {
 # tell MARK TITLE TEXT
 tell() {
   echo "$2: $3"
-  printf '### %s %s\n\n%s\n\n' "$1" "$2" "$(tr -s '[:cntrl:]' ' ' <<<"$3" | sed 's/[][`*_<>|\\]/\\&/g')" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
+  say summary "$1 $2" "$3"
 }
 
 rollback() {
@@ -354,7 +353,7 @@ rollback() {
 
 refuse() {
   tell ❌ "Refused" "Nobody has to approve deployments to this environment, so anybody who may push a tag could deploy. Protect it: uv run poe setup-github --apply --reviewer LOGIN. If this is meant: gh variable set DEPLOY_UNAPPROVED --body true."
-  echo "::error title=Refused::Nobody has to approve deployments to this environment. The job summary says how to change that."
+  say error Refused "Nobody has to approve deployments to this environment. The job summary says how to change that."
   return 1
 }
 
