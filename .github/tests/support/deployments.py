@@ -96,7 +96,7 @@ class Driver:
             "DEPLOY_TIMEOUT": "60",
             "GITHUB_OUTPUT": str(self.folder / "output"),
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
-            "HOST_TIMEOUT": "40",
+            "HOST_TIMEOUT": "90",
             "PATIENCE": "3",
             "RUNNER_TEMP": str(self.folder),
             **self.settings,
