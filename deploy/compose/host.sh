@@ -230,11 +230,12 @@ prove() {
 
 # Says how a copy ended that was started again in vain, as many times as it takes to be no accident.
 find_end() {
-  local container restarts code
+  local container restarts code waits
   container=$(compose ps --all --quiet "$1")
   [[ $container ]] || return
-  read -r restarts code < <(docker inspect --format '{{.RestartCount}} {{.State.ExitCode}}' "$container")
-  ((restarts >= 3)) && echo "ends with exit code $code, again and again"
+  read -r restarts code waits < <(docker inspect --format '{{.RestartCount}} {{.State.ExitCode}} {{.State.Restarting}}' "$container")
+  # While it runs once more, its exit code is 0.
+  ((restarts >= 3)) && [[ $waits == true ]] && echo "ends with exit code $code, again and again"
 }
 
 # Makes the files that the proxy looks up say what the state says.
