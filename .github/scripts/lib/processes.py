@@ -12,9 +12,13 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
+from lib.workflow_commands import annotate
+
 LOCALHOST = "127.0.0.1"
 STOP_SECONDS = 10
 """That a server has to end by itself."""
+SILENCE_SECONDS = 8
+"""After which it is said that a server does not answer yet."""
 
 
 class NoAnswerError(Exception):
@@ -91,6 +95,7 @@ def serve(  # noqa: PLR0913
     folder: Path,
     environment: Mapping[str, str],
     output: IO[str] | None = None,
+    read_end: Callable[[], str] = str,
 ) -> Iterator[tuple["subprocess.Popen[str]", bytes]]:
     """Start a server; yield its process and what it answered first. End it with its group.
 
@@ -101,6 +106,7 @@ def serve(  # noqa: PLR0913
         folder: Where it runs.
         environment: All of its environment variables.
         output: Where its output and errors go; to ours if not given.
+        read_end: Returns the last lines of them, for the warning that it does not answer yet.
 
     Raises:
         OSError: It cannot be started.
@@ -117,7 +123,9 @@ def serve(  # noqa: PLR0913
         start_new_session=True,
     ) as server:
         try:
-            answer = wait_until_it_answers(url, seconds, lambda: server.poll() is None)
+            answer = wait_until_it_answers(
+                url, seconds, lambda: server.poll() is None, read_end=read_end
+            )
             yield server, answer
         except NoAnswerError as error:
             if server.returncode is None:
@@ -135,18 +143,22 @@ def find_free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_it_answers(url: str, seconds: float, lives: Callable[[], bool]) -> bytes:
+def wait_until_it_answers(
+    url: str, seconds: float, lives: Callable[[], bool], *, read_end: Callable[[], str] = str
+) -> bytes:
     """Ask a server until it answers with a status below 400; return the content.
 
     Args:
         url: What to ask for, by HTTP.
         seconds: How long to go on.
         lives: Says whether the server still runs.
+        read_end: Returns the last lines that it wrote.
 
     Raises:
         NoAnswerError: It ended, or did not answer in time; says what it answered last.
     """
-    deadline = time.monotonic() + seconds
+    start = time.monotonic()
+    silent = False
     last = "nothing"
     while lives():
         try:
@@ -154,7 +166,12 @@ def wait_until_it_answers(url: str, seconds: float, lives: Callable[[], bool]) -
                 return bytes(answer.read())
         except (HTTPException, OSError) as error:
             last = str(error)
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - start
+        if waited > SILENCE_SECONDS and not silent:
+            silent = True
+            text = f"The server runs, but {url} does not answer. {read_end()}"
+            annotate("warning", "No answer yet", text)
+        if waited > seconds:
             raise NoAnswerError(f"{url} did not answer within {seconds:g} s; the last was: {last}")
         time.sleep(0.1)
     raise NoAnswerError(f"the server of {url} ended before it answered; the last was: {last}")

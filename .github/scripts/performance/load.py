@@ -238,7 +238,7 @@ def measure(project: Project, options: argparse.Namespace, output: Path, log: Pa
         app, _ = stack.enter_context(
             processes.serve(
                 serve, f"{url}/health", START_SECONDS, folder=folder / "app",
-                environment=environment, output=written,
+                environment=environment, output=written, read_end=lambda: read_end(log),
             )
         )  # fmt: skip
         if find_status(f"{url}/ready") == HTTPStatus.NOT_FOUND:
