@@ -133,20 +133,19 @@ def _listening_url(output: Path) -> str | None:
     return None
 
 
-@pytest.fixture
-def start_server(tmp_path: Path, child_environment: dict[str, str]) -> Iterator[StartServer]:
-    """Start the app, or the Python code given, in a process of its own on a free port."""
+@contextmanager
+def _servers(folder: Path, own_environment: dict[str, str]) -> Iterator[StartServer]:
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: str, code: str | None = None, **environment: str) -> RunningServer:
         number = len(processes)
-        output = tmp_path / f"server-{number}.log"
+        output = folder / f"server-{number}.log"
         app = ["-m", "python_web_template", "serve", "--port", "0", *arguments]
         with output.open("wb") as stream:
             process = subprocess.Popen(
                 [sys.executable, *(["-c", code] if code else app)],
-                cwd=tmp_path,
-                env=child_environment | environment,
+                cwd=folder,
+                env=own_environment | environment,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
             )
@@ -166,6 +165,22 @@ def start_server(tmp_path: Path, child_environment: dict[str, str]) -> Iterator[
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def start_server(tmp_path: Path, child_environment: dict[str, str]) -> Iterator[StartServer]:
+    """Start the app, or the Python code given, in a process of its own on a free port."""
+    with _servers(tmp_path, child_environment) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def app_url(
+    tmp_path_factory: pytest.TempPathFactory, child_environment: dict[str, str]
+) -> Iterator[str]:
+    """URL of the app, with an embedded database, for tests that leave nothing behind."""
+    with _servers(tmp_path_factory.mktemp("app"), child_environment) as start:
+        yield start().url
 
 
 SETTINGS = (

@@ -8,11 +8,11 @@ import pytest
 TIMEOUT_SECONDS = 10.0
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def base_url(request: pytest.FixtureRequest) -> str:
-    """URL of the deployment; without `--base-url`, the app is started for the test."""
+    """URL of the deployment; without `--base-url`, the app is started for the tests."""
     given: str | None = request.config.getoption("--base-url")
-    url: str = given or request.getfixturevalue("start_server")().url
+    url: str = given or request.getfixturevalue("app_url")
     return url.rstrip("/")
 
 
