@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from threading import Barrier, Thread
 
 import pytest
@@ -15,16 +14,6 @@ B = "| a | Bad |\n| b | Bad |"
 def report(text: str = "", run: str = RUN) -> str:
     """Report what a scan found; nothing is a clean one."""
     return report_issue.report(text, run, is_clean=not text)
-
-
-@pytest.fixture
-def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
-    with FakeGitHub() as fake:
-        monkeypatch.setenv("GITHUB_API_URL", fake.url)
-        monkeypatch.setenv("GITHUB_REPOSITORY", "octo-org/widget")
-        monkeypatch.setenv("GITHUB_TOKEN", "token")
-        yield fake
-        assert not fake.unexpected
 
 
 def test_one_issue_with_its_labels(github: FakeGitHub) -> None:

@@ -3,7 +3,7 @@
 import math
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from fakes.github_api import FakeGitHub
@@ -16,16 +16,6 @@ PLANTED, OTHER = (
     "tests/benchmarks/test_a.py::test_planted",
     "tests/benchmarks/test_a.py::test_other",
 )
-
-
-@pytest.fixture
-def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
-    with FakeGitHub() as fake:
-        monkeypatch.setenv("GITHUB_API_URL", fake.url)
-        monkeypatch.setenv("GITHUB_REPOSITORY", "octo-org/widget")
-        monkeypatch.setenv("GITHUB_TOKEN", "token")
-        yield fake
-        assert not fake.unexpected
 
 
 def push(run: int, ratio: float = 1, peak: float = 5e6, **more: float) -> Push:

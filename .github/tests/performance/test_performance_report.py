@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +44,10 @@ def results(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
+def github(github: FakeGitHub) -> FakeGitHub:
     """GitHub, with pull request 7 in it."""
-    with FakeGitHub() as fake:
-        fake.issues.pull_requests[7] = Issue(7, "feat: x", "", [])
-        monkeypatch.setenv("GITHUB_API_URL", fake.url)
-        monkeypatch.setenv("GITHUB_REPOSITORY", "octo-org/widget")
-        monkeypatch.setenv("GITHUB_TOKEN", "token")
-        yield fake
-        assert not fake.unexpected
+    github.issues.pull_requests[7] = Issue(7, "feat: x", "", [])
+    return github
 
 
 def report(folder: Path, jobs: dict[str, Any] | None = None) -> str:

@@ -13,6 +13,7 @@ from containers import ContainersError, adapt, docker, find_engine_version, regi
 from deployments import publish
 from engine import ROOT, Run, run
 from events import Event
+from fakes.github_api import FakeGitHub
 from harness import Edit, RunPipeline, make_quick, make_small
 from origin import create
 
@@ -132,6 +133,17 @@ def index(tmp_path: Path) -> Iterator[str]:
     """Address of an empty package index on this machine."""
     with package_index.serve(tmp_path / "index") as address:
         yield address
+
+
+@pytest.fixture
+def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
+    """GitHub, as the scripts of this process find it; it was asked for nothing that it lacks."""
+    with FakeGitHub() as fake:
+        monkeypatch.setenv("GITHUB_API_URL", fake.url)
+        monkeypatch.setenv("GITHUB_REPOSITORY", "octo-org/widget")
+        monkeypatch.setenv("GITHUB_TOKEN", "token")
+        yield fake
+        assert not fake.unexpected
 
 
 @pytest.fixture
