@@ -69,7 +69,9 @@ def bring(tree: Path, app: str) -> None:
         assert len(parts) == 2, old
         text = new.join(parts)
     if (code := said.get("code", "src")) != "src":
-        text = text.replace('"--cov=src"', f'"--cov={code}"').replace('["src", ', f'["{code}", ')
+        text = text.replace('"--cov=src"', f'"--cov={code}"').replace(
+            'files = [\n  "src",', f'files = [\n  "{code}",'
+        )
         text += f'\n[tool.hatch.build.targets.wheel]\npackages = ["{code}"]\n'
         for name in ("ci", "pr"):
             workflow = tree / f".github/workflows/{name}.yml"

@@ -266,7 +266,7 @@ def test_lock_is_compared_with_the_base(review: Review, tmp_path: Path) -> None:
     ]
     lock.write_text("[[package]]\n".join([head, *kept]))
     git("add", "--all")
-    git("commit", "--quiet", "-m", "chore: start")
+    git("commit", "--quiet", "--allow-empty", "-m", "chore: start")
     lock.write_text(complete)
     run = review(source=git.directory, small=False)
     job = run.find_job("review")
@@ -350,7 +350,7 @@ def test_lock_from_another_place_is_red(review: Review, tmp_path: Path, place: s
     lock = git.directory / "uv.lock"
     lock.write_text(lock.read_text())
     git("add", "--all")
-    git("commit", "--quiet", "-m", "chore: start")
+    git("commit", "--quiet", "--allow-empty", "-m", "chore: start")
     lock.write_text(lock.read_text().replace(*MOVED[place]))
     job = review(source=git.directory, small=False).find_job("review")
     assert [step.name for step in job.failed_steps] == ["Compare the lock files"]
