@@ -40,6 +40,7 @@ class Artifact:
     branch: str = "main"
     repository: int = REPOSITORY
     expired: bool = False
+    commit: str = "0" * 40
 
     def describe(self) -> dict[str, Any]:
         """Return it as GitHub does."""
@@ -53,6 +54,7 @@ class Artifact:
                 "repository_id": REPOSITORY,
                 "head_repository_id": self.repository,
                 "head_branch": self.branch,
+                "head_sha": self.commit,
             },
         }
 

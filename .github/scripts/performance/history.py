@@ -11,7 +11,7 @@ import math
 import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
 from statistics import fmean, median
 from typing import Any
@@ -21,6 +21,10 @@ from lib.markdown import plain, quote
 from performance.results import Result, interpret
 
 ARTIFACT, FILE, BRANCH = "performance-history", "history.jsonl", "main"
+SCAN, SIZE = "trivy-amd64", "size.json"
+"""Artifact of the Docker pipeline, and its file with the image's size."""
+IMAGE = "image"
+"""What the size of the image is called among the results and in what they say."""
 KEPT = 20
 """Pushes that are kept, drawn and judged."""
 READ = 3
@@ -61,8 +65,13 @@ class Push:
 
     @property
     def peaks(self) -> dict[str, float]:
-        """Peak in bytes, by memory test."""
+        """Peak in bytes, by memory test; the size of the image."""
         return {k: v for one in self.results.values() for k, v in one.peaks.items() if v}
+
+    @property
+    def image(self) -> float:
+        """The size of the image in bytes; 0 if it is not known."""
+        return self.results.get(IMAGE, Result()).peaks.get(IMAGE, 0)
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class Drift:
     """A growth in steps of which each passed the gate.
 
     Attributes:
-        name: Of the benchmark or memory test.
+        name: Of the benchmark or memory test; `image`.
         growth: Now / before.
         steps: Pushes since then that measured it.
         since: The last commit before the growth.
@@ -89,28 +98,49 @@ def fetch() -> tuple[list[Push], str]:
     artifact of these names.
     """
     try:
-        answer = ask("GET", f"actions/artifacts?name={ARTIFACT}&per_page=100")
-        found = [one for one in answer["artifacts"] if _is_ours(one) and not one["expired"]]
+        found = _list(ARTIFACT)
+        scans = {scan["workflow_run"]["head_sha"]: scan for scan in _list(SCAN)}
     except (GitHubError, LookupError, TypeError) as error:
         return [], f"The history could not be read: {error}"
     if not found:
         return [], f"There is no history: the next push to {BRANCH} that is measured starts it."
     pushes: list[Push] = []
     problems = []
-    for artifact in sorted(found, key=lambda one: int(one["id"]))[-READ:]:
+    for artifact in found[-READ:]:
         try:
-            content = download(f"actions/artifacts/{int(artifact['id'])}/zip", archive=True)
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                pushes = merge(pushes, parse(archive.read(FILE).decode()))
+            pushes = merge(pushes, parse(_read(artifact, FILE)))
         except (GitHubError, LookupError, ValueError, zipfile.BadZipFile) as error:
             problems.append(f"A part of the history could not be read: {error}")
+    # An image takes longer than its measurements: its size comes with a later push.
+    lacking = [push for push in pushes if push.commit in scans and not push.image]
+    for push in lacking[-READ:]:
+        try:
+            size = float(json.loads(_read(scans[push.commit], SIZE))["bytes"])
+            sized = interpret(asdict(Result(peaks={IMAGE: size})))
+        except (GitHubError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            problems.append(f"The size of an image could not be read: {error}")
+        else:
+            pushes = merge(pushes, [replace(push, results={**push.results, IMAGE: sized})])
     return pushes, " ".join(problems)
+
+
+def _list(name: str) -> list[Any]:
+    """Return this repository's own artifacts of a name, the newest last."""
+    answer = ask("GET", f"actions/artifacts?name={name}&per_page=100")
+    found = [one for one in answer["artifacts"] if one["name"] == name and _is_ours(one)]
+    return sorted(found, key=lambda one: int(one["id"]))
 
 
 def _is_ours(artifact: Mapping[str, Any]) -> bool:
     run = artifact["workflow_run"] or {}
     own = run.get("head_repository_id") == run.get("repository_id")
-    return own and run.get("head_branch") == BRANCH and artifact["name"] == ARTIFACT
+    return own and run.get("head_branch") == BRANCH and not artifact["expired"]
+
+
+def _read(artifact: Mapping[str, Any], file: str) -> str:
+    content = download(f"actions/artifacts/{int(artifact['id'])}/zip", archive=True)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return archive.read(file).decode()
 
 
 def merge(pushes: Iterable[Push], newer: Iterable[Push]) -> list[Push]:
@@ -223,6 +253,7 @@ def describe(pushes: Sequence[Push], newest: str) -> str:
         "p95 of the load tests, ms (bar: mean, line: slower)": [],
         "Peak memory under load, MB (bar: mean, line: higher)": [],
         "Memory tests, MB (bar: mean, line: highest)": [],
+        "Image, MB, unpacked": [],
     }
     for push in pushes:
         products |= {name: products.get(name, 100) * by for name, by in push.ratios.items()}
@@ -231,7 +262,8 @@ def describe(pushes: Sequence[Push], newest: str) -> str:
             [products[name] for name in push.ratios],
             [figures["p95"] for figures in loads],
             [figures["memory"] / 1e6 for figures in loads],
-            [peak / 1e6 for peak in push.peaks.values()],
+            [peak / 1e6 for name, peak in push.peaks.items() if name != IMAGE],
+            [push.image / 1e6] if push.image else [],
         )
         for series, values in zip(charts.values(), measured, strict=True):
             series.append(values)
@@ -242,7 +274,7 @@ def describe(pushes: Sequence[Push], newest: str) -> str:
         if len(known) > 1:
             both = [[fmean(it) for _, it in known], [max(it) for _, it in known]]
             lines.append(draw(title, axis, both))
-    end = "Runners differ: only benchmarks and memory tests are judged.\n\n</details>\n"
+    end = "Runners differ: only benchmarks, memory tests and the image are judged.\n\n</details>\n"
     return "\n".join([*lines, end])
 
 

@@ -48,7 +48,7 @@ def test_reference_names_jobs_triggers_and_artifacts(name: str) -> None:
     verdict = workflow["jobs"].get("summary") or next(iter(workflow["jobs"].values()))
     assert f"*{verdict['name']}*" in text
     uploads = [
-        step["with"]["name"].replace("${{ strategy.job-index }}", "0")
+        step["with"]["name"].replace("${{ steps.image.outputs.arch }}", "amd64")
         for job in workflow["jobs"].values()
         for step in job.get("steps", [])
         if step.get("uses", "").startswith("actions/upload-artifact@")

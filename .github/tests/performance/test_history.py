@@ -141,6 +141,51 @@ def test_token_of_a_fork_is_said(github: FakeGitHub) -> None:
     assert "Resource not accessible by integration" in problem
 
 
+def scan(run: int, size: str, number: int, **values: object) -> Artifact:
+    """Return what the Docker pipeline keeps of the image of a commit."""
+    files = {"size.json": size, "trivy.sarif": "{}"}
+    return Artifact(number, history.SCAN, files, commit=f"{run:040x}", **values)  # type: ignore[arg-type]
+
+
+def test_size_of_an_image_comes_with_a_later_push(github: FakeGitHub) -> None:
+    artifacts = github.artifacts.artifacts = [keep([push(1), push(2)], 1)]
+    artifacts.append(scan(1, '{"bytes": 200000000}', 2))
+    assert [one.image for one in history.fetch()[0]] == [2e8, 0]
+    artifacts += [keep(history.fetch()[0], 3), scan(2, '{"bytes": 208000000}', 4)]
+    assert [one.image for one in history.fetch()[0]] == [2e8, 2.08e8]
+    assert history.parse(history.write(history.fetch()[0]))[1].image == 2.08e8
+
+
+def test_image_that_grows_in_small_steps_is_named(github: FakeGitHub) -> None:
+    sizes = [200_000_000 * 1.04**n for n in range(6)]
+    github.artifacts.artifacts = [keep([push(n) for n in range(6)])]
+    for _ in range(2):  # not more than a few are read at a time
+        for n, size in enumerate(sizes):
+            github.artifacts.artifacts.append(scan(n, f'{{"bytes": {size:.0f}}}', 10 + n))
+        past, problem = history.fetch()
+        assert not problem
+        github.artifacts.artifacts = [keep(past)]
+    (drift,) = history.find_drifts(past)
+    assert (drift.name, drift.steps, round(drift.growth, 2)) == ("image", 5, 1.22)
+    text = history.describe(past, "x")
+    assert "Image, MB" in text
+    assert "bar [200.0, 208.0, 216.3, 225.0, 234.0, 243.3]" in text
+
+
+@pytest.mark.parametrize("value", ["{}", "[]", '{"bytes": "x"}', '{"bytes": -1}', "NaN", "\x00"])
+def test_damaged_size_is_said(github: FakeGitHub, value: str) -> None:
+    github.artifacts.artifacts = [keep([push(1)]), scan(1, value, 2)]
+    past, problem = history.fetch()
+    assert past == [push(1)]
+    assert "The size of an image could not be read" in problem
+
+
+@pytest.mark.parametrize("values", [{"branch": "feature"}, {"repository": 2}, {"expired": True}])
+def test_sizes_of_others_do_not_count(github: FakeGitHub, values: Mapping[str, object]) -> None:
+    github.artifacts.artifacts = [keep([push(1)]), scan(1, '{"bytes": 1}', 2, **values)]
+    assert history.fetch() == ([push(1)], "")
+
+
 @pytest.mark.parametrize(
     "content",
     ["[]", "{}", "x", "1", '{"run": 1}', "\x00"]
