@@ -28,7 +28,6 @@ class Repository:
     name: str = "widget"
     private: bool = False
     fork: bool = False
-    template: bool = False
 
     @property
     def full_name(self) -> str:
@@ -42,7 +41,7 @@ class Repository:
             "fork": self.fork,
             "full_name": self.full_name,
             "html_url": f"https://github.com/{self.full_name}",
-            "is_template": self.template,
+            "is_template": False,
             "name": self.name,
             "owner": {"login": self.owner},
             "private": self.private,

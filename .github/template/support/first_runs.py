@@ -1,6 +1,6 @@
 """What the first run of each pipeline says in a fresh copy, by the kind of repository."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 
 from engine import ROOT
@@ -35,12 +35,15 @@ class Kind:
         security: What GitHub has switched on in it.
         overrides: Values of the payload of a pull request.
         says: What a pipeline says in a notice or summary.
+        differs: The pipelines that ask for what differs here from a public repository; of the
+            others nothing would be new.
     """
 
     repository: Repository = field(default_factory=Repository)
     security: Callable[[], Security] = lambda: Security(code_scanning=True)
     overrides: dict[str, str] = field(default_factory=dict)
     says: dict[str, list[str]] = field(default_factory=dict)
+    differs: Container[str] = frozenset(WORKFLOWS)
 
 
 NO_TARGET = "The environment staging has no target"
@@ -66,17 +69,21 @@ KINDS = {
     "pull request of Dependabot": Kind(overrides=DEPENDABOT, says=UNTRUSTED),
     "default setup of CodeQL": Kind(
         security=lambda: Security(code_scanning=True, default_setup=True),
-        says={**NEW, "codeql": [DEFAULT_SETUP]},
+        says={"codeql": [DEFAULT_SETUP]},
+        differs={"codeql", "docker"},
     ),
-    "upper case": Kind(Repository("Octo-Org", "Widget"), says=NEW),
-    "the template's own": Kind(Repository(template=True), says=NEW),
+    "upper case": Kind(
+        Repository("Octo-Org", "Widget"), says=NEW, differs={"cd", "docker", "release"}
+    ),
 }
 FIRST_EVENTS = {"dependency-review": "pull_request", "pr": "pull_request", "release": "push:v0.1.0"}
 """What starts a pipeline first where it is not the push of the copy itself."""
 
 
 def choose_event(pipeline: str, kind: Kind) -> str:
-    """Return the first event of a pipeline in a kind of repository; none if there is no such."""
+    """Return what starts a pipeline first in a kind of repository; nothing if it is not run."""
+    if pipeline not in kind.differs:
+        return ""
     if not kind.overrides:
         return FIRST_EVENTS.get(pipeline, "push")
     on = WORKFLOWS[pipeline].read_text()
@@ -101,7 +108,7 @@ def describe(results: Mapping[tuple[str, str], bool]) -> str:
 
     def show(name: str, pipeline: str) -> str:
         if (name, pipeline) not in results:
-            return "-"
+            return "-" if pipeline in KINDS[name].differs else "as public"
         if not results[name, pipeline]:
             return "❌"
         notes = KINDS[name].says.get(pipeline, [])
