@@ -36,7 +36,7 @@ class FakeGitHub:
         runs: Runs of workflows.
         artifacts: What earlier runs have kept.
         security: Its security features.
-        settings: Its other settings: environments, rules, variables, secrets.
+        settings: Its other settings: environments, rules, secrets.
         faults: Requests to fail once each, as `METHOD PATTERN`, such as `POST .*/assets`.
         fail_at: Number of the request, from 0, to fail.
         lose_answer: Do what a failing request asks for, and fail then.

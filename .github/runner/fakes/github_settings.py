@@ -37,7 +37,6 @@ class Settings:
         environments: The environments with their protection.
         tags: The patterns of tags that may deploy to an environment, by their ids.
         rulesets: The rulesets by their ids.
-        variables: The variables by their paths.
         secrets: The paths of the secrets that are set.
         changes: The requests that changed something.
     """
@@ -77,7 +76,6 @@ class Settings:
         self.environments: dict[str, dict[str, Any]] = {}
         self.tags: dict[str, dict[int, str]] = {}
         self.rulesets: dict[int, dict[str, Any]] = {}
-        self.variables: dict[str, str] = {}
         self.secrets: set[str] = set()
         self.changes: list[str] = []
         self._routes: list[tuple[str, Callable[..., Answer]]] = [
@@ -95,8 +93,6 @@ class Settings:
             (f"DELETE {ENVIRONMENT}/deployment-branch-policies/(\\d+)", self._delete_tag),
             ("(?:GET|POST) /rulesets", self._rulesets),
             (r"(?:GET|PUT) /rulesets/(\d+)", self._ruleset),
-            (r"POST (/.+/variables)", self._create_variable),
-            (r"(?:GET|PATCH) (/.+/variables/[^/]+)", self._variable),
             (r"GET /.+/secrets/public-key", self._get_key),
             (r"(?:GET|PUT) (/.+/secrets/[^/]+)", self._secret),
         ]
@@ -245,21 +241,6 @@ class Settings:
             return _invalid("Invalid actor")
         self.rulesets[number] = sent | {"id": number}
         return status, self.rulesets[number]
-
-    def _create_variable(self, request: Request, path: str) -> Answer:
-        key = f"{path}/{request.fields['name']}"
-        if key in self.variables:
-            return 409, {"message": "Already exists"}
-        self.variables[key] = request.fields["value"]
-        return 201, {}
-
-    def _variable(self, request: Request, path: str) -> Answer:
-        if path not in self.variables:
-            return not_found()
-        if request.method == "PATCH":
-            self.variables[path] = request.fields["value"]
-            return 204, None
-        return 200, {"name": path.rpartition("/")[2], "value": self.variables[path]}
 
     def _get_key(self, _: Request) -> Answer:
         return 200, {"key_id": "1", "key": base64.b64encode(bytes(range(32))).decode()}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Set up this repository on GitHub: environments, rules, labels, security, variables, secrets.
+"""Set up this repository on GitHub: environments, rules, labels, security, secrets.
 
 It shows what differs and changes nothing, unless it is told `--apply`. What the account's plan does
 not offer, or what no workflow of this copy needs, is left out, with the reason. A second run finds
@@ -8,14 +8,13 @@ administrator's.
 """
 
 import argparse
-import getpass
 import json
-import os
 import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,6 @@ from repository.repository_settings import (
     Setting,
     create,
     differs,
-    explain,
     list_settings,
     set_fields,
     switch_on,
@@ -113,10 +111,8 @@ def list_all_settings(account: Account, options: argparse.Namespace) -> Iterator
         yield create(f"label {name}", "labels", label)
     for path in sorted((ROOT / ".github/rulesets").glob("*.json")):
         yield _make_ruleset(account, path, options.reviews)
-    for text in options.variable:
-        yield _make_variable(text)
     for text in options.secret:
-        yield _make_secret(text, replace=options.replace_secrets)
+        yield _make_secret(text)
 
 
 def read_workflows() -> dict[str, str]:
@@ -146,19 +142,10 @@ def find_checks() -> list[str]:
     return names
 
 
-def find_settings() -> dict[str, set[str]]:
-    """Return the names of the `secrets` and `vars` that workflows, actions and targets read."""
-    actions = (path.read_text("utf-8") for path in (ROOT / ".github/actions").rglob("*.yml"))
-    text = "\n".join([*read_workflows().values(), *actions])
-    kinds = ("secrets", "vars")
-    found = {kind: set(re.findall(rf"\b{kind}\.([A-Z][A-Z0-9_]*)", text)) for kind in kinds}
-    for target in (ROOT / "deploy/targets").glob("*.sh"):
-        named = re.findall(
-            r"^# ((?:DEPLOY|ENVIRONMENT|KUBE)_[A-Z_]+) ", target.read_text("utf-8"), re.MULTILINE
-        )
-        found["vars"] |= {*named} - found["secrets"]
-    found["secrets"].discard("GITHUB_TOKEN")
-    return found
+def find_secrets() -> list[str]:
+    """Return the names of the secrets that workflows read."""
+    text = "".join(read_workflows().values())
+    return sorted({*re.findall(r"\bsecrets\.([A-Z][A-Z0-9_]*)", text)} - {"GITHUB_TOKEN"})
 
 
 def work(account: Account, settings: Iterable[Setting], *, apply: bool) -> Counter[str]:
@@ -174,8 +161,6 @@ def work(account: Account, settings: Iterable[Setting], *, apply: bool) -> Count
 def main(arguments: Sequence[str] | None = None) -> int:
     """Set up the repository; return 1 if something failed, or differs with `--check`."""
     options = parse_arguments(arguments)
-    if options.repo:
-        os.environ["GITHUB_REPOSITORY"] = options.repo
     try:
         account = Account()
     except GitHubError as error:
@@ -187,9 +172,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not account.repository.get("permissions", {}).get("admin"):
         print("Only an administrator of the repository can set it up.", file=sys.stderr)
         return 1
-    if options.apply and not options.reviewer and sys.stdin.isatty():
-        answer = input("Who approves deployments? Logins, or ORGANISATION/TEAM, with spaces: ")
-        options.reviewer = answer.split()
     counts = work(account, list_all_settings(account, options), apply=options.apply)
     print("\n" + ", ".join(f"{counts[kind]} {kind}" for kind in MARKS if counts[kind]) + ".")
     if counts["different"] and not options.check:
@@ -199,38 +181,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; end with 2 if it is wrong."""
-    known = find_settings()
-    parser = argparse.ArgumentParser(
-        prog="poe setup-github",
-        description=__doc__,
-        epilog=f"Secrets: {', '.join(sorted(known['secrets']))}. "
-        f"Variables: {', '.join(sorted(known['vars']))}.",
-    )
+    known = find_secrets()
+    parser = argparse.ArgumentParser(prog="poe setup-github", description=__doc__)
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--dry-run", action="store_true", help="only show; so it is without --apply")
     mode.add_argument("--apply", action="store_true", help="change what differs")
     mode.add_argument("--check", action="store_true", help="only show; end with 1 if it differs")
-    parser.add_argument("--repo", default="", metavar="OWNER/NAME", help="another repository")
-    for option, metavar, text in (
-        ("--reviewer", "LOGIN", "approves deployments: a login, or ORGANISATION/TEAM"),
-        ("--variable", "[ENVIRONMENT/]NAME=VALUE", "sets a variable"),
-        ("--secret", "[ENVIRONMENT/]NAME[=FILE]", "its value is in the file, or typed and hidden"),
-    ):
-        parser.add_argument(option, action="append", default=[], metavar=metavar, help=text)
+    add = partial(parser.add_argument, action="append", default=[])
+    add("--reviewer", metavar="LOGIN", help="approves deployments: a login, or ORGANISATION/TEAM")
+    secret = f"its value is in the file, or typed and hidden; one of {', '.join(known)}"
+    add("--secret", metavar="[ENVIRONMENT/]NAME[=FILE]", help=secret)
     reviews = "people who approve a pull request, code owners and of the last push; default: as now"
     parser.add_argument("--reviews", type=int, choices=range(7), metavar="N", help=reviews)
-    again = "also those that are there already"
-    parser.add_argument("--replace-secrets", action="store_true", help=again)
     options = parser.parse_args(arguments)
-    for kind, texts in (("secrets", options.secret), ("vars", options.variable)):
-        for text in texts:
-            environment, name, _ = _split(text)
-            if name not in known[kind]:
-                parser.error(f"no pipeline reads {name}; they read: {', '.join(known[kind])}")
-            if environment and environment not in ENVIRONMENTS:
-                parser.error(f"no environment {environment}; there are: {', '.join(ENVIRONMENTS)}")
-            if kind == "vars" and "=" not in text:
-                parser.error(f"--variable takes NAME=VALUE, not {text}")
+    for text in options.secret:
+        environment, name, _ = _split(text)
+        if name not in known:
+            parser.error(f"no pipeline reads {name}; they read: {', '.join(known)}")
+        if environment and environment not in ENVIRONMENTS:
+            parser.error(f"no environment {environment}; there are: {', '.join(ENVIRONMENTS)}")
     return options
 
 
@@ -260,14 +229,13 @@ def send(change: Change) -> None:
         ask(change.method, change.path, change.body)
         return
     environment, name, file = _split(str(change.body))
-    value = Path(file).read_text("utf-8") if file else getpass.getpass(f"{change.body}: ")
     if not (gh := find_gh()):
         raise GitHubError("gh secret set", "install gh, https://cli.github.com, and log in")
     command = [gh, "secret", "set", name, "--repo", find_repository()]
     command += ["--env", environment] if environment else []
-    done = subprocess.run(command, input=value, text=True, capture_output=True, check=False)
-    if done.returncode:
-        raise GitHubError("gh secret set", done.stderr.strip())
+    value = Path(file).read_text("utf-8") if file else None  # else gh asks for it
+    if subprocess.run(command, input=value, text=True, check=False).returncode:
+        raise GitHubError("gh secret set", "failed; it says above why")
 
 
 def _enable(workflows: dict[str, str]) -> Iterable[Change]:
@@ -290,19 +258,21 @@ def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
         if not now:
             checks = f"; required: {', '.join(find_checks())}" if path.stem == "main" else ""
             yield Change("POST", "rulesets", wanted, f"create{checks}")
-        elif differs(wanted, now):
-            file, there = path.relative_to(ROOT), {it["type"]: it for it in now["rules"]}
-            fields = {key: it for key, it in wanted.items() if key != "rules"}
-            rules = {it["type"]: it for it in wanted["rules"]}
-            which = [
-                *(key for key in fields if differs(fields[key], now.get(key))),
-                *(f"rule {it}" for it in rules if differs(rules[it], there.get(it))),
-                *(f"rule {it}" for it in there if it not in rules),
-            ]
-            text = f"differs from {file}: {', '.join(which)}"
+            return
+        there, named = _name_rules(now), _name_rules(wanted)
+        names = named.keys() | {it for it in there if it.startswith("rule ")}
+        which = sorted(it for it in names if differs(named.get(it), there.get(it)))
+        if text := ", ".join(which):
+            text = f"differs from {path.relative_to(ROOT)}: {text}"
             yield Change("PUT", f"rulesets/{number}", wanted, text)
 
     return Setting(f"ruleset {wanted['name']}", find_changes, PAID)
+
+
+def _name_rules(ruleset: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a ruleset, each rule one of them."""
+    rules = {f"rule {it['type']}": it for it in ruleset["rules"]}
+    return {key: it for key, it in ruleset.items() if key != "rules"} | rules
 
 
 def _complete(
@@ -331,28 +301,13 @@ def _split(text: str) -> tuple[str, str, str]:
     return environment, name, value
 
 
-def _make_variable(text: str) -> Setting:
-    environment, name, value = _split(text)
-    path = f"environments/{environment}/variables" if environment else "actions/variables"
-    body = {"name": name, "value": value}
-
-    def find_changes() -> Iterable[Change]:
-        now = find(f"{path}/{name}")
-        if difference := explain({"value": value}, now or {}):
-            method, where = ("PATCH", f"{path}/{name}") if now else ("POST", path)
-            yield Change(method, where, body, difference)
-
-    return Setting(f"variable {text.partition('=')[0]}", find_changes)
-
-
-def _make_secret(text: str, *, replace: bool) -> Setting:
+def _make_secret(text: str) -> Setting:
     environment, name, _ = _split(text)
     path = f"environments/{environment}/secrets" if environment else "actions/secrets"
 
     def find_changes() -> Iterable[Change]:
-        now = find(f"{path}/{name}")
-        if replace or not now:
-            yield Change("gh", path, text, "replace" if now else "set")
+        if not find(f"{path}/{name}"):
+            yield Change("gh", path, text, "set")
 
     return Setting(f"secret {text.partition('=')[0]}", find_changes)
 

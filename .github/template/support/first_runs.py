@@ -1,5 +1,6 @@
 """What the first run of each pipeline says in a fresh copy, by the kind of repository."""
 
+import re
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 
@@ -24,6 +25,18 @@ NO_SCANNING = "Code scanning is off"
 READ_ONLY = "This run's token may only read"
 NO_PYPI = "Not published to PyPI"
 NO_ATTESTATIONS = "Attestations are off"
+
+
+def find_settings() -> dict[str, set[str]]:
+    """Return the names of the `secrets` and `vars` that workflows, actions and targets read."""
+    actions = (ROOT / ".github/actions").rglob("*.yml")
+    text = "\n".join(path.read_text() for path in (*WORKFLOWS.values(), *actions))
+    targets = "".join(path.read_text() for path in (ROOT / "deploy/targets").glob("*.sh"))
+    secrets, variables = (
+        {*re.findall(rf"\b{kind}\.([A-Z][A-Z0-9_]*)", text)} for kind in ("secrets", "vars")
+    )
+    named = {*re.findall(r"(?m)^# ((?:DEPLOY|ENVIRONMENT|KUBE)_[A-Z_]+) ", targets)}
+    return {"secrets": secrets - {"GITHUB_TOKEN"}, "vars": variables | (named - secrets)}
 
 
 @dataclass

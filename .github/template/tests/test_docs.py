@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import run
-from first_runs import CASES, describe
+from first_runs import CASES, describe, find_settings
 from repository import rename_project, setup_github
-from repository.setup_github import find_settings
 from workflows import find_workflows, load, triggers
 
 ROOT = Path(__file__).parents[3]

@@ -27,10 +27,10 @@ from first_runs import (
     READ_ONLY,
     WORKFLOWS,
     choose_event,
+    find_settings,
 )
 from harness import REPORT_STUB, RunPipeline, explain, make_quick, said
 from projects import make_template
-from repository.setup_github import find_settings
 from workflows import needs_containers, replace_step
 
 SHELL_STUB = """#!/usr/bin/env bash

@@ -52,7 +52,7 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitH
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
         monkeypatch.setenv("GH_TOKEN", "token")
         monkeypatch.setenv("GITHUB_API_URL", fake.url)
-        monkeypatch.setenv("GITHUB_REPOSITORY", "")
+        monkeypatch.setenv("GITHUB_REPOSITORY", "octo-org/widget")
         yield fake
         assert not fake.unexpected
 
@@ -63,7 +63,7 @@ def run(github: FakeGitHub, capsys: pytest.CaptureFixture[str]) -> Run:
 
     def execute(*arguments: str) -> tuple[int, str]:
         assert github.status
-        code = setup_github.main(["--repo", "octo-org/widget", *arguments])
+        code = setup_github.main(arguments)
         captured = capsys.readouterr()
         return code, captured.out + captured.err
 
@@ -200,31 +200,30 @@ def test_secret_comes_from_a_file_and_is_never_shown(
 ) -> None:
     (tmp_path / "token").write_text("very-secret-42")
     secret = ("--secret", f"pypi/PYPI_API_TOKEN={tmp_path / 'token'}")
-    variable = ("--variable", "PYPI_TRUSTED_PUBLISHING=true")
-    code, text = run("--apply", *REVIEWER, *secret, *variable)
+    code, text = run("--apply", *REVIEWER, *secret)
     assert code == 0, text
     assert "very-secret" not in text
     assert "✔ secret pypi/PYPI_API_TOKEN: set" in text
     assert github.settings.secrets == {"/environments/pypi/secrets/PYPI_API_TOKEN"}
-    assert github.settings.variables == {"/actions/variables/PYPI_TRUSTED_PUBLISHING": "true"}
     github.settings.changes.clear()
-    run("--apply", *secret, *variable)
+    run("--apply", *secret)
     assert not github.settings.changes
-    run("--apply", "--replace-secrets", *secret)
-    assert github.settings.changes == ["PUT /environments/pypi/secrets/PYPI_API_TOKEN"]
 
 
-def test_secret_is_typed(run: Run, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("getpass.getpass", lambda _: "typed")
+def test_secret_is_typed(run: Run, github: FakeGitHub) -> None:
+    output, typed = os.pipe()
+    os.write(typed, b"typed")
+    os.close(typed)
+    before = os.dup(0)
+    os.dup2(output, 0)
     code, text = run("--apply", *REVIEWER, "--secret", "SAFETY_API_KEY")
-    assert code == 0
-    assert "typed" not in text
+    os.dup2(before, 0)
+    assert code == 0, text
     assert github.settings.secrets == {"/actions/secrets/SAFETY_API_KEY"}
 
 
 def test_secret_without_gh(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    monkeypatch.setattr("getpass.getpass", lambda _: "typed")
     code, text = run("--apply", *REVIEWER, "--secret", "SAFETY_API_KEY")
     assert code == 1
     assert "✘ secret SAFETY_API_KEY: gh secret set: install gh" in text
@@ -234,7 +233,6 @@ def test_secret_without_gh(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     ("arguments", "message"),
     [
         (["--secret", "NO_SUCH_KEY"], "no pipeline reads NO_SUCH_KEY; they read: "),
-        (["--variable", "PYPI_TRUSTED_PUBLISHING"], "--variable takes NAME=VALUE"),
         (["--secret", "nowhere/PYPI_API_TOKEN"], "no environment nowhere"),
         (["--apply", "--check"], "not allowed with"),
     ],
