@@ -50,6 +50,13 @@ def choose_events(pipeline: Path, wanted: Sequence[Event]) -> Event | None:
     return next((it for it in wanted if starts_on(workflow, it.name, it.payload())), None)
 
 
+def find_repeated(pipeline: Path, runs: Sequence[Run]) -> str:
+    """Return the job that calls a pipeline which has just been green; empty if there is none."""
+    green = {f"./.github/workflows/{it.pipeline}.yml" for it in runs if it.conclusion == "success"}
+    jobs = load(pipeline)["jobs"]
+    return next((key for key, body in jobs.items() if body.get("uses") in green), "")
+
+
 def make_table(runs: Sequence[Run], *, finished: bool) -> Table:
     """Return the table of all jobs so far."""
     table = Table("Pipeline", "Event", "Job", "Result", "Seconds")
@@ -242,6 +249,9 @@ def execute(
 
     for name, event in plan:
         directory = make_directory()
+        repeated = find_repeated(find_workflows(ROOT)[name], runs)
+        if repeated:
+            live.console.print(f"{name}: the job {repeated} was run above, and is not run again")
         runs.append(Run(name, str(event)))
         try:
             runs[-1] = run(
@@ -250,7 +260,7 @@ def execute(
                 directory,
                 job=options.job,
                 fail=options.fail,
-                without=options.without,
+                without=options.without or repeated,
                 edit=adapt if name in options.containers else None,
                 environment=environment,
                 variables=variables,

@@ -15,6 +15,7 @@ from engine import ROOT
 from harness import RunPipeline
 from origin import Git
 from rich.console import Console
+from workflows import find_workflows
 
 
 def test_working_tree_is_not_touched(run_pipeline: RunPipeline) -> None:
@@ -92,9 +93,20 @@ def test_job_that_is_left_out(run_pipeline: RunPipeline) -> None:
     run = run_pipeline("release", "push:v1.0.0", job="test", without="test")
     job = run.find_job("test")
     assert job.conclusion == "success"
-    assert [note["text"] for note in job.annotations] == ["left out, as asked"]
+    assert [note["text"] for note in job.annotations] == ["left out"]
     with pytest.raises(LookupError, match="has no job nowhere; it has: validate"):
         run_pipeline("release", "push:v1.0.0", without="nowhere")
+
+
+def test_pipeline_that_another_calls_runs_once() -> None:
+    workflow = find_workflows(ROOT)["release"]
+    green, red = (
+        engine.Run("ci", "push:main", [engine.Job("lint", "Lint", it)])
+        for it in ("success", "failure")
+    )
+    assert cli.find_repeated(workflow, [engine.Run("cd", "push:main"), green]) == "test"
+    assert not cli.find_repeated(workflow, [red])
+    assert not cli.find_repeated(find_workflows(ROOT)["pr"], [green])
 
 
 def test_step_that_is_made_to_fail(run_pipeline: RunPipeline) -> None:
