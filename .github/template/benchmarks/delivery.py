@@ -61,7 +61,8 @@ def measure_image(tree: Path, tag: str) -> None:
     text = (tree / "Dockerfile").read_text()
     (base,) = re.findall(r"^FROM (\S+) AS base$", text, re.MULTILINE)
     size, base_size = (
-        int(docker("image", "inspect", "--format={{.Size}}", it)) for it in (tag, base)
+        int(docker("image", "inspect", "--format={{.Size}}", reference))
+        for reference in (tag, base)
     )
     report("image over its base", (size - base_size) / MEGABYTE, "MB")
 
@@ -121,7 +122,9 @@ def measure_deployments(driver: Driver, images: dict[str, str], rounds: int) -> 
 def count_failed(client: Client) -> int:
     """Return how many of a client's requests got no version as the answer."""
     return sum(
-        count for it, count in client.answers.items() if it.partition(" ")[2] not in {ONE, TWO}
+        count
+        for answer, count in client.answers.items()
+        if answer.partition(" ")[2] not in {ONE, TWO}
     )
 
 

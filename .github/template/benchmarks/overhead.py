@@ -191,7 +191,7 @@ async def find_speed(server: Server, request: bytes, connections: int, seconds: 
     for client in clients:
         client.running = False
         client.transport.close()
-    times = sorted(it for client in clients for it in client.seconds)
+    times = sorted(second for client in clients for second in client.seconds)
     for refusal in filter(None, (client.refusal for client in clients)):
         raise SystemExit(f"{url} answered {request!r} with {refusal!r}")
     if not times:
@@ -320,16 +320,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             speeds = measure(server, workers, plan)
             for route in ROUTES:
                 bare, app = speeds[route, "bare"], speeds[route, "app"]
-                ratio = median(it.rate / other.rate for it, other in zip(app, bare, strict=True))
+                ratio = median(own.rate / other.rate for own, other in zip(app, bare, strict=True))
                 slow |= ratio < (options.hello if route == "hello" else options.query)
-                spent = median(other.cpu / it.cpu for it, other in zip(app, bare, strict=True))
+                spent = median(other.cpu / own.cpu for own, other in zip(app, bare, strict=True))
                 cells = [
                     *(database, str(workers), route),
-                    *(f"{median(it.rate for it in them):.0f}" for them in (bare, app)),
+                    *(f"{median(one.rate for one in them):.0f}" for them in (bare, app)),
                     f"{ratio:.2f}",
-                    *(f"{median(it.cpu for it in them) * 1e6:.0f} µs" for them in (bare, app)),
+                    *(f"{median(one.cpu for one in them) * 1e6:.0f} µs" for them in (bare, app)),
                     f"{spent:.2f}",
-                    *(f"{median(it.p95 for it in them) * 1e3:.1f} ms" for them in (bare, app)),
+                    *(f"{median(one.p95 for one in them) * 1e3:.1f} ms" for them in (bare, app)),
                 ]
                 print(f"| {' | '.join(cells)} |", flush=True)
     return 1 if slow else 0

@@ -55,8 +55,8 @@ def count_alarms(trials: int, factor: float, plan: Plan) -> int:
             judged = compare(*measure_both(change, base, plan), plan.threshold / 100)
             verdict = find_verdict(judged, "")
             alarms += verdict == "regression"
-            ratios = [it.ratio for it in judged if it.ratio]
-            found = [it.verdict for it in judged]
+            ratios = [judgement.ratio for judgement in judged if judgement.ratio]
+            found = [judgement.verdict for judgement in judged]
             print(
                 f"{factor} x, trial {trial + 1}: {verdict}; {found.count('slower')} slower, "
                 f"{found.count('noisy')} noisy; ratios {min(ratios):.2f} to {max(ratios):.2f}",

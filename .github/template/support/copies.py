@@ -55,7 +55,7 @@ def bring(tree: Path, app: str) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     shutil.copytree(APPS / app, tree, dirs_exist_ok=True, ignore=shutil.ignore_patterns("app.toml"))
     said = tomllib.loads((APPS / app / "app.toml").read_text())
-    wanted = ", ".join(f'"{it}"' for it in said.pop("dependencies"))
+    wanted = ", ".join(f'"{requirement}"' for requirement in said.pop("dependencies"))
     table = "".join(f'{key} = "{value}"\n' for key, value in said.items())
     project = tree / "pyproject.toml"
     text = project.read_text()

@@ -125,8 +125,10 @@ def describe(results: Mapping[tuple[str, str], bool]) -> str:
         if not results[name, pipeline]:
             return "❌"
         notes = KINDS[name].says.get(pipeline, [])
-        return " ".join(["✅", *(numbers.setdefault(it, str(len(numbers) + 1)) for it in notes)])
+        return " ".join(
+            ["✅", *(numbers.setdefault(note, str(len(numbers) + 1)) for note in notes)]
+        )
 
-    rows = [[f"`{it}`", *(show(name, it) for name in KINDS)] for it in WORKFLOWS]
+    rows = [[f"`{workflow}`", *(show(name, workflow) for name in KINDS)] for workflow in WORKFLOWS]
     legend = "".join(f"{number}. {text}\n" for text, number in numbers.items())
     return f"{table(['pipeline', *KINDS], rows)}\n{legend}"

@@ -2,7 +2,7 @@
 
 from engine import ROOT
 
-(PACKAGE,) = (it.name for it in (ROOT / "src").iterdir())
+(PACKAGE,) = (path.name for path in (ROOT / "src").iterdir())
 VERSIONS = f"{PACKAGE}/migrations/versions"
 """The folder of the migrations, relative to that of the code."""
 MIGRATION = '''"""One column more."""

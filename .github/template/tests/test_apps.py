@@ -18,7 +18,7 @@ from workflows import find_workflows, needs_containers
 WORKFLOWS = find_workflows(ROOT)
 
 
-@pytest.fixture(scope="session", params=sorted(it.name for it in APPS.iterdir()))
+@pytest.fixture(scope="session", params=sorted(path.name for path in APPS.iterdir()))
 def copy(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A renamed copy with a foreign app, committed."""
     # Not in the memory where tests write: these jobs install their packages.
@@ -34,7 +34,7 @@ def copy(request: pytest.FixtureRequest) -> Iterator[Path]:
 def test_green(
     copy: Path, run_pipeline: RunPipeline, request: pytest.FixtureRequest, pipeline: str
 ) -> None:
-    event = choose_events(WORKFLOWS[pipeline], [Event.parse(it) for it in USUAL])
+    event = choose_events(WORKFLOWS[pipeline], [Event.parse(event) for event in USUAL])
     containers = needs_containers(ROOT, WORKFLOWS[pipeline])
     variables = {"CONTAINER_REGISTRY": request.getfixturevalue("host")} if containers else {}
     directory = copy.parent / pipeline

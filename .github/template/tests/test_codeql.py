@@ -31,10 +31,10 @@ def test_green_in_a_new_repository(run_pipeline: RunPipeline, event: str) -> Non
     for language in ("actions", "python"):
         file = run.artifacts / f"codeql-results/{language}-filtered.sarif"
         assert json.loads(file.read_text())["runs"]
-    uploads = [it for it in run.records if it["action"].endswith("upload-sarif")]
+    uploads = [record for record in run.records if record["action"].endswith("upload-sarif")]
     assert not uploads
-    analyses = [it["inputs"] for it in run.records if it["action"].endswith("analyze")]
-    assert {it["upload"] for it in analyses} == {"never"}
+    analyses = [record["inputs"] for record in run.records if record["action"].endswith("analyze")]
+    assert {analysis["upload"] for analysis in analyses} == {"never"}
 
 
 @pytest.mark.parametrize("event", ["push", "pull_request"])
@@ -69,10 +69,10 @@ def test_results_are_uploaded_where_github_takes_them(
     assert job.conclusion == "success", "GitHub's own check judges, it knows what was dismissed"
     assert "S307" in job.summary
     categories = ["/language:actions/", "/language:python/"]
-    uploaded = [it["runs"][0] for it in fake.security.uploads]
-    assert [it["automationDetails"]["id"] for it in uploaded] == categories
-    assert [it["ruleId"] for it in uploaded[1]["results"]] == ["S307"]
-    inputs = {it["action"].split("/")[-1]: it["inputs"] for it in run.records}
+    uploaded = [upload["runs"][0] for upload in fake.security.uploads]
+    assert [run["automationDetails"]["id"] for run in uploaded] == categories
+    assert [result["ruleId"] for result in uploaded[1]["results"]] == ["S307"]
+    inputs = {record["action"].split("/")[-1]: record["inputs"] for record in run.records}
     assert inputs["analyze"]["upload"] == "failure-only"
 
 
@@ -94,8 +94,8 @@ def test_pull_request_is_about_the_files_that_it_changes(
     job = run.find_job("analyze")
     assert job.conclusion == "success"
     places = [
-        it["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
-        for it in fake.security.uploads[1]["runs"][0]["results"]
+        result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        for result in fake.security.uploads[1]["runs"][0]["results"]
     ]
     assert len(places) == 2
     assert all("src/" in place and "__init__" not in place for place in places)

@@ -36,24 +36,24 @@ def test_jobs_of_a_pull_request_are_bounded(file: str, bound: int) -> None:
     planned = plan_pull_request(file)
     assert len(planned) <= bound
     # A verdict waits for all the others of its pipeline.
-    assert len([it for it in planned if it.id != "summary"]) <= AT_ONCE
+    assert len([job for job in planned if job.id != "summary"]) <= AT_ONCE
 
 
 @pytest.mark.parametrize("event", ["push:main", "push:v1.2.3", "merge_group"])
 def test_jobs_of_other_events_are_bounded(event: str) -> None:
-    assert len([it for it in plan(ROOT, Event.parse(event)) if it.id != "summary"]) <= AT_ONCE
+    assert len([job for job in plan(ROOT, Event.parse(event)) if job.id != "summary"]) <= AT_ONCE
 
 
 @pytest.mark.parametrize("edited", ["body.from", "title.from"])
 def test_edit_of_text_runs_small_jobs_only(edited: str) -> None:
     overrides = {"changes": {}, f"changes.{edited}": "before"}
     planned = plan(ROOT, Event.parse("pull_request:edited", overrides))
-    assert {it.runner for it in planned} == {"ubuntu-slim"}
+    assert {job.runner for job in planned} == {"ubuntu-slim"}
     assert len(planned) == 6 + (edited == "title.from")
 
 
 @pytest.mark.parametrize(
-    "pipeline", sorted({it.pipeline for it in plan_pull_request("README.md")} - {"ci"})
+    "pipeline", sorted({job.pipeline for job in plan_pull_request("README.md")} - {"ci"})
 )
 def test_documents_run_what_was_planned(
     quick_pipeline: RunPipeline, tmp_path: Path, pipeline: str
@@ -63,7 +63,7 @@ def test_documents_run_what_was_planned(
     run = quick_pipeline(pipeline, "pull_request", source=git.directory, small=False)
     assert run.conclusion == "success", explain(run)
     ran = {job.id for job in run.jobs if job.conclusion == "success"}
-    assert ran == {it.id for it in plan_pull_request("README.md") if it.pipeline == pipeline}
+    assert ran == {job.id for job in plan_pull_request("README.md") if job.pipeline == pipeline}
 
 
 ROWS = {
@@ -83,11 +83,11 @@ ROWS = {
 @pytest.mark.parametrize("row", ROWS)
 def test_reference_has_the_jobs(row: str) -> None:
     planned = ROWS[row]
-    once = [it for it in planned if it.id.rpartition("/")[2] != "summary"]
-    small = [it for it in planned if it.runner == SMALL]
+    once = [job for job in planned if job.id.rpartition("/")[2] != "summary"]
+    small = [job for job in planned if job.runner == SMALL]
     lines = (ROOT / "docs/ci-cd.md").read_text().splitlines()
-    (line,) = (it for it in lines if it.startswith(f"| {row} |"))
-    jobs, most, billed, minutes = (int(it) for it in line.strip("| ").split(" | ")[1:])
+    (line,) = (line for line in lines if line.startswith(f"| {row} |"))
+    jobs, most, billed, minutes = (int(part) for part in line.strip("| ").split(" | ")[1:])
     assert billed <= BILLED
     assert (jobs, most, minutes) == (len(planned), len(once), len(small))
 

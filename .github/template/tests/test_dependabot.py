@@ -12,8 +12,8 @@ from engine import ROOT
 from origin import Git
 
 UPDATES = {
-    it["package-ecosystem"]: it
-    for it in yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
+    update["package-ecosystem"]: update
+    for update in yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
 }
 MANIFESTS = {
     "docker": r"(.*/)?Dockerfile",
@@ -44,22 +44,26 @@ def find_steps(content: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", MANIFESTS)
 def test_each_manifest_is_looked_after(kind: str) -> None:
-    paths = [it for it in FILES if re.fullmatch(MANIFESTS[kind], it)]
+    paths = [file for file in FILES if re.fullmatch(MANIFESTS[kind], file)]
     update = UPDATES.get(kind, {})
     patterns = update.get("directories", [update.get("directory", "none")])
     for path in paths:
         if not path.startswith(STAND_INS):
             # that of the workflows is called by the root
             folder = "/" + re.sub(r"^\.github/workflows$|^\.$", "", str(Path(path).parent))
-            assert any(fnmatchcase(folder, it) for it in patterns), path
+            assert any(fnmatchcase(folder, pattern) for pattern in patterns), path
     assert (kind in UPDATES) == bool(paths), "a kind without a manifest is an error in Dependabot"
 
 
 def test_what_no_bot_raises_was_looked_at_lately() -> None:
-    found = [it for path in FILES if path != THIS for it in NO_BOT.finditer(read(path))]
+    found = [match for path in FILES if path != THIS for match in NO_BOT.finditer(read(path))]
     assert found
     today = datetime.now(tz=UTC).date()
-    old = [it["what"] for it in found if (today - date.fromisoformat(it["day"])).days > OLD_DAYS]
+    old = [
+        version["what"]
+        for version in found
+        if (today - date.fromisoformat(version["day"])).days > OLD_DAYS
+    ]
     assert not old, "look for a newer release, then write the day of today beside it"
 
 
@@ -76,7 +80,7 @@ def test_trivy_is_of_one_version() -> None:
 
 def test_hooks_have_no_versions_of_their_own() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
-    assert {it["repo"] for it in hooks["repos"]} == {"local"}, "let Dependabot watch pre-commit"
+    assert {repo["repo"] for repo in hooks["repos"]} == {"local"}, "let Dependabot watch pre-commit"
 
 
 def test_devcontainer_has_the_versions_of_the_image() -> None:
@@ -91,4 +95,4 @@ def test_devcontainer_has_the_versions_of_the_image() -> None:
 def test_one_grouped_pull_request_a_week_after_a_cooldown(update: dict[str, Any]) -> None:
     assert update["schedule"]["interval"] == "weekly"
     assert update["cooldown"]["default-days"] >= 7
-    assert [it["patterns"] for it in update["groups"].values()] == [["*"]]
+    assert [group["patterns"] for group in update["groups"].values()] == [["*"]]

@@ -178,7 +178,7 @@ def test_planted_licences(run_pipeline: RunPipeline) -> None:
     assert "| lesser |" not in job.summary
     assert "allow-dependencies-licenses" in job.summary
     listed = json.loads((run.artifacts / "license-report/production.json").read_text())
-    assert {it["Name"] for it in listed} >= LICENSES.keys()
+    assert {package["Name"] for package in listed} >= LICENSES.keys()
     assert "| lesser " in (run.artifacts / "license-report/production.md").read_text()
 
 
@@ -237,7 +237,9 @@ def test_review_by_github(review: Review, fault: str) -> None:
     assert [step.name for step in job.failed_steps] == ["Review the dependencies"]
     assert "bad: " in job.summary
     assert "good" not in job.summary
-    inputs = next(it for it in run.records if "dependency-review" in it["action"])["inputs"]
+    inputs = next(record for record in run.records if "dependency-review" in record["action"])[
+        "inputs"
+    ]
     assert inputs == {
         "comment-summary-in-pr": "always",
         "config-file": "./.github/dependency-review-config.yml",
@@ -250,7 +252,9 @@ def test_fork_gets_no_comment_but_the_same_summary(review: Review) -> None:
     assert job.conclusion == "success"
     assert "may only read" in job.summary
     assert "No vulnerabilities or license issues found." in job.summary
-    inputs = next(it for it in run.records if "dependency-review" in it["action"])["inputs"]
+    inputs = next(record for record in run.records if "dependency-review" in record["action"])[
+        "inputs"
+    ]
     assert inputs["comment-summary-in-pr"] == "never"
 
 
@@ -260,9 +264,11 @@ def test_lock_is_compared_with_the_base(review: Review, tmp_path: Path) -> None:
     complete = lock.read_text()
     head, *packages = complete.split("[[package]]\n")
     kept = [
-        it.replace('version = "', 'version = "0.', 1) if it.startswith('name = "structlog"') else it
-        for it in packages
-        if not it.startswith('name = "iniconfig"')
+        package.replace('version = "', 'version = "0.', 1)
+        if package.startswith('name = "structlog"')
+        else package
+        for package in packages
+        if not package.startswith('name = "iniconfig"')
     ]
     lock.write_text("[[package]]\n".join([head, *kept]))
     git("add", "--all")

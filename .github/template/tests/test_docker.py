@@ -181,7 +181,10 @@ def test_grave_vulnerability_with_a_fix_stops_the_image(build: Build) -> None:
     assert "GHSA-x" not in job.summary, "there is no fix"
     assert "2 findings of any kind" in job.summary
     (log,) = fake.security.uploads
-    assert {it["ruleId"] for it in log["runs"][0]["results"]} == {"GHSA-aaaa-bbbb-cccc", "GHSA-x"}
+    assert {result["ruleId"] for result in log["runs"][0]["results"]} == {
+        "GHSA-aaaa-bbbb-cccc",
+        "GHSA-x",
+    }
     assert run.find_job("publish").conclusion == "skipped"
 
 

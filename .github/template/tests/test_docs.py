@@ -52,7 +52,7 @@ def test_reference_names_jobs_triggers_and_artifacts(name: str) -> None:
         for step in job.get("steps", [])
         if step.get("uses", "").startswith("actions/upload-artifact@")
     ]
-    assert all(f"`{it}`" in text for it in uploads)
+    assert all(f"`{upload}`" in text for upload in uploads)
     for filters in triggers(workflow).values():
         for value in [*filters.get("branches", []), *filters.get("types", [])]:
             assert value in text

@@ -19,9 +19,9 @@ from workflows import find_workflows
 
 SCRIPT = ".github/scripts/repository/drop_pipeline.py"
 PIPELINES = sorted(find_workflows(ROOT))
-ALL_BUT_ONE = [it for it in PIPELINES if it != "pr"]
+ALL_BUT_ONE = [pipeline for pipeline in PIPELINES if pipeline != "pr"]
 CASES = [
-    *([it] for it in PIPELINES if it != "ci"),
+    *([pipeline] for pipeline in PIPELINES if pipeline != "ci"),
     ["ci", "release"],
     ["cd", "docker"],
     ALL_BUT_ONE,
@@ -52,14 +52,14 @@ def drop(tree: Path, *names: str) -> subprocess.CompletedProcess[str]:
 def read(tree: Path) -> dict[str, str]:
     """Return the text of each file."""
     listed = Git(tree)("ls-files", "--cached", "--others", "--exclude-standard").splitlines()
-    paths = (it for it in listed if (tree / it).is_file() and it != "uv.lock")
-    return {it: (tree / it).read_text(errors="replace") for it in paths}
+    paths = (path for path in listed if (tree / path).is_file() and path != "uv.lock")
+    return {path: (tree / path).read_text(errors="replace") for path in paths}
 
 
 def find_orphans(tree: Path) -> set[str]:
     """Return what nothing names: scripts, actions, helpers, documents, groups, ignored folders."""
     texts = read(tree)
-    code = {it: text for it, text in texts.items() if not it.startswith(".github/tests/")}
+    code = {path: text for path, text in texts.items() if not path.startswith(".github/tests/")}
     orphans = set()
     for path in texts:
         others = texts if path.startswith(".github/tests/") else code
@@ -70,39 +70,41 @@ def find_orphans(tree: Path) -> set[str]:
             stem = re.escape(str(Path(path).parent))
         else:
             continue
-        if not any(re.search(stem, text) for it, text in others.items() if it != path):
+        if not any(re.search(stem, text) for other, text in others.items() if other != path):
             orphans.add(path)
     found = re.findall(
         r"groups: (.*)|group[= ](\S+)|include-group = \"([\w-]+)", "\n".join(code.values())
     )
-    words = set(re.findall(r"[\w-]+", " ".join(" ".join(it) for it in found))) | {"dev"}
+    words = set(re.findall(r"[\w-]+", " ".join(" ".join(groups) for groups in found))) | {"dev"}
     groups = tomllib.loads(texts["pyproject.toml"])["dependency-groups"]
-    orphans |= {f"group {it}" for it in groups if it not in words}
+    orphans |= {f"group {group}" for group in groups if group not in words}
     for folder in re.findall(r"^/([\w-]+)/$", texts[".gitignore"], re.MULTILINE):
-        if not any(folder in text for it, text in code.items() if it != ".gitignore"):
+        if not any(folder in text for path, text in code.items() if path != ".gitignore"):
             orphans.add(f"ignored {folder}")
     steps = (".github/workflows/", ".github/actions/")
-    calls = "".join(text for it, text in texts.items() if it.startswith(steps))
+    calls = "".join(text for path, text in texts.items() if path.startswith(steps))
     used = set(re.findall(r"uses: ([\w.-]+/[\w./-]+)@", calls))
     pins = set(re.findall(r"uses: (\S+)@", texts[".github/runner/pins/action.yml"]))
-    orphans |= {f"pin {it}" for it in pins - used}
+    orphans |= {f"pin {pin}" for pin in pins - used}
     used |= set(re.findall(r"uses: ([\w.-]+/[\w./-]+)@", "".join(texts.values())))
     folders = (tree / ".github/runner/stand-ins").rglob("action.yml")
     names = {
-        "/".join(it.parent.relative_to(tree / ".github/runner/stand-ins").parts) for it in folders
+        "/".join(folder.parent.relative_to(tree / ".github/runner/stand-ins").parts)
+        for folder in folders
     }
-    return orphans | {f"stand-in {it}" for it in names - used}
+    return orphans | {f"stand-in {name}" for name in names - used}
 
 
 def find_dead_links(texts: dict[str, str], tree: Path) -> set[str]:
     """Return links in documents that lead nowhere."""
     dead = set()
-    for page, text in ((it, text) for it, text in texts.items() if it.endswith(".md")):
+    pages = {path: text for path, text in texts.items() if path.endswith(".md")}
+    for page, text in pages.items():
         for target in re.findall(r"\]\((?!https?:|\.\./\.\./actions/)([^)\s]+)", text):
             path, _, anchor = target.partition("#")
             other = (tree / page).parent / path if path else tree / page
             heads = re.findall(r"^#+ (.+)$", other.read_text(), re.MULTILINE) if anchor else ()
-            known = {re.sub(r"[^\w\- ]", "", it.lower()).replace(" ", "-") for it in heads}
+            known = {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
             if not other.exists() or (anchor and anchor not in known):
                 dead.add(f"{page}: {target}")
     return dead
@@ -115,9 +117,9 @@ def find_dead_ends(tree: Path) -> set[str]:
     tasks = project["tool"]["poe"]["tasks"]
     named = re.compile(r"(?:uv run|--locked) poe (?:-q )?([a-z][a-z-]*)")
     dead = {
-        f"{path}: poe {it}"
+        f"{path}: poe {task}"
         for path, text in texts.items() if not path.startswith(".github/tests/")
-        for it in set(named.findall(text)) - set(tasks)
+        for task in set(named.findall(text)) - set(tasks)
     }  # fmt: skip
     dead |= {
         f"task {name}: {path}"
@@ -127,10 +129,12 @@ def find_dead_ends(tree: Path) -> set[str]:
     }
     for name, workflow in find_workflows(tree).items():
         groups = " ".join(re.findall(r"groups: (.*)", workflow.read_text())).split()
-        dead |= {f"{name}: {it}" for it in set(groups) - set(project["dependency-groups"])}
+        dead |= {f"{name}: {group}" for group in set(groups) - set(project["dependency-groups"])}
     for update in yaml.safe_load(texts[".github/dependabot.yml"])["updates"]:
         folders = update.get("directories") or [update["directory"]]
-        dead |= {it for it in folders if not list(tree.glob(f"{it.strip('/') or '.'}/*"))}
+        dead |= {
+            folder for folder in folders if not list(tree.glob(f"{folder.strip('/') or '.'}/*"))
+        }
     return dead | find_dead_links(texts, tree)
 
 
@@ -146,8 +150,10 @@ def test_nothing_is_left_over(renamed: Git, copy: Path, names: list[str]) -> Non
     commands = re.compile(
         rf"pipelines (?:{left})\b(?!-)|workflow run (?:{left})\.yml|^# /?(?:{left})$"
     )
-    pages = {it: text for it, text in read(copy).items() if it.endswith((".md", ".toml", ".yml"))}
-    assert not [it for it, text in pages.items() if commands.search(text)]
+    pages = {
+        path: text for path, text in read(copy).items() if path.endswith((".md", ".toml", ".yml"))
+    }
+    assert not [path for path, text in pages.items() if commands.search(text)]
     execute(copy, "uv", "lock", "--check", "--quiet")
     execute(copy, "actionlint")
     execute(copy, sys.executable, ".github/scripts/checks/workflow_rules.py")
@@ -164,7 +170,7 @@ def test_linters_and_tests_are_green(copy: Path) -> None:
         "checks/test_changes.py", "checks/test_workflow_rules.py", "repository", "workflows",
         "runner/test_workflows.py",
     )  # fmt: skip
-    tests = [f".github/tests/{it}" for it in readers]
+    tests = [f".github/tests/{reader}" for reader in readers]
     execute(copy, "pytest", *tests, "-q", "-n0", "-m", "not slow")
 
 

@@ -98,8 +98,8 @@ def add_a_smoke_test(tree: Path) -> None:
 
 
 EDITS: dict[str, Callable[[Path], None]] = {
-    it.__name__: it
-    for it in (
+    edit.__name__: edit
+    for edit in (
         comment_everywhere, rename_a_job, use_an_own_action, add_a_workflow, add_a_python,
         ask_for_more_coverage, choose_tests, add_a_smoke_test,
     )
@@ -114,7 +114,7 @@ def test_stays_green(copy: Path, edit: str) -> None:
     execute(copy, "python", ".github/scripts/checks/workflow_rules.py")
     execute(copy, "ruff", "check", ".")
     readers = ("checks/test_workflow_rules.py", "workflows", "repository/test_setup_github.py")
-    tests = [f".github/tests/{it}" for it in readers]
+    tests = [f".github/tests/{reader}" for reader in readers]
     execute(copy, "pytest", *tests, "-q", "-n0", "-m", "not slow")
 
 

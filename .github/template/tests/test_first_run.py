@@ -165,8 +165,8 @@ def test_wrong_setting_is_red(
             pipeline,
             FIRST_EVENTS.get(pipeline, "push"),
             environment=advisories.environment | {"UV_HTTP_RETRIES": "0"},
-            secrets={key: it for key, it in given.items() if key in secrets},
-            variables={key: it for key, it in given.items() if key not in secrets},
+            secrets={key: text for key, text in given.items() if key in secrets},
+            variables={key: text for key, text in given.items() if key not in secrets},
             **options,
         )
     assert run.conclusion == "failure"

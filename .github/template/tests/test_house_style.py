@@ -155,7 +155,7 @@ def test_local_actions_exist_and_get_what_they_declare(path: Path) -> None:
             continue
         given = step.get("with", {})
         assert given.keys() <= declared.keys(), f"{action} has no such input"
-        required = {key for key, it in declared.items() if it.get("required") == "true"}
+        required = {key for key, value in declared.items() if value.get("required") == "true"}
         assert given.keys() >= required
 
 

@@ -87,7 +87,9 @@ def test_images_are_pinned_and_nothing_else_is_pulled() -> None:
     assert all(PINNED.fullmatch(f" {name}", 1) for name, _ in lines if name not in stages)
     assert "syntax=" not in text
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
-    assert all("build" in it or PINNED.fullmatch(f" {it['image']}", 1) for it in services)
+    assert all(
+        "build" in service or PINNED.fullmatch(f" {service['image']}", 1) for service in services
+    )
 
 
 def test_context_leaves_out_what_the_image_is_not_made_of(tree: Path) -> None:
@@ -193,7 +195,7 @@ def test_compose_gives_an_app_whose_data_survive(compose: tuple[str, ...]) -> No
         connection.request("POST", "/items", sent, {"Content-Type": "application/json"})
         assert connection.getresponse().status == 201
     docker(*compose, "down")
-    assert [it["name"] for it in get(up(), "/items")["items"]] == ["kept"]
+    assert [item["name"] for item in get(up(), "/items")["items"]] == ["kept"]
     database = inspect(docker(*compose, "ps", "--quiet", "database"))
     assert not any(database["NetworkSettings"]["Ports"].values())
 
@@ -214,6 +216,6 @@ def test_compose_loads_the_app_from_several_processes(
 
 def test_compose_publishes_on_this_machine_only() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    ports = [port for it in services.values() for port in it.get("ports", [])]
+    ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)

@@ -42,7 +42,9 @@ def test_repository_follows_the_guides_or_says_why_not() -> None:
     done = subprocess.run(command, check=False, text=True, capture_output=True)
     results = json.loads(done.stdout)["checks"]
     assert len(results) > 40
-    failed = {name: it["err_msg"] for name, it in results.items() if it["result"] is False}
+    failed = {
+        name: result["err_msg"] for name, result in results.items() if result["result"] is False
+    }
     assert not failed
     left_out = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["repo-review"]["ignore"]
     assert left_out.keys() <= results.keys()

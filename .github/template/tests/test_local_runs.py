@@ -75,10 +75,10 @@ def test_shows_a_table_the_summaries_and_the_failure() -> None:
 def test_prints_json_and_keeps_what_it_made() -> None:
     done = call("pr", "--job", "validate", "--json", "--keep")
     assert done.returncode == 0, done.stderr
-    (it,) = json.loads(done.stdout)
-    assert it["conclusion"] == "success"
-    assert [job["id"] for job in it["jobs"]] == ["validate"]
-    assert Path(it["artifacts"]).is_dir()
+    (run,) = json.loads(done.stdout)
+    assert run["conclusion"] == "success"
+    assert [job["id"] for job in run["jobs"]] == ["validate"]
+    assert Path(run["artifacts"]).is_dir()
 
 
 def test_advisories_of_a_stand_in_are_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,8 +101,8 @@ def test_job_that_is_left_out(run_pipeline: RunPipeline) -> None:
 def test_pipeline_that_another_calls_runs_once() -> None:
     workflow = find_workflows(ROOT)["release"]
     green, red = (
-        engine.Run("ci", "push:main", [engine.Job("lint", "Lint", it)])
-        for it in ("success", "failure")
+        engine.Run("ci", "push:main", [engine.Job("lint", "Lint", conclusion)])
+        for conclusion in ("success", "failure")
     )
     assert cli.find_repeated(workflow, [engine.Run("cd", "push:main"), green]) == "test"
     assert not cli.find_repeated(workflow, [red])
@@ -110,8 +110,8 @@ def test_pipeline_that_another_calls_runs_once() -> None:
 
 
 def test_step_that_is_made_to_fail(run_pipeline: RunPipeline) -> None:
-    it = run_pipeline("pr", "pull_request", job="security", fail="security/Ruff security rules")
-    job = it.find_job("security")
+    run = run_pipeline("pr", "pull_request", job="security", fail="security/Ruff security rules")
+    job = run.find_job("security")
     assert [step.name for step in job.failed_steps] == ["Ruff security rules"]
     assert "made to fail" in [note["text"] for note in job.annotations]
     assert job.find_step("Annotate the findings").outcome == "success", "conditions stay"

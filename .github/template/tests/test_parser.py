@@ -28,7 +28,7 @@ def parser(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def find_faults(parser: Path, *files: Path) -> list[str]:
     """Return what the parser says, one finding a line."""
-    command = ["node", str(parser), *(str(it) for it in files)]
+    command = ["node", str(parser), *(str(file) for file in files)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return done.stdout.splitlines()
 

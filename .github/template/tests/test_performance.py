@@ -86,7 +86,7 @@ def test_slow_app_with_errors_is_red_and_says_why(measure: Measure) -> None:
         "api": "failure",
         "summary": "failure",
     }, explain(run)
-    load, api, report = (run.find_job(it).summary for it in ("load", "api", "summary"))
+    load, api, report = (run.find_job(name).summary for name in ("load", "api", "summary"))
     assert "of the requests failed, limit 1.0%; most often" in load, load
     assert "the 95th percentile is " in load
     assert "http_req_failed must be rate<=0.01, and is 0." in api

@@ -61,7 +61,9 @@ def test_first_release_reaches_github_and_the_index(
     tested = run.artifacts / "release-files/files"
     (bundle,) = (name for name in names if name.endswith(".sigstore.json"))
     envelope = json.loads(release.find(bundle))["dsseEnvelope"]
-    attested = {it["name"] for it in json.loads(base64.b64decode(envelope["payload"]))["subject"]}
+    attested = {
+        subject["name"] for subject in json.loads(base64.b64decode(envelope["payload"]))["subject"]
+    }
     assert attested == {*names} - {bundle}
     for asset in release.assets:
         if asset.name == bundle:
@@ -113,7 +115,7 @@ def test_hotfix_of_an_older_line(project: Project) -> None:
     assert results(run) == ALL, explain(run)
     assert subjects(project.notes("v1.2.4")) == ["old trouble"]
     assert project.github.releases.latest == "v1.3.0"
-    (attested,) = [it for it in run.records if it["action"] == "actions/attest"]
+    (attested,) = [record for record in run.records if record["action"] == "actions/attest"]
     assert attested["inputs"]["subject-path"] == "release/files/*"
 
 
@@ -123,7 +125,7 @@ def test_whole_run_again_changes_nothing(project: Project) -> None:
     before = project.github.releases.find("v1.0.0").describe()
     run = project.push("v1.0.0")
     assert results(run) == ALL, explain(run)
-    assert [it.describe() for it in project.github.releases.all] == [before]
+    assert [release.describe() for release in project.github.releases.all] == [before]
     assert "was published before" in run.find_job("release").summary
 
 
@@ -152,7 +154,7 @@ def test_manual_run_goes_on_after_each_job_has_failed_and_makes_the_tag_last(
         assert failed - {"summary"} == {job_id}, step
         is_published = job_id == "pypi"
         assert project.git.find("refs/tags/v2.0.0") == (commit if is_published else ""), step
-        assert all(it.draft != is_published for it in project.github.releases.all), step
+        assert all(release.draft != is_published for release in project.github.releases.all), step
     assert "GitHub starts no pipeline" in said(run, "notice")
     run = project.dispatch("v2.0.0")
     assert results(run) == ALL, explain(run)
@@ -166,7 +168,7 @@ def test_what_is_not_configured_or_not_to_be_had_is_said(project: Project) -> No
     assert "PYPI_API_TOKEN" in run.find_job("pypi").summary
     assert "PYPI_TRUSTED_PUBLISHING" in said(run, "notice")
     assert "Enterprise Cloud" in said(run, "notice")
-    assert "actions/attest" not in {it["action"] for it in run.records}
+    assert "actions/attest" not in {record["action"] for record in run.records}
 
 
 def test_tag_on_a_feature_branch(project: Project) -> None:

@@ -56,7 +56,7 @@ def leave_ci_out(tree: Path) -> None:
     [("ci", None), ("performance", measure_briefly), ("release", leave_ci_out)],
 )
 def test_green(run_pipeline: RunPipeline, pipeline: str, shorten: Edit | None) -> None:
-    event = choose_events(find_workflows(ROOT)[pipeline], [Event.parse(it) for it in USUAL])
+    event = choose_events(find_workflows(ROOT)[pipeline], [Event.parse(event) for event in USUAL])
 
     def edit(tree: Path) -> None:
         rename(tree)

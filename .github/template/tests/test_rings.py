@@ -51,13 +51,13 @@ def test_without_the_proof_the_machinery_is_green(copy: Path) -> None:
     assert not (copy / ".github/template").exists()
     assert not (copy / ".ci").exists()
     said = execute(copy, "git", "grep", "-lE", r"\.github/template|test-template")
-    assert {Path(it).name for it in said.splitlines()} == {
+    assert {Path(line).name for line in said.splitlines()} == {
         "rename_project.py",
         "test_rename_project.py",
     }
     lint(copy)
     execute(copy, "pytest", ".github/tests", "--collect-only", "-q", "-n0")
-    folders = [f".github/tests/{it}" for it in READ_THE_TREE]
+    folders = [f".github/tests/{folder}" for folder in READ_THE_TREE]
     folders += ["--ignore=.github/tests/checks/test_fuzz.py"]  # which needs the app installed
     execute(copy, "pytest", *folders, "-q", "-n0", "-m", "not slow")
 

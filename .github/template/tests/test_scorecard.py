@@ -15,8 +15,8 @@ import yaml
 from engine import ROOT
 from origin import Git
 
-FILES = [ROOT / it for it in Git(ROOT)("ls-files").splitlines()]
-WORKFLOWS = [it for it in FILES if it.match(".github/workflows/*.y*ml")]
+FILES = [ROOT / line for line in Git(ROOT)("ls-files").splitlines()]
+WORKFLOWS = [file for file in FILES if file.match(".github/workflows/*.y*ml")]
 BINARY = {
     "crx", "deb", "dex", "dey", "elf", "o", "a", "so", "macho", "iso", "class", "jar", "bundle",
     "dylib", "lib", "msi", "dll", "drv", "efi", "exe", "ocx", "pyc", "pyo", "par", "rpm", "wasm",
@@ -49,11 +49,13 @@ def find_steps(path: Path) -> Iterator[dict[str, Any]]:
 
 def test_no_binary_is_kept() -> None:
     """checks/raw/binary_artifact.go: known endings, and content that is no text."""
-    found = [it for it in FILES if it.suffix[1:].lower() in BINARY or b"\0" in it.read_bytes()]
+    found = [
+        file for file in FILES if file.suffix[1:].lower() in BINARY or b"\0" in file.read_bytes()
+    ]
     assert not found
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda it: it.name)
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_no_workflow_runs_what_strangers_wrote(path: Path) -> None:
     """checks/raw/dangerous_workflow.go: triggers with secrets, event text in a shell."""
     assert not {"pull_request_target", "workflow_run"} & {*load(path)["on"]}
@@ -69,8 +71,8 @@ def test_dependencies_are_updated_by_a_bot() -> None:
 
 def test_project_is_fuzzed() -> None:
     """checks/raw/fuzzing.go: Atheris in a Python file."""
-    scripts = (it for it in FILES if it.match(".github/scripts/*/*.py"))
-    assert any(re.search("^import atheris", read(it), re.MULTILINE) for it in scripts)
+    scripts = (file for file in FILES if file.match(".github/scripts/*/*.py"))
+    assert any(re.search("^import atheris", read(script), re.MULTILINE) for script in scripts)
 
 
 def test_licence_is_known() -> None:
@@ -81,8 +83,8 @@ def test_licence_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*WORKFLOWS, *(it for it in FILES if it.name == "action.yml")],
-    ids=lambda it: str(it.relative_to(ROOT)),
+    "path", [*WORKFLOWS, *(file for file in FILES if file.name == "action.yml")],
+    ids=lambda path: str(path.relative_to(ROOT)),
 )  # fmt: skip
 def test_actions_are_pinned(path: Path) -> None:
     """checks/raw/pinned_dependencies.go, validateGitHubActionWorkflow: a commit, or a digest."""
@@ -92,8 +94,8 @@ def test_actions_are_pinned(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [it for it in FILES if "dockerfile" in it.name.lower()],
-    ids=lambda it: str(it.relative_to(ROOT)),
+    "path", [file for file in FILES if "dockerfile" in file.name.lower()],
+    ids=lambda path: str(path.relative_to(ROOT)),
 )  # fmt: skip
 def test_images_are_pinned(path: Path) -> None:
     """checks/raw/pinned_dependencies.go, validateDockerfilesPinning: a digest, or a stage."""
@@ -119,17 +121,19 @@ def test_nothing_is_downloaded_without_a_hash() -> None:
         if path.suffix == ".sh" or "dockerfile" in path.name.lower() or path == ROOT / ".ci/run":
             text = read(path)
         elif path in WORKFLOWS or path.name == "action.yml":
-            text = "\n".join(it.get("run", "") for it in find_steps(path))
-        code = "\n".join(it for it in text.splitlines() if not it.lstrip().startswith("#"))
+            text = "\n".join(step.get("run", "") for step in find_steps(path))
+        code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
         assert not DOWNLOAD.search(code), path
 
 
 def test_code_is_analysed() -> None:
     """checks/raw/sast.go: CodeQL's action in a workflow that each pull request starts."""
     [found] = [
-        it
-        for it in WORKFLOWS
-        if any("github/codeql-action/analyze@" in step.get("uses", "") for step in find_steps(it))
+        workflow
+        for workflow in WORKFLOWS
+        if any(
+            "github/codeql-action/analyze@" in step.get("uses", "") for step in find_steps(workflow)
+        )
     ]
     assert "pull_request" in load(found)["on"]
 
@@ -139,11 +143,11 @@ def test_security_policy_says_how_to_report() -> None:
     text = read(ROOT / ".github/SECURITY.md")
     links = re.findall(r"https?://[a-zA-Z0-9./?=_%:-]*", text)
     assert links
-    assert len(text) > sum(len(it) + 2 for it in links)
+    assert len(text) > sum(len(link) + 2 for link in links)
     assert len(re.findall(r"(?i)disclos|vuln|\b[0-9]{1,4}\b", text)) > 1
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda it: it.name)
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_tokens_may_do_nothing_by_default(path: Path) -> None:
     """checks/evaluation/permissions.go: no write permission for a whole workflow."""
     assert load(path)["permissions"] == {}

@@ -81,8 +81,8 @@ def test_verdicts_are_all() -> None:
     ("name", "earlier"),
     [
         *((name, earlier) for name in VERDICTS for earlier in ("green", "red")),
-        *(("ci", it) for it in ("cancelled", "going on", "waiting", "none")),
-        *(("ci", it) for it in ("another commit's", "another request's")),
+        *(("ci", earlier) for earlier in ("cancelled", "going on", "waiting", "none")),
+        *(("ci", earlier) for earlier in ("another commit's", "another request's")),
     ],
 )
 def test_edit_repeats_the_verdict(quick_pipeline: RunPipeline, name: str, earlier: str) -> None:

@@ -116,7 +116,7 @@ def test_three_releases_arrive(template: Git, copy: Git) -> None:
     assert "has everything of the template up to v1.3.0" in update(copy)
 
     subjects = copy("log", "--format=%s", "-3").splitlines()
-    assert [it.split()[-1] for it in subjects] == ["v1.3.0", "v1.2.0", "v1.1.0"]
+    assert [subject.split()[-1] for subject in subjects] == ["v1.3.0", "v1.2.0", "v1.1.0"]
     files = set(copy("ls-files").splitlines())
     assert "docs/more-examples.md" in files
     assert not files & {
@@ -124,7 +124,9 @@ def test_three_releases_arrive(template: Git, copy: Git) -> None:
         ".github/scripts/lib/new.py",
         ".github/template/new.txt",
     }
-    assert not [it for it in files for name in DROPPED if f"/{name}/" in it and "codeql/" not in it]
+    assert not [
+        file for file in files for name in DROPPED if f"/{name}/" in file and "codeql/" not in file
+    ]
     assert not files & {f".github/workflows/{name}.yml" for name in DROPPED}
     workflow = (copy.directory / ".github/workflows/ci.yml").read_text()
     assert "# Is the code really sound?" in workflow
