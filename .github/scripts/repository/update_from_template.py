@@ -6,9 +6,15 @@ this copy is, and Git applies the difference between the two as a cherry-pick: i
 and shows a clash as an ordinary conflict. The old state is the one of the last update, or the one
 that the copy was made from; the new state is the template's newest release. The app and its tests
 are yours and stay as they are; files and folders that you deleted stay deleted.
+
+With --pull-request it proposes the newest release, once: where a branch or a pull request for it is
+there, or was closed, nothing is done. What Git cannot merge is committed with the marks of the
+conflict, as a draft. TEMPLATE_UPDATE_TOKEN needs contents, pull requests and workflows, each to
+write: the token of a job may not change workflows, and what it proposes starts no pipelines.
 """
 
 import argparse
+import base64
 import os
 import re
 import subprocess
@@ -20,7 +26,10 @@ from pathlib import Path, PurePosixPath
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
+from lib.github import GitHubError, ask, find_repository, list_all
+from lib.markdown import plain
 from lib.project import Project, ProjectError, read_project
+from lib.workflow_commands import annotate, summarize
 from repository.rename_project import RefusedError, read_name, refuse_changes, rename
 
 UV = os.environ.get("UV") or "uv"
@@ -28,6 +37,14 @@ REMOTE = "template"
 TRAILER = "Template-Commit"
 RELEASE = re.compile(r"refs/tags/(v(\d+)\.(\d+)\.(\d+))")
 LOCK = "uv.lock"
+TITLE = "Update from the template"
+MISSING = (
+    "The variable TEMPLATE_REPOSITORY switches updates on, but there is no secret "
+    "TEMPLATE_UPDATE_TOKEN. Make a fine-grained token, or one of a GitHub App, for this repository "
+    "with contents, pull requests and workflows, each to write: "
+    "gh secret set TEMPLATE_UPDATE_TOKEN --env template"
+)
+PUSHER = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
 
 
 class Conflicts(Exception):  # noqa: N818 - an outcome, not an error
@@ -114,16 +131,12 @@ def describe(tree: Path, update: Update) -> str:
             result = inside("write-tree")
         finally:
             git("worktree", "remove", "--force", folder)
-    lines = []
-    numbers = git("diff", "--numstat", "--no-renames", "-z", "HEAD", result).split("\0")
-    here, there = git.list_files("HEAD"), git.list_files(result)
-    for added, removed, path in (it.split("\t") for it in numbers if it):
-        mark = "+" if path not in here else "-" if path not in there else "~"
-        mark = "!" if path in conflicts else mark
-        conflict = ": a conflict to be solved" if path in conflicts else ""
-        lines.append(f"{mark} {path} (+{added} -{removed}){conflict}")
-    lines += [f"  {it}: yours, or deleted here: left as it is" for it in update.left]
-    return "\n".join([f"The update to {update.version} would change:", *lines])
+    # wide enough for any path: Git would shorten it
+    changes = git("diff", "--compact-summary", "--stat=200,150", "--no-renames", "HEAD", result)
+    lines = [f"The update to {update.version} would change:", changes]
+    lines += [f" {it}: a conflict to be solved" for it in conflicts if it]
+    lines += [f" {it}: yours, or deleted here: left as it is" for it in update.left]
+    return "\n".join(lines)
 
 
 def apply(tree: Path, update: Update) -> None:
@@ -180,51 +193,112 @@ def lock(tree: Path) -> bool:
     return (tree / LOCK).read_bytes() != before
 
 
+def propose(tree: Path, update: Update, base: str) -> str:
+    """Open a pull request with an update; return what was done.
+
+    Args:
+        tree: The work tree, with its whole history.
+        update: What to propose.
+        base: The branch that the pull request is for.
+
+    Raises:
+        GitError: Git failed.
+        GitHubError: GitHub refused.
+    """
+    git = Git(tree)
+    branch = f"template/{update.version}"
+    owner = find_repository().partition("/")[0]
+    if git("ls-remote", "--heads", "origin", branch) or list_all(
+        f"pulls?state=all&head={owner}:{branch}"
+    ):
+        return f"{update.version} was proposed already."
+    for role in ("AUTHOR", "COMMITTER"):
+        os.environ[f"GIT_{role}_NAME"], os.environ[f"GIT_{role}_EMAIL"] = PUSHER
+    git("switch", "--quiet", "--force-create", branch)
+    title, changes, trailer = (update.message.split("\n\n")[it] for it in (0, 1, -1))
+    listed = "\n".join(f"- {plain(line[2:])}" for line in changes.splitlines())
+    body = f"{listed}\n\n{trailer}"  # the trailer tells the next update where this one ended
+    conflicts: list[str] = []
+    try:
+        apply(tree, update)
+    except Conflicts as error:
+        conflicts = str(error).splitlines()
+        git("add", "--all")
+        git("commit", "--quiet", "--no-verify", "-m", update.message)
+        files = "\n".join(f"- `{it}`" for it in conflicts)
+        body = f"**Solve the conflicts in these files, on this branch:**\n\n{files}\n\n{body}"
+    git("push", "--quiet", "origin", branch)
+    pull = {"title": title, "head": branch, "base": base, "body": body, "draft": bool(conflicts)}
+    number = ask("POST", "pulls", pull)["number"]
+    left = f", with {len(conflicts)} conflicts to be solved" if conflicts else ""
+    return f"Opened #{number} with {update.version}{left}."
+
+
+def sign_in() -> None:
+    """Give the token to the API's client, and to Git for GitHub alone; no command line shows it.
+
+    Raises:
+        RefusedError: There is none.
+    """
+    token = os.environ.get("TEMPLATE_UPDATE_TOKEN")
+    if not token:
+        raise RefusedError(MISSING)
+    server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+    credentials = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    os.environ |= {
+        "GH_TOKEN": token,
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.{server}/.extraheader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {credentials}",
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Update the copy in the current folder; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="poe update", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument(
-        "--from",
-        dest="source",
-        default=REMOTE,
-        help="the template's address; the remote called 'template' if not given",
-    )
-    parser.add_argument(
-        "--to", default="", help="branch, tag or commit; the newest release if not given"
-    )
-    parser.add_argument("--base", default="", help="the template's commit that the copy has now")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="show what would change in each file, and no more"
-    )
+    add = parser.add_argument
+    add("--from", dest="source", default=REMOTE, help="its address; the remote 'template'")
+    add("--to", default="", help="branch, tag or commit; the newest release if not given")
+    add("--base", default="", help="the template's commit that the copy has now")
+    add("--dry-run", action="store_true", help="show what would change in each file, and no more")
+    add("--pull-request", metavar="BRANCH", help="open a pull request for this branch instead")
     options = parser.parse_args(arguments)
     tree = Path.cwd()
     try:
+        if options.pull_request:
+            sign_in()
         update = prepare(tree, options.source, options.to, options.base)
         if not update.commit:
-            print(f"This copy has everything of the template up to {update.version}.")
-            return 0
-        print(describe(tree, update))
-        if options.dry_run:
-            return 0
-        apply(tree, update)
+            done = f"This copy has everything of the template up to {update.version}."
+        elif options.pull_request:
+            done = propose(tree, update, options.pull_request)
+        else:
+            print(describe(tree, update))
+            if options.dry_run:
+                return 0
+            apply(tree, update)
+            done = "Updated. Look at it with `git show`, try it with `uv run pytest`."
     except Conflicts as conflicts:
-        print(
+        reason = (
             f"Git could not merge these by itself:\n{conflicts}\n"
             "Solve them, `git add` them, then run `git cherry-pick --continue` and `uv lock`. "
-            "`git cherry-pick --abort` takes the update back.",
-            file=sys.stderr,
+            "`git cherry-pick --abort` takes the update back."
         )
-        return 1
-    except (GitError, RefusedError, subprocess.CalledProcessError) as error:
-        message = getattr(error, "stderr", "") or str(error)
-        print(f"Not updated. {message.strip()}", file=sys.stderr)
+    except (GitError, GitHubError, RefusedError, subprocess.CalledProcessError) as error:
+        reason = f"Not updated. {(getattr(error, 'stderr', '') or str(error)).strip()}"
         if options.source == REMOTE and not Git(tree)("remote").split().count(REMOTE):
-            print(f"Where is the template? git remote add {REMOTE} ADDRESS", file=sys.stderr)
-        return 1
-    print("Updated. Look at it with `git show`, try it with `uv run pytest`.")
-    return 0
+            reason += f"\nWhere is the template? git remote add {REMOTE} ADDRESS"
+    else:
+        print(done)
+        summarize(f"### ✅ {TITLE}\n\n{done}")
+        return 0
+    print(reason, file=sys.stderr)
+    if options.pull_request:
+        annotate("error", TITLE, reason)
+        summarize(f"### ❌ {TITLE}\n\n{plain(reason, 900)}")
+    return 1
 
 
 def _make_tree(git: Git, folder: Path, commit: str, name: str) -> str:

@@ -131,7 +131,7 @@ ELSEWHERE = {
     "DEPLOY_USER", "DISCORD_WEBHOOK_URL", "KUBE_CONTAINER", "KUBE_DEPLOYMENT", "KUBE_NAMESPACE",
     "SLACK_WEBHOOK_URL", "TEMPLATE_REPOSITORY", "TEMPLATE_UPDATE_TOKEN",
 }  # fmt: skip
-"""What is tested with wrong values by test_cd, test_notify, test_propose_update and the targets."""
+"""What test_cd, test_notify, test_update_from_template and the targets try with wrong values."""
 NEVER_WRONG = {"ENVIRONMENT_NAME", "RUNNER", "RUNNER_ARM", "RUNNER_SMALL", "SAFETY_ENVIRONMENT"}
 """Any text is right: the one is a label, and GitHub makes an environment when it is named."""
 

@@ -1,6 +1,7 @@
 """A copy that was renamed, edited, and lost two pipelines takes three releases of the template."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -96,9 +97,9 @@ def test_three_releases_arrive(template: Git, copy: Git) -> None:
         (tree / ".github" / path).write_text("")
     release(template, "v1.1.0")
     said = update(copy, "--dry-run")
-    assert "~ .github/workflows/ci.yml (+1 -1)" in said
-    assert "+ .github/scripts/lib/new.py (+1 -0)" in said
-    assert f"  .github/{DROPPED['codeql'][0]}: yours, or deleted here" in said
+    assert re.search(r" \.github/workflows/ci\.yml +\| +2 \+-", said)
+    assert re.search(r" \.github/scripts/lib/new\.py \(new\) +\| +1 \+", said)
+    assert f" .github/{DROPPED['codeql'][0]}: yours, or deleted here" in said
     assert not copy("status", "--porcelain")
     update(copy)
 

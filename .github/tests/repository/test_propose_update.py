@@ -7,7 +7,7 @@ import lib.git
 import pytest
 from fakes.github_api import FakeGitHub
 from origin import Git
-from repository import propose_update, update_from_template
+from repository import update_from_template
 from repository.update_from_template import find_base
 
 Propose = Callable[[], tuple[int, str]]
@@ -78,7 +78,9 @@ def propose(
     def execute() -> tuple[int, str]:
         assert github.url
         copy("switch", "--quiet", "main")
-        code = propose_update.main(["--from", str(template.directory)])
+        code = update_from_template.main(
+            ["--from", str(template.directory), "--pull-request", "main"]
+        )
         return code, capsys.readouterr().out
 
     return execute
