@@ -76,15 +76,6 @@ def check_name(tree: Path, name: str) -> None:
             raise RefusedError(f"There is a file or folder {module} already, in {folder.name}.")
 
 
-def find_published(name: str) -> bool | None:
-    """Say whether the package index has a project of this name; None if it does not answer."""
-    command = [UV, "pip", "compile", "--quiet", "--no-deps", "--no-header", "-"]
-    done = subprocess.run(command, input=name, text=True, capture_output=True, check=False)
-    if done.returncode == 0:
-        return True
-    return False if "was not found in the package registry" in done.stderr else None
-
-
 def refuse_changes(tree: Path) -> None:
     """Make sure that nothing gets mixed up with uncommitted changes.
 
@@ -129,17 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("name", help="the new name, such as my-service")
     parser.add_argument("--description", default=DESCRIPTION, help="what it is, in one line")
-    parser.add_argument(
-        "--unpublished",
-        action="store_true",
-        help="never to be published: the package index may have another project of this name",
-    )
     options = parser.parse_args(arguments)
     tree = Path.cwd()
     try:
         check_name(tree, options.name)
-        if not options.unpublished:
-            _check_index(options.name)
         refuse_changes(tree)
         rename(tree, options.name, " ".join(options.description.split()))
     except (GitError, RefusedError) as error:
@@ -154,17 +138,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "`uv run pytest`, and commit it. `git reset --hard` takes it back."
     )
     return 0
-
-
-def _check_index(name: str) -> None:
-    published = find_published(name)
-    if published:
-        raise RefusedError(
-            f"The package index has a project {name} already. Take another name, or add "
-            "--unpublished if yours will never be published there."
-        )
-    if published is None:
-        print("The package index did not say whether the name is taken. Look before you publish.")
 
 
 def _replace(path: Path, old: str, new: str) -> None:

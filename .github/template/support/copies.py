@@ -27,7 +27,7 @@ def rename(tree: Path, name: str) -> None:
     git("add", "--all")
     git("commit", "--quiet", "--allow-empty", "-m", "feat: start")
     script = tree / ".github/scripts/repository/rename_project.py"
-    subprocess.run([sys.executable, script, name, "--unpublished"], cwd=tree, check=True)
+    subprocess.run([sys.executable, script, name], cwd=tree, check=True)
     git("add", "--all")
     git("commit", "--quiet", "-m", "chore: rename")
 

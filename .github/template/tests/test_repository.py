@@ -28,9 +28,7 @@ def rename(tree: Path) -> None:
     git("add", "--all")
     git("commit", "--quiet", "--allow-empty", "-m", "feat: start")
     script = tree / ".github/scripts/repository/rename_project.py"
-    subprocess.run(
-        [sys.executable, script, "my-own-service", "--unpublished"], cwd=tree, check=True
-    )
+    subprocess.run([sys.executable, script, "my-own-service"], cwd=tree, check=True)
     git("add", "--all")
     with pytest.raises(subprocess.CalledProcessError):  # nothing is found
         git("grep", "--cached", "--ignore-case", "--word-regexp", old.replace("-", "[-_ ]"))

@@ -67,7 +67,7 @@ def copy(template: Git, tmp_path: Path) -> Git:
     git("add", "--all")
     git("commit", "--quiet", "-m", "Initial commit")
     subprocess.run(
-        [sys.executable, SCRIPTS / "rename_project.py", OWN, "--unpublished"],
+        [sys.executable, SCRIPTS / "rename_project.py", OWN],
         cwd=git.directory,
         check=True,
     )

@@ -102,7 +102,7 @@ def run(git: Git, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_name_is_changed_everywhere(git: Git) -> None:
-    done = run(git, "my-service", "--description", 'Takes "orders"', "--unpublished")
+    done = run(git, "my-service", "--description", 'Takes "orders"')
     assert done.returncode == 0, done.stderr
     git("add", "--all")
     with pytest.raises(subprocess.CalledProcessError):  # nothing is found
@@ -124,7 +124,7 @@ def test_name_is_changed_everywhere(git: Git) -> None:
 
 def test_uncommitted_change_is_refused(git: Git) -> None:
     (git.directory / "LICENSE").write_text("mine")
-    done = run(git, "my-service", "--unpublished")
+    done = run(git, "my-service")
     assert done.returncode == 1
     assert "Commit or stash them" in done.stderr
     assert git("status", "--porcelain") == " M LICENSE"
@@ -134,16 +134,3 @@ def test_single_word_is_not_searched_for(git: Git) -> None:
     rename_project.rename(git.directory, "orders")
     with pytest.raises(RefusedError, match="git grep -w orders"):
         rename_project.rename(git.directory, "my-service")
-
-
-def test_name_on_the_package_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    uv = tmp_path / "uv"
-    monkeypatch.setattr(rename_project, "UV", str(uv))
-    for text, published in {
-        "exit 0": True,
-        "echo 'Because x was not found in the package registry and' >&2; exit 1": False,
-        "echo 'Request failed' >&2; exit 2": None,
-    }.items():
-        uv.write_text(f"#!/bin/sh\n{text}\n")
-        uv.chmod(0o755)
-        assert rename_project.find_published("x") is published
