@@ -10,17 +10,17 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import HTTPError, urlopen
+
+from lib.processes import LOCALHOST, NoAnswerError, find_free_port, serve
 
 IMAGES = Path(__file__).parent / "images"
 PINNED = re.compile(r"(?<=\s)[\w./-]*?(?P<name>[\w-]+):[\w.-]+@sha256:[0-9a-f]{64}")
@@ -190,11 +190,29 @@ def registry(folder: Path | None = None) -> Iterator[str]:
     Raises:
         ContainersError: It does not start.
     """
-    serve = _registry_program if shutil.which("docker-registry") else _registry_container
     with ExitStack() as stack:
-        if not folder:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-")))
-        address = stack.enter_context(serve(folder))
+        own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-")))
+        port = find_free_port()
+        address = f"{LOCALHOST}:{port}"
+        config, log = own / "config.yml", own / "log"
+        config.write_text(REGISTRY.format(folder=folder or own / "images", port=port))
+        command = ["docker-registry", "serve", str(config)]
+        if not shutil.which(command[0]):
+            if not pulls():
+                raise ContainersError("There is no registry to push to: install docker-registry")
+            docker("pull", "--quiet", REGISTRY_IMAGE)
+            keep = f"--volume={folder or own / 'images'}:/var/lib/registry"
+            command = ["docker", "run", "--rm", f"--publish={address}:5000", keep, REGISTRY_IMAGE]
+        output = stack.enter_context(log.open("w"))
+        try:
+            stack.enter_context(
+                serve(
+                    command, f"http://{address}/v2/", START_SECONDS,
+                    folder=own, environment=os.environ, output=output,
+                )
+            )  # fmt: skip
+        except NoAnswerError as error:
+            raise ContainersError(f"The registry: {error}. {log.read_text()}") from error
         try:
             yield address
         finally:
@@ -205,50 +223,3 @@ def registry(folder: Path | None = None) -> Iterator[str]:
             }
             if names:  # not by their IDs: others may have made the very same image
                 docker("image", "rm", "--force", *names)
-
-
-@contextmanager
-def _registry_program(folder: Path) -> Iterator[str]:
-    with (
-        tempfile.TemporaryDirectory(prefix="registry-") as own,
-        socket.create_server(("127.0.0.1", 0)) as free,
-    ):
-        port = free.getsockname()[1]
-        free.close()
-        config, log = Path(own) / "config.yml", Path(own) / "log"
-        config.write_text(REGISTRY.format(folder=folder, port=port))
-        command = ["docker-registry", "serve", str(config)]
-        with (
-            log.open("w") as output,
-            subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process,
-        ):
-            try:
-                _wait_for(f"127.0.0.1:{port}", lambda: process.poll() is None, log.read_text)
-                yield f"127.0.0.1:{port}"
-            finally:
-                process.terminate()
-
-
-@contextmanager
-def _registry_container(folder: Path) -> Iterator[str]:
-    if not pulls():
-        raise ContainersError("There is no registry to push to: install docker-registry")
-    keep = f"--volume={folder}:/var/lib/registry"
-    name = docker("run", "--detach", "--rm", "--publish=127.0.0.1::5000", keep, REGISTRY_IMAGE)
-    try:
-        address = docker("port", name, "5000/tcp").splitlines()[0]
-        _wait_for(address, lambda: True, lambda: docker("logs", name))
-        yield address
-    finally:
-        docker("rm", "--force", "--volumes", name)
-
-
-def _wait_for(address: str, lives: Callable[[], bool], read_log: Callable[[], str]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and lives():
-        try:
-            with urlopen(f"http://{address}/v2/", timeout=1):
-                return
-        except (URLError, OSError):
-            time.sleep(0.05)
-    raise ContainersError(f"The registry did not start: {read_log()}")

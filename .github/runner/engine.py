@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -121,10 +121,6 @@ class Run:
             StopIteration: There is none.
         """
         return next(job for job in self.jobs if job.id == job_id)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the run as plain data, for JSON."""
-        return asdict(self) | {"conclusion": self.conclusion, "artifacts": str(self.artifacts)}
 
 
 def run(  # noqa: PLR0913

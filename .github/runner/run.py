@@ -2,7 +2,6 @@
 
 import argparse
 import getpass
-import json
 import shutil
 import sys
 import tempfile
@@ -169,7 +168,6 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="for machines that reach no advisory database: a stand-in that knows no vulnerability "
         "answers the scan",
     )
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--keep", action="store_true", help="keep what the run made, say where")
     parser.add_argument(
         "--real-actions", action="store_true", help="fetch the actions instead of the stand-ins"
@@ -315,7 +313,7 @@ def show_costs(console: Console, runs: Sequence[Run]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; return the exit code."""
     options = parse_arguments(arguments)
-    console = Console(stderr=options.json)
+    console = Console()
     with ExitStack() as stack:
         environment: Mapping[str, str] = {}
         variables: Mapping[str, str] = {}
@@ -332,12 +330,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(Text(str(error), style="red"))
             return 2
     console.line()
-    if options.json:
-        print(json.dumps([it.as_dict() for it in runs], indent=2))
-    else:
-        show(console, runs)
-        if not (options.pipeline or options.job):
-            show_costs(console, runs)
+    show(console, runs)
+    if not (options.pipeline or options.job):
+        show_costs(console, runs)
     return 0 if all(it.conclusion == "success" for it in runs) else 1
 
 

@@ -25,28 +25,28 @@ class NoAnswerError(Exception):
     """A server ended, or did not answer in time."""
 
 
-def run(  # noqa: PLR0913
+@contextmanager
+def start(  # noqa: PLR0913
     command: Sequence[str | Path],
-    seconds: float,
     *,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    output: IO[str] | int = subprocess.PIPE,
-    errors: IO[str] | int = subprocess.PIPE,
-) -> "subprocess.CompletedProcess[str]":
-    """Run a command without input; then end what it started and left behind.
+    output: IO[str] | int | None = None,
+    errors: IO[str] | int | None = None,
+    grace: float = 0,
+) -> Iterator["subprocess.Popen[str]"]:
+    """Start a command without input; at the end, end what it started and left behind.
 
     Args:
         command: The program and its arguments.
-        seconds: How long it may take.
         folder: Where it runs; here if not given.
         environment: All of its environment variables; ours if not given.
-        output: Where its output goes.
+        output: Where its output goes; to ours if not given.
         errors: Where its error output goes; `subprocess.STDOUT` mixes it with the output.
+        grace: Seconds that it has to end by itself at the end.
 
     Raises:
         OSError: It cannot be started.
-        subprocess.TimeoutExpired: It took longer, and was ended; `output` is what it printed.
     """
     with subprocess.Popen(
         command,
@@ -60,13 +60,35 @@ def run(  # noqa: PLR0913
         start_new_session=True,
     ) as process:
         try:
+            yield process
+        finally:
+            end(process, grace)
+
+
+def run(  # noqa: PLR0913
+    command: Sequence[str | Path],
+    seconds: float,
+    *,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    output: IO[str] | int = subprocess.PIPE,
+    errors: IO[str] | int = subprocess.PIPE,
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command as `start` does, to its end or for some seconds.
+
+    Raises:
+        OSError: It cannot be started.
+        subprocess.TimeoutExpired: It took longer, and was ended; `output` is what it printed.
+    """
+    with start(
+        command, folder=folder, environment=environment, output=output, errors=errors
+    ) as process:
+        try:
             out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired as expired:
             end(process)
             out, err = process.communicate()
             raise subprocess.TimeoutExpired(command, seconds, out, err) from expired
-        finally:
-            end(process)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
@@ -112,28 +134,12 @@ def serve(  # noqa: PLR0913
         OSError: It cannot be started.
         NoAnswerError: It ended, or did not answer in time.
     """
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output and subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as server:
-        try:
-            answer = wait_until_it_answers(
-                url, seconds, lambda: server.poll() is None, read_end=read_end
-            )
-            yield server, answer
-        except NoAnswerError as error:
-            if server.returncode is None:
-                raise
-            text = f"ended with exit code {server.returncode} before it answered"
-            raise NoAnswerError(text) from error
-        finally:
-            end(server, STOP_SECONDS)
+    errors = output and subprocess.STDOUT
+    with start(
+        command, folder=folder, environment=environment, output=output, errors=errors,
+        grace=STOP_SECONDS,
+    ) as server:  # fmt: skip
+        yield server, wait_until_it_answers(server, url, seconds, read_end)
 
 
 def find_free_port() -> int:
@@ -144,29 +150,29 @@ def find_free_port() -> int:
 
 
 def wait_until_it_answers(
-    url: str, seconds: float, lives: Callable[[], bool], *, read_end: Callable[[], str] = str
+    server: "subprocess.Popen[str]", url: str, seconds: float, read_end: Callable[[], str] = str
 ) -> bytes:
     """Ask a server until it answers with a status below 400; return the content.
 
     Args:
+        server: Its process.
         url: What to ask for, by HTTP.
         seconds: How long to go on.
-        lives: Says whether the server still runs.
-        read_end: Returns the last lines that it wrote.
+        read_end: Returns the last lines that it wrote, for the warning that it does not answer yet.
 
     Raises:
         NoAnswerError: It ended, or did not answer in time; says what it answered last.
     """
-    start = time.monotonic()
+    begin = time.monotonic()
     silent = False
     last = "nothing"
-    while lives():
+    while server.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=max(1, seconds / 4)) as answer:  # noqa: S310
                 return bytes(answer.read())
         except (HTTPException, OSError) as error:
             last = str(error)
-        waited = time.monotonic() - start
+        waited = time.monotonic() - begin
         if waited > SILENCE_SECONDS and not silent:
             silent = True
             text = f"The server runs, but {url} does not answer. {read_end()}"
@@ -174,4 +180,4 @@ def wait_until_it_answers(
         if waited > seconds:
             raise NoAnswerError(f"{url} did not answer within {seconds:g} s; the last was: {last}")
         time.sleep(0.1)
-    raise NoAnswerError(f"the server of {url} ended before it answered; the last was: {last}")
+    raise NoAnswerError(f"ended with exit code {server.returncode} before it answered")

@@ -244,9 +244,7 @@ def measure(project: Project, options: argparse.Namespace, output: Path, log: Pa
         if find_status(f"{url}/ready") == HTTPStatus.NOT_FOUND:
             print("The app has no /ready: it is loaded as soon as /health answers.")
         else:
-            processes.wait_until_it_answers(
-                f"{url}/ready", START_SECONDS, lambda: app.poll() is None
-            )
+            processes.wait_until_it_answers(app, f"{url}/ready", START_SECONDS)
         with ThreadPoolExecutor(16) as pool:  # all processes of the app get some
             [*pool.map(find_status, [f"{url}/health"] * WARM_UP_REQUESTS)]
         before = read_metrics(url)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from lib import processes
-from lib.processes import NoAnswerError, end, find_free_port, run, wait_until_it_answers
+from lib.processes import NoAnswerError, end, find_free_port, run, start
 
 CHILD = "sleep 98 & echo $! >child; "
 
@@ -51,13 +51,8 @@ def test_program_that_is_not_there() -> None:
 @pytest.mark.parametrize(("grace", "said"), [(30, "bye\n"), (0, "")])
 def test_end_is_polite_if_told_so(grace: float, said: str) -> None:
     script = "trap 'echo bye; exit' TERM; echo ready >&2; while :; do sleep 0.05; done"
-    with subprocess.Popen(
-        ["sh", "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    pipe = subprocess.PIPE
+    with start(["sh", "-c", script], output=pipe, errors=pipe) as process:
         assert process.stderr
         assert process.stdout
         assert process.stderr.readline() == "ready\n"
@@ -69,24 +64,20 @@ def test_server_that_answers_late(tmp_path: Path) -> None:
     port = find_free_port()
     (tmp_path / "health").write_text("well")
     script = f"sleep 0.5; exec {sys.executable} -m http.server {port} --bind 127.0.0.1"
-    with subprocess.Popen(
-        ["sh", "-c", script], cwd=tmp_path, text=True, stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, start_new_session=True,
-    ) as server:  # fmt: skip
-        try:
-            url = f"http://127.0.0.1:{port}"
-            health = wait_until_it_answers(f"{url}/health", 60, lambda: server.poll() is None)
-            assert health == b"well"
-            with pytest.raises(NoAnswerError, match="404"):
-                wait_until_it_answers(f"{url}/nothing", 0.2, lambda: True)
-        finally:
-            end(server)
+    command = ["sh", "-c", script]
+    url = f"http://127.0.0.1:{port}"
+    with processes.serve(command, f"{url}/health", 60, folder=tmp_path, environment={}) as served:
+        assert served[1] == b"well"
+    nothing = processes.serve(command, f"{url}/nothing", 2, folder=tmp_path, environment={})
+    with pytest.raises(NoAnswerError, match="404"), nothing:
+        pass
 
 
-def test_server_that_ends_is_not_waited_for() -> None:
-    port = find_free_port()
-    with pytest.raises(NoAnswerError, match="ended before it answered"):
-        wait_until_it_answers(f"http://127.0.0.1:{port}", 60, lambda: False)
+def test_server_that_ends_is_not_waited_for(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{find_free_port()}"
+    served = processes.serve(["sh", "-c", "exit 3"], url, 60, folder=tmp_path, environment={})
+    with pytest.raises(NoAnswerError, match="ended with exit code 3 before it answered"), served:
+        pass
 
 
 def test_server_that_is_silent_is_said_early_with_its_last_lines(
