@@ -19,10 +19,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from fakes.github_artifacts import Artifacts, Redirect
 from fakes.github_issues import Issue, Issues
-from fakes.github_releases import Answer, Releases, Request
+from fakes.github_releases import Releases
 from fakes.github_runs import Runs
 from fakes.github_security import Security
 from fakes.github_settings import Settings
+from fakes.parts import Answer, Request
 
 
 class FakeGitHub:

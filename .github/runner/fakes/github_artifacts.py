@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from fakes.github_releases import Answer, Request, not_found
+from fakes.parts import Answer, Request, not_found
 
-REPOSITORY, MOST = 1, 100
+REPOSITORY = 1
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,7 @@ class Artifacts:
             name = request.query.get("name")
             found = [one for one in self.artifacts if name in {None, one.name}]
             found.sort(key=lambda one: -one.id)
-            size = min(int(request.query.get("per_page", 30)), MOST)
-            start = (int(request.query.get("page", 1)) - 1) * size
-            shown = [one.describe() for one in found[start : start + size]]
+            shown = [one.describe() for one in request.choose_page(found)]
             return 200, {"total_count": len(found), "artifacts": shown}
         return self._download(request)
 

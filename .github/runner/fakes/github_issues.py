@@ -3,12 +3,9 @@
 import re
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fakes.github_releases import Answer, Request, not_found
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from fakes.parts import Answer, Part, Request, not_found, refuse
 
 LONGEST_BODY = 65_536
 COMMENTS = 1000
@@ -46,7 +43,7 @@ class Issue:
         }
 
 
-class Issues:
+class Issues(Part):
     """The issues and labels of a repository, as strict as GitHub's own.
 
     Attributes:
@@ -64,29 +61,28 @@ class Issues:
         self.heads: dict[str, dict[str, Any]] = {}
         self.labels: set[str] = {"bug", "documentation", "enhancement"}
         self._lock = Lock()
-        self._routes: list[tuple[str, str, Callable[..., Answer]]] = [
-            ("GET", r"/labels/([^/]+)", self._get_label),
-            ("POST", r"/labels", self._create_label),
-            ("GET", r"/issues", self._list),
-            ("POST", r"/issues", self._create),
-            ("PATCH", r"/issues/(\d+)", self._change),
-            ("GET", r"/issues/(\d+)/comments", self._list_comments),
-            ("POST", r"/issues/(\d+)/comments", self._comment),
-            ("PATCH", r"/issues/comments/(\d+)", self._change_comment),
-            ("GET", r"/pulls", self._list_pull_requests),
-            ("POST", r"/pulls", self._open),
-        ]
+        self.routes = {
+            "GET /labels/([^/]+)": self._get_label,
+            "POST /labels": self._create_label,
+            "GET /issues": self._list,
+            "POST /issues": self._create,
+            r"PATCH /issues/(\d+)": self._change,
+            r"GET /issues/(\d+)/comments": self._list_comments,
+            r"POST /issues/(\d+)/comments": self._comment,
+            r"PATCH /issues/comments/(\d+)": self._change_comment,
+            "GET /pulls": self._list_pull_requests,
+            "POST /pulls": self._open,
+        }
+
+    def refuse_change(self) -> Answer | None:
+        """Refuse it to a token that may read only."""
+        message = "Resource not accessible by integration"
+        return None if self.allowed else (403, {"message": message})
 
     def answer(self, request: Request) -> Answer | None:
         """Answer a request; None if it is about something else."""
-        for method, pattern, handle in self._routes:
-            match = re.fullmatch(pattern, request.path)
-            if match and method == request.method:
-                if method != "GET" and not self.allowed:
-                    return 403, {"message": "Resource not accessible by integration"}
-                with self._lock:
-                    return handle(request, *match.groups())
-        return None
+        with self._lock:
+            return super().answer(request)
 
     @property
     def open(self) -> list[Issue]:
@@ -99,9 +95,9 @@ class Issues:
     def _create_label(self, request: Request) -> Answer:
         label = request.fields
         if label["name"] in self.labels:
-            return _invalid("already_exists")
+            return refuse("Validation Failed", "already_exists")
         if not COLOR.fullmatch(label["color"]) or len(label["description"]) > 100:  # noqa: PLR2004
-            return _invalid("custom")
+            return refuse("Validation Failed", "custom")
         self.labels.add(label["name"])
         return 201, label
 
@@ -113,7 +109,7 @@ class Issues:
             for issue in reversed(self.all)
             if state in {"all", issue.state} and wanted <= set(issue.labels)
         ]
-        return 200, _choose_page(request, found)
+        return 200, request.choose_page(found)
 
     def _create(self, request: Request) -> Answer:
         sent = request.fields
@@ -150,7 +146,7 @@ class Issues:
         for index, text in enumerate(issue.comments):
             id_ = issue.number * COMMENTS + index
             found.append({"id": id_, "body": text, "user": {"type": "Bot"}})
-        return 200, _choose_page(request, found)
+        return 200, request.choose_page(found)
 
     def _change_comment(self, request: Request, id_: str) -> Answer:
         number, index = divmod(int(id_), COMMENTS)
@@ -169,7 +165,7 @@ class Issues:
     def _open(self, request: Request) -> Answer:
         sent = request.fields
         if sent.keys() != {"base", "body", "draft", "head", "title"}:
-            return _invalid("custom")
+            return refuse("Validation Failed", "custom")
         number = len(self.all) + len(self.pull_requests) + 1
         self.pull_requests[number] = Issue(number, sent["title"], sent["body"], [])
         self.heads[f"octo-org:{sent['head']}"] = sent
@@ -177,24 +173,15 @@ class Issues:
 
     def _check(self, sent: dict[str, Any]) -> Answer | None:
         if sent.keys() - FIELDS or len(sent.get("body", "")) > LONGEST_BODY:
-            return _invalid("custom")
+            return refuse("Validation Failed", "custom")
         if sent.get("state_reason", "completed") not in {"completed", "duplicate", "not_planned"}:
-            return _invalid("invalid")
+            return refuse("Validation Failed", "invalid")
         if set(sent.get("labels", [])) - self.labels:
-            return _invalid("label does not exist")  # stricter than GitHub, which makes a grey one
+            return refuse(
+                "Validation Failed", "label does not exist"
+            )  # stricter than GitHub, which makes a grey one
         return None
 
     def _find(self, number: str) -> Issue | None:
         known = (*self.pull_requests.values(), *self.all)
         return next((issue for issue in known if issue.number == int(number)), None)
-
-
-def _choose_page(request: Request, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    size, page = (
-        int(request.query.get(key, default)) for key, default in (("per_page", "30"), ("page", "1"))
-    )
-    return found[(page - 1) * size : page * size]
-
-
-def _invalid(code: str) -> Answer:
-    return 422, {"message": "Validation Failed", "errors": [{"code": code}]}

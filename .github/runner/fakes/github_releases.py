@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fakes.parts import Answer, Part, Request, not_found, refuse
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from origin import Git
-
-Answer = tuple[int, Any]
 
 LONGEST_BODY = 125_000
 """Characters that GitHub allows in the notes of a release."""
@@ -20,23 +18,6 @@ LONGEST_BODY = 125_000
 FIELDS = {
     "body", "draft", "make_latest", "name", "prerelease", "tag_name", "target_commitish",
 }  # fmt: skip
-
-
-@dataclass
-class Request:
-    """What was asked: the path is the part behind `/repos/OWNER/NAME`."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    body: bytes
-    accept: str = "*/*"
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """The content, decoded from JSON."""
-        content: dict[str, Any] = json.loads(self.body)
-        return content
 
 
 @dataclass
@@ -100,7 +81,7 @@ class Release:
         }
 
 
-class Releases:
+class Releases(Part):
     """The releases and tags of a repository, as strict as GitHub's own.
 
     Attributes:
@@ -119,25 +100,17 @@ class Releases:
         self.protected = False
         self.origin: Git | None = None
         self._next_id = 1
-        self._routes: list[tuple[str, str, Callable[..., Answer]]] = [
-            ("GET", r"/releases", self._list),
-            ("POST", r"/releases", self._create),
-            ("GET", r"/releases/tags/([^/]+)", self._get_published),
-            ("PATCH", r"/releases/(\d+)", self._change),
-            ("POST", r"/releases/(\d+)/assets", self._upload),
-            ("GET", r"/releases/assets/(\d+)", self._download),
-            ("DELETE", r"/releases/assets/(\d+)", self._delete_asset),
-            ("GET", r"/git/ref/tags/([^/]+)", self._get_tag),
-            ("POST", r"/git/refs", self._create_tag),
-        ]
-
-    def answer(self, request: Request) -> Answer | None:
-        """Answer a request; None if it is about something else."""
-        for method, pattern, handle in self._routes:
-            match = re.fullmatch(pattern, request.path)
-            if match and method == request.method:
-                return handle(request, *match.groups())
-        return None
+        self.routes = {
+            "GET /releases": self._list,
+            "POST /releases": self._create,
+            r"GET /releases/tags/([^/]+)": self._get_published,
+            r"PATCH /releases/(\d+)": self._change,
+            r"POST /releases/(\d+)/assets": self._upload,
+            r"GET /releases/assets/(\d+)": self._download,
+            r"DELETE /releases/assets/(\d+)": self._delete_asset,
+            r"GET /git/ref/tags/([^/]+)": self._get_tag,
+            "POST /git/refs": self._create_tag,
+        }
 
     def find(self, tag: str) -> Release:
         """Return the release of a tag.
@@ -159,12 +132,8 @@ class Releases:
                 (folder / "assets" / asset.name).write_bytes(asset.content)
 
     def _list(self, request: Request) -> Answer:
-        size, page = (
-            int(request.query.get(key, default))
-            for key, default in (("per_page", "30"), ("page", "1"))
-        )
         newest_first = [release.describe() for release in reversed(self.all)]
-        return 200, newest_first[(page - 1) * size : page * size]
+        return 200, request.choose_page(newest_first)
 
     def _create(self, request: Request) -> Answer:
         release = Release(
@@ -181,7 +150,7 @@ class Releases:
         if not release:
             return not_found()
         if release.immutable and request.fields.keys() - {"body", "name", "make_latest"}:
-            return _invalid("Cannot change an immutable release")
+            return refuse("Cannot change an immutable release")
         changed = Release(release.id, release.fields | request.fields)
         refusal = self._check(changed, request.fields) or self._check_target(request.fields)
         if refusal:
@@ -193,12 +162,12 @@ class Releases:
 
     def _check(self, release: Release, sent: dict[str, Any]) -> Answer | None:
         if unknown := sent.keys() - FIELDS:
-            return _invalid(f"unknown fields {sorted(unknown)}")
+            return refuse(f"unknown fields {sorted(unknown)}")
         if len(release.fields.get("body", "")) > LONGEST_BODY:
-            return _invalid("body is too long (maximum is 125000 characters)")
+            return refuse("body is too long (maximum is 125000 characters)")
         others = (it for it in self.all if it.id != release.id and it.tag == release.tag)
         if any(not it.draft for it in others):
-            return _invalid("Validation Failed", "already_exists")
+            return refuse("Validation Failed", "already_exists")
         return None
 
     def _check_target(self, sent: dict[str, Any]) -> Answer | None:
@@ -244,12 +213,12 @@ class Releases:
         if not release:
             return not_found()
         if release.immutable:
-            return _invalid("Cannot upload assets to an immutable release")
+            return refuse("Cannot upload assets to an immutable release")
         name = request.query.get("name", "")
         if not name or not request.body:
             return 400, {"message": "Bad Content-Length or no name"}
         if name in {asset.name for asset in release.assets}:
-            return _invalid("Validation Failed", "already_exists")
+            return refuse("Validation Failed", "already_exists")
         label = request.query.get("label", "")
         release.assets.append(Asset(self._take_id(), name, request.body, self.digests, label))
         return 201, release.assets[-1].describe()
@@ -263,7 +232,7 @@ class Releases:
             for asset in release.assets:
                 if asset.id == int(number):
                     if not release.draft:
-                        return _invalid("Cannot delete an asset of a published release")
+                        return refuse("Cannot delete an asset of a published release")
                     release.assets.remove(asset)
                     return 204, None
         return not_found()
@@ -284,13 +253,13 @@ class Releases:
     def _tag(self, tag: str, target: str) -> Answer:
         commit = self.origin.find(target) if self.origin else ""
         if not self.origin or not commit:
-            return _invalid("target_commitish is not valid")
+            return refuse("target_commitish is not valid")
         if self._find_tag(tag):
-            return _invalid("Reference already exists")
+            return refuse("Reference already exists")
         if refusal := self._check_target({"target_commitish": target}):
             return refusal
         if self.protected:
-            return _invalid("Cannot create ref due to creations being restricted.")
+            return refuse("Cannot create ref due to creations being restricted.")
         self.origin("update-ref", f"refs/tags/{tag}", commit)
         return 201, {"ref": f"refs/tags/{tag}", "object": {"sha": commit}}
 
@@ -300,12 +269,3 @@ class Releases:
     def _take_id(self) -> int:
         self._next_id += 1
         return self._next_id
-
-
-def not_found() -> Answer:
-    """Return the answer to a request for something that is not there."""
-    return 404, {"message": "Not Found"}
-
-
-def _invalid(message: str, code: str = "custom") -> Answer:
-    return 422, {"message": message, "errors": [{"resource": "Release", "code": code}]}

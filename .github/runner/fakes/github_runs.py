@@ -1,10 +1,9 @@
 """The runs of workflows and their jobs, as far as the pipelines ask for them."""
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from fakes.github_releases import Answer, Request, not_found
+from fakes.parts import Answer, Part, Request, not_found
 
 
 @dataclass
@@ -34,45 +33,39 @@ class WorkflowRun:
         }
 
 
-@dataclass
-class Runs:
-    """All runs; whoever asks for a commit's gets those of that commit alone."""
+class Runs(Part):
+    """All runs; whoever asks for a commit's gets those of that commit alone.
 
-    runs: list[WorkflowRun] = field(default_factory=list)
-    now: dict[str, str | None] = field(default_factory=dict)
-    """The jobs of the run that asks, act's run 1; one that goes on, such as its own, has None."""
+    Attributes:
+        now: The jobs of the run that asks, act's run 1; None is one that goes on, as its own.
+    """
 
-    def answer(self, request: Request) -> Answer | None:
-        """Return what GitHub answers; nothing if it is asked for something else."""
-        if request.method != "GET":
-            return None
-        if match := re.fullmatch(r"/actions/workflows/([\w.-]+)/runs", request.path):
-            found = [it for it in self.runs if it.workflow == match[1]]
-            if sha := request.query.get("head_sha"):
-                found = [it for it in found if it.sha == sha]
-            return 200, {
-                "total_count": len(found),
-                "workflow_runs": [it.describe() for it in self._page(found, request)],
+    def __init__(self) -> None:
+        self.runs: list[WorkflowRun] = []
+        self.now: dict[str, str | None] = {}
+        self.routes = {
+            r"GET /actions/workflows/([\w.-]+)/runs": self._list,
+            r"GET /actions/runs/(\d+)/jobs": self._list_jobs,
+        }
+
+    def _list(self, request: Request, workflow: str) -> Answer:
+        found = [it for it in self.runs if it.workflow == workflow]
+        if sha := request.query.get("head_sha"):
+            found = [it for it in found if it.sha == sha]
+        shown = [it.describe() for it in request.choose_page(found)]
+        return 200, {"total_count": len(found), "workflow_runs": shown}
+
+    def _list_jobs(self, request: Request, number: str) -> Answer:
+        run = next((it for it in self.runs if it.number * 1000 == int(number)), None)
+        if not run and number != "1":
+            return not_found()
+        known: dict[str, str | None] = {**run.jobs} if run else self.now
+        jobs = [
+            {
+                "name": name,
+                "status": "completed" if conclusion else "in_progress",
+                "conclusion": conclusion,
             }
-        if match := re.fullmatch(r"/actions/runs/(\d+)/jobs", request.path):
-            run = next((it for it in self.runs if it.number * 1000 == int(match[1])), None)
-            if not run and match[1] != "1":
-                return not_found()
-            known: dict[str, str | None] = {**run.jobs} if run else self.now
-            jobs = [
-                {
-                    "name": name,
-                    "status": "completed" if conclusion else "in_progress",
-                    "conclusion": conclusion,
-                }
-                for name, conclusion in known.items()
-            ]
-            return 200, {"total_count": len(jobs), "jobs": self._page(jobs, request)}
-        return None
-
-    @staticmethod
-    def _page(items: list[Any], request: Request) -> list[Any]:
-        size, page = (
-            int(request.query.get(it, one)) for it, one in (("per_page", 30), ("page", 1))
-        )
-        return items[(page - 1) * size : page * size]
+            for name, conclusion in known.items()
+        ]
+        return 200, {"total_count": len(jobs), "jobs": request.choose_page(jobs)}

@@ -3,13 +3,9 @@
 import base64
 import gzip
 import json
-import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fakes.github_releases import Answer, Request
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from fakes.parts import Answer, Part, Request, not_found, refuse
 
 NO_GRAPH = "Dependency review is not supported on this repository."
 NO_SCANNING = "Code scanning is not enabled for this repository."
@@ -19,7 +15,7 @@ REFUSED = (
 )
 
 
-class Security:
+class Security(Part):
     """Security features, all of them off as in a new repository.
 
     Attributes:
@@ -46,36 +42,33 @@ class Security:
         self.changes: list[dict[str, Any]] = []
         self.uploads: list[dict[str, Any]] = []
         self._refused: list[list[str]] = []
-
-    def answer(self, request: Request) -> Answer | None:
-        """Answer a request; None if it is about something else."""
         commit = "[0-9a-f]{40}"
-        routes: dict[str, Callable[[], Answer]] = {
+        self.routes = {
             f"GET /dependency-graph/compare/{commit}\\.\\.\\.{commit}": self._compare,
             "GET /code-scanning/default-setup": self._tell_setup,
-            "PATCH /code-scanning/default-setup": lambda: self._set_up(request.fields),
+            "PATCH /code-scanning/default-setup": self._set_up,
             "GET /code-scanning/analyses": self._list_analyses,
-            "POST /code-scanning/sarifs": lambda: self._take(request.fields),
-            "GET /code-scanning/sarifs/\\d+": lambda: self._tell(request.path),
+            "POST /code-scanning/sarifs": self._take,
+            "GET /code-scanning/sarifs/(\\d+)": self._tell,
         }
-        asked = f"{request.method} {request.path}"
-        return next((it() for pattern, it in routes.items() if re.fullmatch(pattern, asked)), None)
 
-    def _compare(self) -> Answer:
+    def _compare(self, _: Request) -> Answer:
         return (200, self.changes) if self.dependency_graph else (403, {"message": NO_GRAPH})
 
-    def _tell_setup(self) -> Answer:
+    def _tell_setup(self, _: Request) -> Answer:
         if not self.reads_setup:
             return 403, {"message": "Resource not accessible by integration"}
         return 200, {"state": "configured" if self.default_setup else "not-configured"}
 
-    def _set_up(self, sent: dict[str, Any]) -> Answer:
-        if sent["state"] not in {"configured", "not-configured"}:
-            return 422, {"message": "Invalid state"}
-        self.default_setup = sent["state"] == "configured"
+    def _set_up(self, request: Request) -> Answer:
+        state = request.fields["state"]
+        if state not in {"configured", "not-configured"}:
+            return refuse("Invalid state")
+        self.default_setup = state == "configured"
         return 200, {}
 
-    def _take(self, sent: dict[str, Any]) -> Answer:
+    def _take(self, request: Request) -> Answer:
+        sent = request.fields
         if not self.code_scanning:
             return 403, {"message": NO_SCANNING}
         log = json.loads(gzip.decompress(base64.b64decode(sent["sarif"], validate=True)))
@@ -87,15 +80,14 @@ class Security:
             self.uploads.append(log)
         return 202, {"id": str(len(self._refused)), "url": ""}
 
-    def _tell(self, path: str) -> Answer:
-        number = int(path.rpartition("/")[2])
-        if not 0 < number <= len(self._refused):
-            return 404, {"message": "Not Found"}
-        errors = self._refused[number - 1]
+    def _tell(self, _: Request, number: str) -> Answer:
+        if not 0 < int(number) <= len(self._refused):
+            return not_found()
+        errors = self._refused[int(number) - 1]
         status = "failed" if errors else "complete"
         return 200, {"processing_status": status, "errors": errors or None}
 
-    def _list_analyses(self) -> Answer:
+    def _list_analyses(self, _: Request) -> Answer:
         if not self.code_scanning:
             return 403, {"message": NO_SCANNING}
         return 404, {"message": "no analysis found"}

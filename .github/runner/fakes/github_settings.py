@@ -1,13 +1,9 @@
 """The part of the fake GitHub that knows a repository's settings, and what its plan offers."""
 
 import base64
-import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fakes.github_releases import Answer, Request, not_found
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from fakes.parts import Answer, Part, Request, not_found, refuse
 
 PEOPLE = {"octocat": 1, "hubot": 2}
 CHECKS = "required_status_checks"
@@ -22,7 +18,7 @@ NO_REVIEWERS = (
 ENVIRONMENT = r"/environments/([^/]+)"
 
 
-class Settings:
+class Settings(Part):
     """The settings of a repository, all of them as in a new one.
 
     Attributes:
@@ -78,42 +74,39 @@ class Settings:
         self.rulesets: dict[int, dict[str, Any]] = {}
         self.secrets: set[str] = set()
         self.changes: list[str] = []
-        self._routes: list[tuple[str, Callable[..., Answer]]] = [
-            ("GET (?:/orgs/octo-org|/user)", self._get_owner),
-            ("GET /users/([^/]+)", self._get_person),
-            ("GET ", lambda _: (200, self._describe())),
-            ("PATCH ", self._change_repository),
-            (f"(?:GET|PUT) ({'|'.join(self.switches)})", self._switch),
-            ("GET /actions/workflows", self._list_workflows),
-            ("PUT /actions/workflows/(\\d+)/enable", self._enable_workflow),
-            ("(?:GET|PUT) (/actions/permissions(?:/workflow)?)", self._object),
-            (f"GET {ENVIRONMENT}", self._get_environment),
-            (f"PUT {ENVIRONMENT}", self._put_environment),
-            (f"(?:GET|POST) {ENVIRONMENT}/deployment-branch-policies", self._tags),
-            (f"DELETE {ENVIRONMENT}/deployment-branch-policies/(\\d+)", self._delete_tag),
-            ("(?:GET|POST) /rulesets", self._rulesets),
-            (r"(?:GET|PUT) /rulesets/(\d+)", self._ruleset),
-            (r"GET /.+/secrets/public-key", self._get_key),
-            (r"(?:GET|PUT) (/.+/secrets/[^/]+)", self._secret),
-        ]
+        self.routes = {
+            "GET (?:/orgs/octo-org|/user)": self._get_owner,
+            "GET /users/([^/]+)": self._get_person,
+            "GET ": lambda _: (200, self._describe()),
+            "PATCH ": self._change_repository,
+            f"(?:GET|PUT) ({'|'.join(self.switches)})": self._switch,
+            "GET /actions/workflows": self._list_workflows,
+            "PUT /actions/workflows/(\\d+)/enable": self._enable_workflow,
+            "(?:GET|PUT) (/actions/permissions(?:/workflow)?)": self._object,
+            f"GET {ENVIRONMENT}": self._get_environment,
+            f"PUT {ENVIRONMENT}": self._put_environment,
+            f"(?:GET|POST) {ENVIRONMENT}/deployment-branch-policies": self._tags,
+            f"DELETE {ENVIRONMENT}/deployment-branch-policies/(\\d+)": self._delete_tag,
+            "(?:GET|POST) /rulesets": self._rulesets,
+            r"(?:GET|PUT) /rulesets/(\d+)": self._ruleset,
+            r"GET /.+/secrets/public-key": self._get_key,
+            r"(?:GET|PUT) (/.+/secrets/[^/]+)": self._secret,
+        }
 
     @property
     def _is_free(self) -> bool:
         return self.private and self.plan == "free"
 
+    def refuse_change(self) -> Answer | None:
+        """Refuse it to everybody but an administrator."""
+        return None if self.admin else (403, {"message": "Must have admin rights to Repository."})
+
     def answer(self, request: Request) -> Answer | None:
         """Answer a request; None if it is about something else."""
-        for pattern, handle in self._routes:
-            if match := re.fullmatch(pattern, f"{request.method} {request.path}"):
-                if request.method == "GET":
-                    return handle(request, *match.groups())
-                if not self.admin:
-                    return 403, {"message": "Must have admin rights to Repository."}
-                answer = handle(request, *match.groups())
-                if answer[0] < 300:  # noqa: PLR2004
-                    self.changes.append(f"{request.method} {request.path}")
-                return answer
-        return None
+        answer = super().answer(request)
+        if answer and answer[0] < 300 and request.method != "GET":  # noqa: PLR2004
+            self.changes.append(f"{request.method} {request.path}")
+        return answer
 
     def _describe(self) -> dict[str, Any]:
         return self.repository | {
@@ -131,9 +124,9 @@ class Settings:
 
     def _change_repository(self, request: Request) -> Answer:
         if self.private and "security_and_analysis" in request.fields:
-            return _invalid("Secret scanning is not available for this repository.")
+            return refuse("Secret scanning is not available for this repository.")
         if request.fields.keys() - self.repository.keys():
-            return _invalid("unknown field")
+            return refuse("unknown field")
         self.repository |= request.fields
         return 200, self._describe()
 
@@ -149,12 +142,11 @@ class Settings:
         return 200, {"enabled": self.switches[path]}
 
     def _list_workflows(self, request: Request) -> Answer:
-        size, page = int(request.query["per_page"]), int(request.query["page"])
         every = [
             {"id": number, "path": path, "state": state}
             for number, (path, state) in enumerate(self.workflows.items())
         ]
-        return 200, {"workflows": every[size * (page - 1) : size * page]}
+        return 200, {"total_count": len(every), "workflows": request.choose_page(every)}
 
     def _enable_workflow(self, _: Request, number: str) -> Answer:
         self.workflows[[*self.workflows][int(number)]] = "active"
@@ -164,7 +156,7 @@ class Settings:
         if request.method == "GET":
             return 200, self.objects[path]
         if request.fields.keys() != self.objects[path].keys():
-            return _invalid("fields are missing or unknown")
+            return refuse("fields are missing or unknown")
         self.objects[path] = request.fields
         return 204, None
 
@@ -186,13 +178,13 @@ class Settings:
     def _put_environment(self, request: Request, name: str) -> Answer:
         sent = request.fields
         if self._is_free:
-            return _invalid(UPGRADE)
+            return refuse(UPGRADE)
         if sent.keys() != {"wait_timer", "reviewers", "deployment_branch_policy"}:
-            return _invalid("what is not sent would be reset")
+            return refuse("what is not sent would be reset")
         if (sent["reviewers"] or sent["wait_timer"]) and self.private and self.plan != "enterprise":
-            return _invalid(NO_REVIEWERS)
+            return refuse(NO_REVIEWERS)
         if any(it["id"] not in PEOPLE.values() for it in sent["reviewers"]):
-            return _invalid("Could not resolve to a reviewer")
+            return refuse("Could not resolve to a reviewer")
         self.environments[name] = sent
         return 200, self._get_environment(request, name)[1]
 
@@ -232,13 +224,13 @@ class Settings:
         sent = request.fields
         rules = {it["type"]: it.get("parameters") for it in sent["rules"]}
         if rules.keys() - RULES or sent["enforcement"] not in {"active", "disabled", "evaluate"}:
-            return _invalid("Invalid rule")
+            return refuse("Invalid rule")
         checks = (rules.get(CHECKS) or {}).get(CHECKS, [])
         if any(it.keys() - {"context", "integration_id"} for it in checks):
-            return _invalid("Invalid check")
+            return refuse("Invalid check")
         roles = ROLES if self.kind == "Organization" else ROLES - {2}
         if {it["actor_id"] for it in sent.get("bypass_actors", [])} - roles:
-            return _invalid("Invalid actor")
+            return refuse("Invalid actor")
         self.rulesets[number] = sent | {"id": number}
         return status, self.rulesets[number]
 
@@ -252,10 +244,6 @@ class Settings:
         if request.fields["key_id"] != "1" or not base64.b64decode(
             request.fields["encrypted_value"], validate=True
         ):
-            return _invalid("not sealed with the key")
+            return refuse("not sealed with the key")
         self.secrets.add(path)
         return 201, {}
-
-
-def _invalid(message: str) -> Answer:
-    return 422, {"message": message}
