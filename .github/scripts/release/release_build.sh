@@ -29,11 +29,7 @@ check_same() {
 
 write_materials() {
   uv export --quiet --locked --no-dev --format cyclonedx1.5 --preview-features sbom-export |
-    jq --arg version "$version" --arg commit "$(git rev-parse HEAD)" --argjson time "$SOURCE_DATE_EPOCH" '
-      .metadata.timestamp = ($time | todate)
-      | .metadata.component.version = $version
-      | .serialNumber = ($commit | "urn:uuid:\(.[0:8])-\(.[8:12])-5\(.[13:16])-8\(.[17:20])-\(.[20:32])")
-    '
+    "${BASH_SOURCE%/*}/release_materials.py" "$version" "$(git rev-parse HEAD)"
 }
 
 main() {

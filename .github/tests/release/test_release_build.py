@@ -1,10 +1,13 @@
 """A build that cannot be repeated, or a wheel that does not work, is refused."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from lib.processes import find_free_port
@@ -90,8 +93,11 @@ def test_builds_what_the_version_says_whatever_the_tags_say(project: Git) -> Non
     ]
     check = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
     subprocess.run(check, cwd=project.directory / "dist", check=True, stdout=subprocess.DEVNULL)
-    materials = (project.directory / "dist/demo-1.0.0b1.cdx.json").read_text()
-    assert '"version": "1.0.0b1"' in materials
+    materials = json.loads((project.directory / "dist/demo-1.0.0b1.cdx.json").read_text())
+    assert materials["metadata"]["component"]["version"] == "1.0.0b1"
+    time = datetime.fromisoformat(materials["metadata"]["timestamp"])
+    assert time.timestamp() == int(project("log", "-1", "--format=%ct"))
+    assert UUID(materials["serialNumber"]).hex[:12] == project.find("HEAD")[:12]
 
 
 def test_build_that_depends_on_the_clock(project: Git) -> None:
