@@ -21,6 +21,7 @@ import origin
 import workflows
 from events import Event
 from fakes.github_api import FakeGitHub
+from lib.processes import start
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).parent / "stand-ins"
@@ -36,6 +37,8 @@ PASSED_ON = (
 )  # fmt: skip
 """What the steps see of the environment; the rest would make a run differ from GitHub's."""
 
+GRACE_SECONDS = 30
+"""That act has to end its jobs when it is stopped."""
 EARLY = re.compile(r'time="[^"]*" level=(debug|info|warning) ')
 """What act may log before it has turned to JSON."""
 FAILURE = {"shell": "bash", "run": "echo '::error::made to fail'; exit 1"}
@@ -340,17 +343,10 @@ def _lines(
     command: list[str], tree: Path, environment: dict[str, str], timeout: float
 ) -> Iterator[dict[str, Any]]:
     """Run act in a process group of its own and yield what it says; leave nothing running."""
-    with subprocess.Popen(
-        command,
-        cwd=tree,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as process:
+    with start(
+        command, folder=tree, environment=environment, output=subprocess.PIPE,
+        errors=subprocess.STDOUT, grace=GRACE_SECONDS,
+    ) as process:  # fmt: skip
         timer = Timer(timeout, os.killpg, (process.pid, signal.SIGKILL))
         timer.start()
         try:
@@ -361,8 +357,6 @@ def _lines(
                     yield {"level": "error", "msg": line}
         finally:
             timer.cancel()
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
 
 
 def _update(run: Run, line: dict[str, Any]) -> None:
