@@ -1,9 +1,29 @@
 """What proves the template: its tests outgrow those of a copy."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
+from copies import make_copy
 from first_runs import FIRST_RUN, describe
+from origin import Git
 
 pytest_plugins = ["pipeline_fixtures"]
+
+
+@pytest.fixture(scope="session")
+def renamed() -> Iterator[Git]:
+    """A copy with a name of its own, and so without the proof."""
+    with TemporaryDirectory(prefix="renamed-") as folder:
+        yield make_copy(Path(folder) / "copy", "orders")
+
+
+@pytest.fixture
+def copy(renamed: Git, tmp_path: Path) -> Path:
+    """A clone of it, to be changed."""
+    renamed("clone", "--quiet", str(renamed.directory), str(tmp_path / "copy"))
+    return tmp_path / "copy"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -4,13 +4,11 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
-from copies import execute, lint, make_copy
+from copies import execute, lint
 from engine import ROOT
 from events import Event
 from harness import RunPipeline, explain, make_quick, make_small
@@ -27,20 +25,6 @@ CASES = [
     ALL_BUT_ONE,
 ]
 each_case = pytest.mark.parametrize("names", CASES, ids="-".join)
-
-
-@pytest.fixture(scope="module")
-def renamed() -> Iterator[Git]:
-    """A copy with a name of its own."""
-    with TemporaryDirectory(prefix="drop-") as folder:
-        yield make_copy(Path(folder) / "copy", "orders")
-
-
-@pytest.fixture
-def copy(renamed: Git, tmp_path: Path) -> Path:
-    """A clone of it, to be changed."""
-    renamed("clone", "--quiet", str(renamed.directory), str(tmp_path / "copy"))
-    return tmp_path / "copy"
 
 
 def drop(tree: Path, *names: str) -> subprocess.CompletedProcess[str]:

@@ -2,12 +2,11 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from copies import execute, make_copy
+from copies import execute
 from events import Event
 from harness import RunPipeline, explain, make_quick, make_small
 from origin import Git
@@ -39,20 +38,6 @@ NEW_JOB = """
     steps:
       - run: echo extra
 """
-
-
-@pytest.fixture(scope="module")
-def renamed() -> Iterator[Git]:
-    """A copy with an ordinary name of its own."""
-    with TemporaryDirectory(prefix="edits-") as folder:
-        yield make_copy(Path(folder) / "copy", "orders")
-
-
-@pytest.fixture
-def copy(renamed: Git, tmp_path: Path) -> Path:
-    """A clone of it, to be changed."""
-    renamed("clone", "--quiet", str(renamed.directory), str(tmp_path / "copy"))
-    return tmp_path / "copy"
 
 
 def change(path: Path, old: str, new: str) -> None:

@@ -2,32 +2,15 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
-from copies import execute, lint, make_copy
+from copies import execute, lint
 from engine import ROOT
 from origin import Git
 
-NAME = "billing-plan"
 READ_THE_TREE = ("checks", "lib", "repository", "workflows", "runner/test_workflows.py")
 """Tests of the machinery that read files of the tree, or its name."""
-
-
-@pytest.fixture(scope="session")
-def renamed() -> Iterator[Git]:
-    """A copy with a name of its own, and so without the proof."""
-    with TemporaryDirectory(prefix="rings-") as folder:
-        yield make_copy(Path(folder) / "copy", NAME)
-
-
-@pytest.fixture
-def copy(renamed: Git, tmp_path: Path) -> Path:
-    """A clone of it, to be changed."""
-    renamed("clone", "--quiet", str(renamed.directory), str(tmp_path / "copy"))
-    return tmp_path / "copy"
 
 
 def test_arrows_go_inwards() -> None:
@@ -70,9 +53,12 @@ def test_without_the_machinerys_tests_the_rest_is_green(copy: Path) -> None:
 def test_the_apps_tests_need_the_group_test_alone(copy: Path) -> None:
     for folder in ("runner", "scripts", "tests"):
         shutil.rmtree(copy / ".github" / folder)
-    alone = {"UV_PROJECT_ENVIRONMENT": str(copy / ".venv"), "VIRTUAL_ENV": ""}
-    execute(copy, "uv", "sync", "--locked", "--no-default-groups", "--group=test", "-q", **alone)
-    program = str(copy / ".venv/bin/pytest")
-    said = execute(copy, program, "tests/unit", "tests/api", "-q", PATH="/usr/bin:/bin", **alone)
+    # Not below pytest's own folder, which another run of pytest closes to PostgreSQL's account.
+    with TemporaryDirectory(prefix="test-") as folder:
+        alone = {"UV_PROJECT_ENVIRONMENT": folder, "VIRTUAL_ENV": ""}
+        options = ("--locked", "--no-default-groups", "--group=test", "--quiet")
+        execute(copy, "uv", "sync", *options, **alone)
+        tests = ("tests/unit", "tests/api", "--quiet")
+        said = execute(copy, f"{folder}/bin/pytest", *tests, PATH="/usr/bin:/bin", **alone)
     assert " passed" in said
     assert " skipped," not in said
