@@ -19,6 +19,7 @@ from typing import Any
 import containers
 import origin
 import workflows
+import yaml
 from events import Event
 from fakes.github_api import FakeGitHub
 from lib.processes import start
@@ -43,14 +44,11 @@ EARLY = re.compile(r'time="[^"]*" level=(debug|info|warning) ')
 """What act may log before it has turned to JSON."""
 FAILURE = {"shell": "bash", "run": "echo '::error::made to fail'; exit 1"}
 """What takes the place of a step that is to fail."""
-LEFT_OUT = """name: {name}
-description: Takes the place of an action that has no stand-in
-runs:
-  using: composite
-  steps:
-    - shell: bash
-      run: 'echo "::notice title={name}::no stand-in: left out. --real-actions runs it."'
-"""
+LEFT_OUT = 'echo "::notice title={name}::no stand-in: left out. --real-actions runs it."'
+PLAYED = """printf '{{"action": "{name}", "job": "%s", "inputs": %s}}\\n' "$GITHUB_JOB" \\
+  "${{INPUTS//$'\\n'/}}" >>"$PIPELINES_RECORDS"
+{program}"""
+"""What takes the place of an action: it records what it was given, and runs the stand-in."""
 
 
 @dataclass
@@ -311,17 +309,38 @@ def _map_stand_ins(tree: Path, directory: Path) -> list[str]:
     mapping: dict[str, Path] = {}
     for _, match in workflows.find_uses(tree):
         name = "/".join(match["action"].split("/")[:2])
-        mapping.setdefault(f"{name}@{match['ref']}", STAND_INS / name)
-        if (STAND_INS / match["action"] / "action.yml").is_file():
-            continue
-        played = directory / "actions" / name
-        if (STAND_INS / name).is_dir():
-            shutil.copytree(STAND_INS / name, played, dirs_exist_ok=True)
-        action = directory / "actions" / match["action"] / "action.yml"
-        action.parent.mkdir(parents=True, exist_ok=True)
-        action.write_text(LEFT_OUT.format(name=match["action"]))
-        mapping[f"{name}@{match['ref']}"] = played
+        mapping[f"{name}@{match['ref']}"] = directory / "actions" / name
+        file = directory / "actions" / match["action"] / "action.yml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.dump(_make_stand_in(match["action"])))
     return [f"--local-repository={key}={folder}" for key, folder in mapping.items()]
+
+
+def _make_stand_in(name: str) -> dict[str, Any]:
+    """Return the action that takes the place of another one.
+
+    The program that plays it gets each input as a variable: `fetch-depth` as `INPUT_FETCH_DEPTH`.
+    """
+    interface, folder = {}, STAND_INS / name
+    run = LEFT_OUT.format(name=name)
+    if (folder / "interface.yml").is_file():
+        interface = workflows.load(folder / "interface.yml") or {}
+        (file,) = (path for path in folder.glob("*.*") if path.name != "interface.yml")
+        program = f'"$PIPELINES_STAND_INS/{name}/{file.name}"'
+        program = f'"$PIPELINES_OWN_PYTHON" {program}' if file.suffix == ".py" else program
+        run = PLAYED.format(name=name, program=program)
+    inputs = interface.get("inputs", {})
+    env = {f"INPUT_{it.replace('-', '_').upper()}": f"${{{{ inputs.{it} }}}}" for it in inputs}
+    env |= {"GITHUB_TOKEN": "${{ github.token }}", "INPUTS": "${{ toJSON(inputs) }}"}
+    outputs = interface.get("outputs", [])
+    step = {"id": "main", "shell": "bash", "env": env, "run": run}
+    return {
+        "name": name,
+        "description": f"Takes the place of {name}",
+        "inputs": {it: {"default": default} for it, default in inputs.items()},
+        "outputs": {it: {"value": f"${{{{ steps.main.outputs.{it} }}}}"} for it in outputs},
+        "runs": {"using": "composite", "steps": [step]},
+    }
 
 
 def _environment(directory: Path) -> dict[str, str]:

@@ -23,7 +23,6 @@ MANIFESTS = {
     "uv": r"(.*/)?uv\.lock",
 }
 """What Dependabot reads: https://docs.github.com/code-security/reference/supply-chain-security/supported-ecosystems-and-repositories."""
-STAND_INS = ".github/runner/stand-ins/"
 """Actions without versions: the local runner puts them in the place of others."""
 NO_BOT = re.compile(r"(?P<what>\S+) # no bot raises it: looked at on (?P<day>\d{4}-\d\d-\d\d)")
 OLD_DAYS = 180
@@ -48,10 +47,9 @@ def test_each_manifest_is_looked_after(kind: str) -> None:
     update = UPDATES.get(kind, {})
     patterns = update.get("directories", [update.get("directory", "none")])
     for path in paths:
-        if not path.startswith(STAND_INS):
-            # that of the workflows is called by the root
-            folder = "/" + re.sub(r"^\.github/workflows$|^\.$", "", str(Path(path).parent))
-            assert any(fnmatchcase(folder, pattern) for pattern in patterns), path
+        # that of the workflows is called by the root
+        folder = "/" + re.sub(r"^\.github/workflows$|^\.$", "", str(Path(path).parent))
+        assert any(fnmatchcase(folder, pattern) for pattern in patterns), path
     assert (kind in UPDATES) == bool(paths), "a kind without a manifest is an error in Dependabot"
 
 

@@ -71,7 +71,7 @@ def find_orphans(tree: Path) -> set[str]:
     pins = set(re.findall(r"uses: (\S+)@", texts[".github/runner/pins/action.yml"]))
     orphans |= {f"pin {pin}" for pin in pins - used}
     used |= set(re.findall(r"uses: ([\w.-]+/[\w./-]+)@", "".join(texts.values())))
-    folders = (tree / ".github/runner/stand-ins").rglob("action.yml")
+    folders = (tree / ".github/runner/stand-ins").rglob("interface.yml")
     names = {
         "/".join(folder.parent.relative_to(tree / ".github/runner/stand-ins").parts)
         for folder in folders

@@ -148,14 +148,16 @@ def test_local_actions_exist_and_get_what_they_declare(path: Path) -> None:
         action = step.get("uses", "")
         if action.startswith("./"):
             declared = load(ROOT / action / "action.yml").get("inputs", {})
+            required = {key for key, value in declared.items() if value.get("required") == "true"}
         elif action:
             name = action.partition("@")[0]
-            declared = load(STAND_INS / name / "action.yml").get("inputs", {})
+            interface = load(STAND_INS / name / "interface.yml") or {}
+            required = {*interface.get("required", [])}
+            declared = interface.get("inputs", {})
         else:
             continue
         given = step.get("with", {})
         assert given.keys() <= declared.keys(), f"{action} has no such input"
-        required = {key for key, value in declared.items() if value.get("required") == "true"}
         assert given.keys() >= required
 
 

@@ -12,6 +12,7 @@ import pytest
 from fakes.github_api import FakeGitHub
 from fakes.github_security import Security
 from origin import Git
+from workflows import load
 
 STAND_INS = Path(__file__).parents[2] / "runner/stand-ins/actions"
 COMMIT = "0" * 40
@@ -19,6 +20,8 @@ COMMIT = "0" * 40
 
 def run(action: str, tree: Path, **inputs: str) -> tuple[int, str, str]:
     """Run a stand-in in a folder; return its exit code, what it printed, and its outputs."""
+    declared = load(STAND_INS / action / "interface.yml")["inputs"]
+    defaults = {f"INPUT_{it.replace('-', '_').upper()}": text for it, text in declared.items()}
     output = tree.parent / "output"
     output.write_text("")
     (tree.parent / "kept").mkdir(exist_ok=True)
@@ -37,8 +40,9 @@ def run(action: str, tree: Path, **inputs: str) -> tuple[int, str, str]:
             "GITHUB_TOKEN": "x",
             "GITHUB_SERVER_URL": "https://github.com",
             "PIPELINES_ARTIFACTS": str(tree.parent / "kept"),
-            **inputs,
-        },
+        }
+        | defaults
+        | inputs,
         check=False,
         text=True,
         stdout=subprocess.PIPE,
@@ -58,8 +62,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def upload(tree: Path, patterns: str, **inputs: str) -> tuple[int, str, str]:
-    settings = {"ABSENT": "warn", "HIDDEN": "false", "NAME": "files", "OVERWRITE": "false"}
-    return run("upload-artifact", tree, PATTERNS=patterns, **settings | inputs)
+    return run("upload-artifact", tree, INPUT_PATH=patterns, **{"INPUT_NAME": "files"} | inputs)
 
 
 def kept(tree: Path, name: str = "files") -> set[str]:
@@ -82,7 +85,7 @@ def kept(tree: Path, name: str = "files") -> set[str]:
 def test_upload_keeps_what_the_action_keeps(
     tree: Path, patterns: str, hidden: str, names: set[str]
 ) -> None:
-    code, text, outputs = upload(tree, patterns, HIDDEN=hidden)
+    code, text, outputs = upload(tree, patterns, INPUT_INCLUDE_HIDDEN_FILES=hidden)
     assert code == 0, text
     assert kept(tree) == names
     assert "artifact-url=https://github.com/octo-org/widget/actions/runs/1/" in outputs
@@ -91,18 +94,18 @@ def test_upload_keeps_what_the_action_keeps(
 @pytest.mark.parametrize(
     "inputs",
     [
-        {"NAME": "a/b"},
-        {"NAME": "a:b"},
-        {"NAME": ""},
-        {"ABSENT": "fail"},
-        {"ABSENT": "error", "PATTERNS": "nowhere"},
-        {"PATTERNS": "strange"},
+        {"INPUT_NAME": "a/b"},
+        {"INPUT_NAME": "a:b"},
+        {"INPUT_NAME": ""},
+        {"INPUT_IF_NO_FILES_FOUND": "fail"},
+        {"INPUT_IF_NO_FILES_FOUND": "error", "INPUT_PATH": "nowhere"},
+        {"INPUT_PATH": "strange"},
     ],
 )
 def test_upload_refuses_what_the_action_refuses(tree: Path, inputs: dict[str, str]) -> None:
     (tree / "strange").mkdir()
     (tree / "strange/a:b").touch()
-    code, text, outputs = upload(tree, inputs.pop("PATTERNS", "a"), **inputs)
+    code, text, outputs = upload(tree, inputs.pop("INPUT_PATH", "a"), **inputs)
     assert code == 1
     assert text.startswith("::error::")
     assert not outputs
@@ -115,12 +118,12 @@ def test_upload_without_files_has_no_outputs(tree: Path) -> None:
 
 
 def test_download_of_one_match_has_no_folder(tree: Path) -> None:
-    inputs = {"NAME": "", "PATTERN": "*-results", "TARGET": str(tree / "got")}
-    upload(tree, "a/one.txt", NAME="one-results")
+    inputs = {"INPUT_PATTERN": "*-results", "INPUT_PATH": str(tree / "got")}
+    upload(tree, "a/one.txt", INPUT_NAME="one-results")
     assert run("download-artifact", tree, **inputs)[0] == 0
     assert [it.name for it in (tree / "got").iterdir()] == ["one.txt"]
-    upload(tree, "c", NAME="two-results")
-    run("download-artifact", tree, **inputs | {"TARGET": str(tree / "both")})
+    upload(tree, "c", INPUT_NAME="two-results")
+    run("download-artifact", tree, **inputs | {"INPUT_PATH": str(tree / "both")})
     assert sorted(it.name for it in (tree / "both").iterdir()) == ["one-results", "two-results"]
 
 
@@ -141,12 +144,11 @@ def test_checkout_of_a_tag(tmp_path: Path, depth: str, fate: str) -> None:
     code, text, _ = run(
         "checkout",
         tmp_path / "origin",
-        DEPTH=depth,
+        INPUT_FETCH_DEPTH=depth,
+        INPUT_PATH=str(tmp_path / "target"),
         GITHUB_REF="refs/tags/v1.0.0",
         GITHUB_SHA=commit,
         PIPELINES_ORIGIN=str(origin.directory),
-        REF=commit,
-        TARGET=str(tmp_path / "target"),
     )
     assert (code == 0) == (fate == "stayed"), text
     if fate == "moved":
@@ -170,7 +172,7 @@ def sarif_of(*categories: str, **more: Any) -> str:
 
 def send(tree: Path, github: FakeGitHub, text: str, **inputs: str) -> tuple[int, str]:
     (tree / "x.sarif").write_text(text)
-    settings = {"CATEGORY": "", "FILE": "x.sarif", "GITHUB_API_URL": github.url}
+    settings = {"INPUT_SARIF_FILE": "x.sarif", "GITHUB_API_URL": github.url}
     settings |= {"GITHUB_ENV": str(tree.parent / "env"), "RUNNER_TEMP": str(tree.parent)}
     settings |= {"GITHUB_REF": "refs/heads/main", "GITHUB_SHA": COMMIT}
     code, said, _ = run("../github/codeql-action/upload-sarif", tree, **settings | inputs)
@@ -211,13 +213,14 @@ def review(tree: Path, github: FakeGitHub, config: str, **change: Any) -> tuple[
     named = {"change_type": "added", "name": "p", "ecosystem": "pypi", "license": "MIT"}
     github.security.changes = [empty | named | change]
     (tree / "config.yml").write_text(config)
+    sides = {side: {"sha": COMMIT} for side in ("base", "head")}
+    (tree / "event.json").write_text(json.dumps({"pull_request": sides}))
     code, said, _ = run(
         "dependency-review-action",
         tree,
-        BASE=COMMIT,
-        CONFIG="config.yml",
+        INPUT_CONFIG_FILE="config.yml",
         GITHUB_API_URL=github.url,
-        HEAD=COMMIT,
+        GITHUB_EVENT_PATH=str(tree / "event.json"),
     )
     return code, said
 

@@ -1,4 +1,4 @@
-"""Write a bundle about SUBJECTS, or DIGEST of the image NAME, unsigned; there must be at least one.
+"""Write a bundle about files, or an image, unsigned; there must be at least one.
 
 The digests are kept for the stand-in for `gh attestation verify`.
 """
@@ -16,14 +16,14 @@ from tempfile import mkdtemp
 
 def find_subjects() -> dict[str, str]:
     """Return the SHA-256 of each subject by its name; end the step if there is none."""
-    digest, name = os.environ["DIGEST"], os.environ["NAME"]
+    digest, name = os.environ["INPUT_SUBJECT_DIGEST"], os.environ["INPUT_SUBJECT_NAME"]
     if digest:
         if not digest.startswith("sha256:") or not re.fullmatch(r"[^@A-Z]+", name):
             sys.exit("::error::subject-digest is no sha256, or subject-name not in lower case")
         return {name: digest.removeprefix("sha256:")}
-    files = [Path(name) for name in glob.glob(os.environ["SUBJECTS"])]  # noqa: PTH207
+    files = [Path(name) for name in glob.glob(os.environ["INPUT_SUBJECT_PATH"])]  # noqa: PTH207
     if not files:
-        sys.exit("::error::Could not find subject at path " + os.environ["SUBJECTS"])
+        sys.exit("::error::Could not find subject at path " + os.environ["INPUT_SUBJECT_PATH"])
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Clone the throw-away repository into TARGET at REF, DEPTH commits deep. A tag that started the run
+# Clone the throw-away repository at a ref, as deep as asked. A tag that started the run
 # must still be where it was, as for the action itself.
 set -euo pipefail
 
-tag=''
-[[ $REF != "$GITHUB_SHA" || $GITHUB_REF != refs/tags/* ]] || tag=$GITHUB_REF
-git init --quiet "$TARGET"
-cd "$TARGET"
+tag='' ref=${INPUT_REF:-$GITHUB_SHA}
+[[ $ref != "$GITHUB_SHA" || $GITHUB_REF != refs/tags/* ]] || tag=$GITHUB_REF
+git init --quiet "$INPUT_PATH"
+cd "$INPUT_PATH"
 git remote add origin "file://$PIPELINES_ORIGIN"
-if [[ $DEPTH == 0 ]]; then
+if [[ $INPUT_FETCH_DEPTH == 0 ]]; then
   git fetch --quiet --tags origin "+refs/heads/*:refs/remotes/origin/*"
-  git fetch --quiet origin "$REF"
+  git fetch --quiet origin "$ref"
 else
-  git fetch --quiet --depth="$DEPTH" --no-tags origin "$REF" ${tag:+"+$tag:$tag"}
+  git fetch --quiet --depth="$INPUT_FETCH_DEPTH" --no-tags origin "$ref" ${tag:+"+$tag:$tag"}
 fi
 git checkout --quiet --force FETCH_HEAD
 if [[ $tag && $(git rev-parse --quiet --verify "$tag^{commit}") != "$GITHUB_SHA" ]]; then

@@ -1,4 +1,4 @@
-"""Judge the dependencies that a pull request adds, from BASE to HEAD, as the action does by CONFIG.
+"""Judge the dependencies that a pull request adds, as the action does by its configuration.
 
 An expression is denied if an alternative of it is a denied licence alone, and allowed if all parts
 of an alternative are allowed: https://github.com/actions/dependency-review-action.
@@ -158,10 +158,12 @@ def judge(change: dict[str, Any], options: dict[str, Any]) -> list[str]:
 def main() -> str:
     """Judge; return why it fails, or nothing."""
     try:
-        options = read_config(Path(os.environ["CONFIG"]).read_text(encoding="utf-8"))
+        options = read_config(Path(os.environ["INPUT_CONFIG_FILE"]).read_text(encoding="utf-8"))
     except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
         return f"Unable to fetch or parse config file: {error}"
-    path = f"dependency-graph/compare/{os.environ['BASE']}...{os.environ['HEAD']}"
+    event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
+    base, head = (event["pull_request"][side]["sha"] for side in ("base", "head"))
+    path = f"dependency-graph/compare/{base}...{head}"
     address = f"{os.environ['GITHUB_API_URL']}/repos/{os.environ['GITHUB_REPOSITORY']}/{path}"
     headers = {"Authorization": f"Bearer {os.environ['GITHUB_TOKEN']}"}
     try:

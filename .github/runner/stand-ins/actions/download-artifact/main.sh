@@ -1,20 +1,19 @@
 #!/usr/bin/env bash
-# Copy the artifact NAME to TARGET, or the artifacts that match PATTERN to folders in it; one alone
-# has no folder.
+# Copy an artifact, or those that match a pattern to folders of their own; one alone has none.
 set -euo pipefail
 
-mkdir -p "$TARGET"
-if [[ $NAME ]]; then
-  if [[ ! -d $PIPELINES_ARTIFACTS/$NAME ]]; then
-    echo "::error::there is no artifact $NAME"
+mkdir -p "$INPUT_PATH"
+if [[ $INPUT_NAME ]]; then
+  if [[ ! -d $PIPELINES_ARTIFACTS/$INPUT_NAME ]]; then
+    echo "::error::there is no artifact $INPUT_NAME"
     exit 1
   fi
-  cp -r "$PIPELINES_ARTIFACTS/$NAME/." "$TARGET"
+  cp -r "$PIPELINES_ARTIFACTS/$INPUT_NAME/." "$INPUT_PATH"
 else
-  mapfile -t found < <(compgen -G "$PIPELINES_ARTIFACTS/$PATTERN" || true)
+  mapfile -t found < <(compgen -G "$PIPELINES_ARTIFACTS/$INPUT_PATTERN" || true)
   if ((${#found[@]} == 1)); then
-    cp -r "${found[0]}/." "$TARGET" # a single one gets no folder
+    cp -r "${found[0]}/." "$INPUT_PATH" # a single one gets no folder
   elif ((${#found[@]})); then
-    cp -r -t "$TARGET" "${found[@]}"
+    cp -r -t "$INPUT_PATH" "${found[@]}"
   fi
 fi

@@ -1,4 +1,4 @@
-"""Keep what matches PATTERNS in the folder of the artifact NAME, by the rules of the action."""
+"""Keep what matches the patterns in the folder of an artifact, by the rules of the action."""
 
 import glob
 import os
@@ -40,14 +40,14 @@ def find_files(pattern: str, *, hidden: bool) -> set[Path]:
 
 def main() -> None:
     """Do what the environment says."""
-    name, absent = os.environ["NAME"], os.environ["ABSENT"]
-    patterns = [line.strip() for line in os.environ["PATTERNS"].splitlines() if line.strip()]
+    name, absent = os.environ["INPUT_NAME"], os.environ["INPUT_IF_NO_FILES_FOUND"]
+    patterns = [line.strip() for line in os.environ["INPUT_PATH"].splitlines() if line.strip()]
     if absent not in {"warn", "error", "ignore"}:
         fail(f"Unrecognized if-no-files-found input. Provided: {absent}.")
     if not name or set(name) & {*FORBIDDEN, "/", "\\"}:
         fail(f"The artifact name is not valid: {name}")
     wanted = [it for it in patterns if not it.startswith("!")]
-    hidden = os.environ["HIDDEN"] == "true"
+    hidden = os.environ["INPUT_INCLUDE_HIDDEN_FILES"] == "true"
     files = {file for it in wanted for file in find_files(it, hidden=hidden)}
     files -= {
         file for it in patterns if it.startswith("!") for file in find_files(it[1:], hidden=True)
@@ -62,7 +62,7 @@ def main() -> None:
     root = Path(os.path.commonpath(roots))
     root = root.parent if {root} == files else root
     target = Path(os.environ["PIPELINES_ARTIFACTS"], name)
-    if os.environ["OVERWRITE"] == "true":
+    if os.environ["INPUT_OVERWRITE"] == "true":
         shutil.rmtree(target, ignore_errors=True)
     if target.exists():
         fail(f"Failed to CreateArtifact: (409) Conflict: an artifact with the name {name} exists")

@@ -3,8 +3,8 @@
 set -euo pipefail
 
 uv --version
-if [[ ${PYTHON_VERSION:-$(cat .python-version)} == "$PIPELINES_PYTHON_VERSION" ]]; then
+if [[ ${INPUT_PYTHON_VERSION:-$(cat .python-version)} == "$PIPELINES_PYTHON_VERSION" ]]; then
   echo "UV_PYTHON=$PIPELINES_PYTHON" >>"$GITHUB_ENV"
-elif [[ $PYTHON_VERSION ]]; then
-  echo "UV_PYTHON=$PYTHON_VERSION" >>"$GITHUB_ENV"
+elif [[ $INPUT_PYTHON_VERSION ]]; then
+  echo "UV_PYTHON=$INPUT_PYTHON_VERSION" >>"$GITHUB_ENV"
 fi

@@ -1,4 +1,4 @@
-"""Write the findings of another analyzer for LANGUAGES to OUTPUT: Ruff's security rules, or zizmor.
+"""Write the findings of another analyzer for the languages: Ruff's security rules, or zizmor.
 
 All of them count as security findings, as those of CodeQL's security queries do.
 """
@@ -21,10 +21,10 @@ ANALYZERS = {
     ],
 }  # fmt: skip
 
-folder = Path(os.environ["OUTPUT"])
+folder = Path(os.environ["INPUT_OUTPUT"])
 folder.mkdir(parents=True, exist_ok=True)
-category = os.environ["CATEGORY"] or ".github/workflows/codeql.yml:analyze"
-for language in os.environ["LANGUAGES"].replace(",", " ").split():
+category = os.environ["INPUT_CATEGORY"] or ".github/workflows/codeql.yml:analyze"
+for language in os.environ["PIPELINES_CODEQL_LANGUAGES"].replace(",", " ").split():
     if language not in ANALYZERS:
         sys.exit(f"::error::no analyzer for {language}")
     done = subprocess.run(ANALYZERS[language], check=True, stdout=subprocess.PIPE)
@@ -36,7 +36,9 @@ for language in os.environ["LANGUAGES"].replace(",", " ").split():
             tags = rule.setdefault("properties", {}).setdefault("tags", [])
             tags.append("security")
     (folder / f"{language}.sarif").write_text(json.dumps(log))
+with Path(os.environ["GITHUB_OUTPUT"]).open("a") as outputs:
+    outputs.write(f"sarif-output={folder}\n")
 print(
     "::notice title=Stand-in::Another analyzer than CodeQL looked at "
-    f"{os.environ['LANGUAGES']}: CodeQL runs on GitHub only."
+    f"{os.environ['PIPELINES_CODEQL_LANGUAGES']}: CodeQL runs on GitHub only."
 )

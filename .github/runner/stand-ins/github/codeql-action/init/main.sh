@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tell the later steps the LANGUAGES, if there is a file CONFIG.
+# Tell the later steps the languages, if there is such a configuration.
 set -euo pipefail
 
-test -f "$CONFIG"
-echo "PIPELINES_CODEQL_LANGUAGES=$LANGUAGES" >>"$GITHUB_ENV"
+test -f "$INPUT_CONFIG_FILE"
+echo "PIPELINES_CODEQL_LANGUAGES=$INPUT_LANGUAGES" >>"$GITHUB_ENV"

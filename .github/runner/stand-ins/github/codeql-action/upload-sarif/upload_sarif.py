@@ -1,4 +1,4 @@
-"""Send FILE to the API as the action does: checked, compressed and encoded."""
+"""Send a file to the API as the action does: checked, compressed and encoded."""
 
 import base64
 import gzip
@@ -28,7 +28,7 @@ def claim(log: dict[str, Any]) -> None:
     """Note the categories for the later steps of the job; end the step if one was uploaded."""
     claimed: set[str] = set()
     for run in log["runs"]:
-        category = (run.get("automationDetails") or {}).get("id") or os.environ["CATEGORY"]
+        category = (run.get("automationDetails") or {}).get("id") or os.environ["INPUT_CATEGORY"]
         name = re.sub(r"[^a-zA-Z0-9_]", "_", f"{category}_{run['tool']['driver']['name']}")
         sentinel = f"CODEQL_UPLOAD_SARIF_{name.upper()}"
         if sentinel in claimed:
@@ -60,13 +60,14 @@ def ask(path: str, content: dict[str, str] | None = None) -> dict[str, Any]:
         sys.exit(f"::error::{json.load(error)['message']}")
 
 
-text = Path(os.environ["FILE"]).read_bytes()
+file = os.environ["INPUT_SARIF_FILE"]
+text = Path(file).read_bytes()
 try:
     log = json.loads(text)
 except ValueError:
     log = None
 if not is_sarif(log):
-    sys.exit(f'::error::Unable to upload "{os.environ["FILE"]}" as it is not valid SARIF')
+    sys.exit(f'::error::Unable to upload "{file}" as it is not valid SARIF')
 claim(log)
 about = {"commit_sha": os.environ["GITHUB_SHA"], "ref": os.environ["GITHUB_REF"]}
 uploaded = ask("", about | {"sarif": base64.b64encode(gzip.compress(text)).decode()})
