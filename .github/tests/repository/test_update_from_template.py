@@ -1,10 +1,22 @@
+from collections.abc import Callable
 from pathlib import Path
 
+import lib.git
 import pytest
+from fakes.github_api import FakeGitHub
 from origin import Git
 from repository import update_from_template
 from repository.rename_project import RefusedError, rename
-from repository.update_from_template import TRAILER, Conflicts, apply, describe, prepare
+from repository.update_from_template import (
+    TRAILER,
+    Conflicts,
+    apply,
+    describe,
+    find_base,
+    prepare,
+)
+
+Propose = Callable[[], tuple[int, str]]
 
 WORKFLOW = "name: CI\n\none: 1\n\ntwo: 2\n\nthree: 3\n"
 FILES = {
@@ -230,3 +242,91 @@ def test_missing_remote_is_said(
     monkeypatch.chdir(copy.directory)
     assert update_from_template.main(["--dry-run"]) == 1
     assert "git remote add template ADDRESS" in capsys.readouterr().err
+
+
+@pytest.fixture
+def propose(
+    copy: Git,
+    template: Git,
+    github: FakeGitHub,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Propose:
+    """Return a function that proposes the newest release, with the token for it."""
+    origin = copy.directory.with_name("origin")
+    copy("init", "--quiet", "--bare", str(origin))
+    copy("remote", "add", "origin", str(origin))
+    template("tag", "v1.0.0")
+    monkeypatch.chdir(copy.directory)
+    monkeypatch.delenv("GITHUB_TOKEN")
+    monkeypatch.setenv("GH_TOKEN", "")
+    monkeypatch.setenv("TEMPLATE_UPDATE_TOKEN", "secret")
+
+    def execute() -> tuple[int, str]:
+        assert github.url
+        copy("switch", "--quiet", "main")
+        arguments = ["--from", str(template.directory), "--pull-request", "main"]
+        return update_from_template.main(arguments), capsys.readouterr().out
+
+    return execute
+
+
+def release(template: Git, files: dict[str, str], message: str, tag: str) -> None:
+    make(template.directory, files, message)
+    template("tag", tag)
+
+
+def test_release_is_proposed_once(
+    propose: Propose, template: Git, copy: Git, github: FakeGitHub
+) -> None:
+    assert propose() == (0, "This copy has everything of the template up to v1.0.0.\n")
+    release(template, {"LICENSE": "MIT 2"}, "docs: <b> @octocat", "v1.1.0")
+    assert propose() == (0, "Opened #1 with v1.1.0.\n")
+    pull = github.issues.heads["octo-org:template/v1.1.0"]
+    assert pull["title"] == "build: update from the template to v1.1.0"
+    assert (pull["base"], pull["draft"]) == ("main", False)
+    assert "- docs: \\<b\\> @\u2060octocat" in pull["body"]
+    assert copy("show", "origin/template/v1.1.0:LICENSE") == "MIT 2"
+    assert "secret" not in (copy.directory / ".git/config").read_text()
+    assert propose() == (0, "v1.1.0 was proposed already.\n")
+    copy("push", "--quiet", "--delete", "origin", "template/v1.1.0")
+    assert propose() == (0, "v1.1.0 was proposed already.\n"), "it was closed"
+
+    # GitHub makes the text of the pull request the message of the squashed commit
+    make(copy.directory, {"LICENSE": "MIT 2"}, f"{pull['title']}\n\n{pull['body']}")
+    release(template, {"LICENSE": "MIT 3"}, "docs: two", "v1.2.0")
+    assert find_base(lib.git.Git(copy.directory), "HEAD") == template.find("v1.1.0")
+    assert propose() == (0, "Opened #2 with v1.2.0.\n")
+
+
+def test_conflict_comes_as_a_draft(
+    propose: Propose, template: Git, copy: Git, github: FakeGitHub
+) -> None:
+    file = ".github/workflows/ci.yml"
+    theirs = {file: WORKFLOW.replace("one: 1", "one: theirs"), "LICENSE": "MIT 2"}
+    release(template, theirs, "ci: theirs", "v1.1.0")
+    assert propose() == (0, "Opened #1 with v1.1.0, with 1 conflicts to be solved.\n")
+    pull = github.issues.heads["octo-org:template/v1.1.0"]
+    assert pull["draft"]
+    assert f"- `{file}`" in pull["body"]
+    assert "<<<<<<<" in copy("show", f"origin/template/v1.1.0:{file}")
+    assert copy("show", "origin/template/v1.1.0:LICENSE") == "MIT 2"
+
+
+def test_what_stops_a_proposal_is_said(
+    propose: Propose, template: Git, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(template, {"LICENSE": "MIT 2"}, "docs: one", "v1.1.0")
+    github.faults = ["POST .*/pulls"]
+    code, text = propose()
+    assert code == 1
+    assert "POST pulls: HTTP 502" in text
+    template.directory.rename(template.directory.with_name("gone"))
+    code, text = propose()
+    assert code == 1
+    assert "::error title=Update from the template::" in text
+    assert "does not" in text
+    monkeypatch.delenv("TEMPLATE_UPDATE_TOKEN")
+    code, text = propose()
+    assert code == 1
+    assert "gh secret set TEMPLATE_UPDATE_TOKEN" in text
