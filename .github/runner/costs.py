@@ -1,8 +1,8 @@
 """What GitHub would run on an event, and what it would bill a private repository for it."""
 
+import ast
 import math
 import re
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,8 +16,12 @@ from workflows import find_workflows, load, starts_on
 SET_UP = 20
 """Seconds that a job takes on GitHub before it does what it does here: actions, packages."""
 SMALL = "ubuntu-slim"
-SYMBOL = re.compile(r"'(?:[^']|'')*'|&&|\|\||[!=]=|[\w.*-]+|\S")
-STATUS = {"always": True, "cancelled": False, "failure": False, "success": True}
+STATUS = {"always()": True, "cancelled()": False, "failure()": False, "success()": True}
+SYMBOL = re.compile(
+    r"'(?:[^']|'')*'|(?:always|cancelled|failure|success)\(\)|&&|\|\||!=|!|[\w.*-]+"
+)
+SIGNS = {"&&": " and ", "||": " or ", "!": "~", "!=": "!="}
+"""How Python writes them; its `~` binds as tightly as `!` does here."""
 ANYWAY = re.compile(r"\b(?:always|cancelled|failure)\(")
 """Without one of these a condition means: and every job that this one needs succeeded."""
 
@@ -31,50 +35,6 @@ class Planned:
     runner: str
 
 
-class _Expression:
-    """Reads the symbols of an expression from left to right, and works out its value."""
-
-    def __init__(self, text: str, values: Mapping[str, Any]) -> None:
-        self.symbols = deque(SYMBOL.findall(text))
-        self.values = values
-
-    def _take(self, *wanted: str) -> str:
-        """Take the next symbol if it is one of those wanted; return an empty string if not."""
-        return self.symbols.popleft() if self.symbols and self.symbols[0] in wanted else ""
-
-    def choose(self) -> Any:  # noqa: ANN401
-        left = self._combine()
-        while self._take("||"):
-            right = self._combine()
-            left = left or right
-        return left
-
-    def _combine(self) -> Any:  # noqa: ANN401
-        left = self._compare()
-        while self._take("&&"):
-            right = self._compare()
-            left = left and right
-        return left
-
-    def _compare(self) -> Any:  # noqa: ANN401
-        left = self._read()
-        sign = self._take("==", "!=")
-        return (left == self._read()) is (sign == "==") if sign else left
-
-    def _read(self) -> Any:  # noqa: ANN401
-        if self._take("!"):
-            return not self._read()
-        if self._take("("):
-            inner = self.choose()
-            return inner if self._take(")") else self.symbols.append("no end")
-        name = self.symbols.popleft()
-        if name.startswith("'"):
-            return name[1:-1].replace("''", "'")
-        if name in STATUS and self._take("(") and self._take(")"):
-            return STATUS[name]
-        return self.values.get(name, "")
-
-
 def evaluate(text: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """Return the value of an expression in a run in which nothing failed and nothing was cancelled.
 
@@ -85,14 +45,37 @@ def evaluate(text: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
     Raises:
         ValueError: It uses what only a run can answer.
     """
-    expression = _Expression(text.strip().removeprefix("${{").removesuffix("}}"), values)
+
+    def translate(symbol: re.Match[str]) -> str:
+        found = symbol[0]
+        value = STATUS.get(found, values.get(found, ""))
+        if found.startswith("'"):
+            value = found[1:-1].replace("''", "'")
+        return SIGNS.get(found) or f"({value!r})"
+
+    inner = text.strip().removeprefix("${{").removesuffix("}}").strip()
     try:
-        value = expression.choose()
-    except IndexError:
-        raise ValueError(f"an expression without end: {text}") from None
-    if expression.symbols:
-        raise ValueError(f"not known before the run: {text}")
-    return value
+        return _work_out(ast.parse(SYMBOL.sub(translate, inner), mode="eval").body)
+    except SyntaxError:
+        raise ValueError(f"not known before the run: {text}") from None
+
+
+def _work_out(node: ast.expr) -> Any:  # noqa: ANN401
+    """Return the value of a part of an expression whose names are values already."""
+    match node:
+        case ast.BoolOp(op, [first, *rest]):
+            value = _work_out(first)
+            for it in rest:
+                if bool(value) != isinstance(op, ast.Or):
+                    value = _work_out(it)
+            return value
+        case ast.Compare(left, [ast.Eq() | ast.NotEq() as sign], [right]):
+            return (_work_out(left) == _work_out(right)) is isinstance(sign, ast.Eq)
+        case ast.UnaryOp(ast.Invert(), operand):
+            return not _work_out(operand)
+        case ast.Constant(value):
+            return value
+    raise ValueError(f"not known before the run: {ast.unparse(node)}")
 
 
 def plan(root: Path, event: Event, touched: Collection[str] | None = None) -> list[Planned]:

@@ -4,6 +4,7 @@ An expression is denied if an alternative of it is a denied licence alone, and a
 of an alternative are allowed: https://github.com/actions/dependency-review-action.
 """
 
+import ast
 import json
 import os
 import re
@@ -70,36 +71,24 @@ def is_valid(expression: object) -> bool:
 
 def expand(expression: str) -> list[list[License]]:
     """Return the alternatives of a valid expression, each with the licences that it joins."""
-    tokens = re.findall(r"[()]|[^\s()]+", expression)
 
-    def take(token: str) -> bool:
-        found = tokens[:1] == [token]
-        del tokens[:found]
-        return found
+    def translate(word: re.Match[str]) -> str:
+        return word[0].lower() if word[0] in {"AND", "OR"} else repr(word[0])
 
-    def read_any() -> list[list[License]]:
-        found = read_all()
-        while take("OR"):
-            found = found + read_all()
-        return found
+    # AND and OR bind as those of Python
+    python = re.sub(r"[^\s()]+(?: WITH [^\s()]+)?", translate, expression)
+    return _join(ast.parse(python, mode="eval").body)
 
-    def read_all() -> list[list[License]]:
-        found = read_one()
-        while take("AND"):
-            found = [one + other for one, other in product(found, read_one())]
-        return found
 
-    def read_one() -> list[list[License]]:
-        if take("("):
-            inner = read_any()
-            take(")")
-            return inner
-        id_ = tokens.pop(0)
-        name = re.sub(r"(-only|-or-later|\+)$", "", id_)
-        exception = tokens.pop(0) if take("WITH") else ""
-        return [[(name, id_.endswith(("-or-later", "+")), exception)]]
-
-    return read_any()
+def _join(node: ast.expr) -> list[list[License]]:
+    if isinstance(node, ast.BoolOp):
+        parts = [_join(it) for it in node.values]
+        if isinstance(node.op, ast.Or):
+            return [way for part in parts for way in part]
+        return [[one for way in ways for one in way] for ways in product(*parts)]
+    id_, _, exception = ast.literal_eval(node).partition(" WITH ")
+    name = re.sub(r"(-only|-or-later|\+)$", "", id_)
+    return [[(name, id_.endswith(("-or-later", "+")), exception)]]
 
 
 def fits(one: License, other: License) -> bool:
