@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -308,13 +308,6 @@ def test_github_without_an_answer(
         else:
             with pytest.raises(GitHubError):
                 decide("v1.0.0", head, "main")
-
-
-@pytest.fixture
-def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
-    with FakeGitHub() as fake:
-        monkeypatch.setenv("GITHUB_API_URL", fake.url)
-        yield fake
 
 
 def test_command(
