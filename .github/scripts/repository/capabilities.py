@@ -10,8 +10,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -19,24 +19,23 @@ from lib.github import GitHubError, ask, find
 from lib.markdown import plain, table
 from lib.workflow_commands import annotate, set_outputs, summarize
 
-READ_ONLY = (
+
+class Off(NamedTuple):
+    """What is off, why that matters, and what switches it on."""
+
+    what: str
+    why: str
+    how: str
+
+
+READ_ONLY = Off(
     "This run's token may only read, as always for forks and Dependabot",
     "the job summary has the same content",
     "nothing has to be done",
 )
 
 
-@dataclass(frozen=True)
-class Answer:
-    """Whether something is on; if not: what is off, why that matters, how to switch it on."""
-
-    on: bool
-    what: str = ""
-    why: str = ""
-    how: str = ""
-
-
-def find_approval() -> Answer:
+def find_approval() -> Off | None:
     """Say whether somebody has to approve deployments to the environment of this job."""
     name = os.environ.get("DEPLOY_ENVIRONMENT", "")
     try:
@@ -45,9 +44,8 @@ def find_approval() -> Answer:
     except GitHubError as error:
         rules, reason = [], error.reason
     if any(it["type"] == "required_reviewers" for it in rules):
-        return Answer(True)
-    return Answer(
-        False,
+        return None
+    return Off(
         f"Nobody has to approve deployments to {name} ({reason})",
         "whoever may push a tag may deploy; a deployment to a real target is refused, unless the "
         "variable DEPLOY_UNAPPROVED is true",
@@ -56,51 +54,48 @@ def find_approval() -> Answer:
     )
 
 
-def find_attestations() -> Answer:
+def find_attestations() -> Off | None:
     """Say whether GitHub keeps attestations for this repository, by what the event tells of it."""
     if _is_read_only():
-        return Answer(False, *READ_ONLY)
+        return READ_ONLY
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
     host = urlsplit(os.environ.get("GITHUB_SERVER_URL", "")).hostname or ""
     own_server = host != "github.com" and not host.endswith(".ghe.com")
     if own_server or (event["repository"]["private"] and "enterprise" not in event):
-        return Answer(
-            False,
+        return Off(
             "Attestations are off: those of a private repository need GitHub Enterprise Cloud",
             "people cannot verify which commit the files or the image come from",
             "make the repository public, or move it to an organization with that plan",
         )
-    return Answer(True)
+    return None
 
 
-def find_comment() -> Answer:
+def find_comment() -> Off | None:
     """Say whether this run may comment on its pull request."""
-    return Answer(False, *READ_ONLY) if _is_read_only() else Answer(True)
+    return READ_ONLY if _is_read_only() else None
 
 
-def find_dependency_review() -> Answer:
+def find_dependency_review() -> Off | None:
     """Say whether GitHub can compare the dependencies of two commits."""
     base, head = os.environ.get("BASE_SHA", ""), os.environ.get("HEAD_SHA", "")
     try:
         ask("GET", f"dependency-graph/compare/{base}...{head}")
     except GitHubError as error:
-        return Answer(
-            False,
+        return Off(
             f"GitHub's dependency review is off ({error.reason})",
             "nothing but the lock file's own comparison and the scans looks at new dependencies",
             "Settings → Advanced Security → Dependency graph → Enable. A private repository also "
             "needs GitHub Code Security",
         )
-    return Answer(True)
+    return None
 
 
-def find_deployment() -> Answer:
+def find_deployment() -> Off | None:
     """Say whether the environment of this job names a target to deploy to."""
     if os.environ.get("DEPLOY_TARGET", "rehearsal") not in {"", "rehearsal"}:
-        return Answer(True)
+        return None
     name = os.environ.get("DEPLOY_ENVIRONMENT", "")
-    return Answer(
-        False,
+    return Off(
         f"The environment {name} has no target (variable DEPLOY_TARGET)",
         "the image is deployed to the runner, checked, and gone when the job ends",
         f"gh variable set DEPLOY_TARGET --env {name} --body compose, or kubernetes; what they need "
@@ -108,7 +103,7 @@ def find_deployment() -> Answer:
     )
 
 
-def find_code_scanning() -> Answer:
+def find_code_scanning() -> Off | None:
     """Say whether GitHub takes the results of CodeQL in this run.
 
     Only an administrator's token sees whether CodeQL's default setup is on. Where it cannot be
@@ -122,33 +117,31 @@ def find_code_scanning() -> Answer:
     return find_sarif()
 
 
-def find_sarif() -> Answer:
+def find_sarif() -> Off | None:
     """Say whether GitHub takes the results of any tool in this run."""
     if _is_read_only():
-        return Answer(False, *READ_ONLY)
+        return READ_ONLY
     try:
         find("code-scanning/analyses?per_page=1")  # nothing: it is on, and nothing was analysed yet
     except GitHubError as error:
-        return Answer(
-            False,
+        return Off(
             f"Code scanning is off ({error.reason})",
             "findings are in the job summary and in an artifact, not under Security, and nobody "
             "can dismiss them there",
             "in a private repository it needs GitHub Code Security: Settings → Advanced Security "
             "→ Code Security → Enable",
         )
-    return Answer(True)
+    return None
 
 
-_DEFAULT_SETUP = Answer(
-    False,
+_DEFAULT_SETUP = Off(
     "GitHub's default setup analyses this repository, so it refuses the results of this workflow",
     "findings are in the job summary and in an artifact, and inline suppressions do not count "
     "under Security",
     "Settings → Advanced Security → CodeQL analysis → Switch to advanced, or keep the default "
     "setup and delete this workflow",
 )
-QUESTIONS: dict[str, Callable[[], Answer]] = {
+QUESTIONS: dict[str, Callable[[], Off | None]] = {
     "approval": find_approval,
     "attestations": find_attestations,
     "code-scanning": find_code_scanning,
@@ -157,6 +150,7 @@ QUESTIONS: dict[str, Callable[[], Answer]] = {
     "deployment": find_deployment,
     "sarif": find_sarif,
 }
+"""What answers each question; None says that it is on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -167,12 +161,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("capability", nargs="+", choices=QUESTIONS)
     options = parser.parse_args(arguments)
     answers = {name: QUESTIONS[name]() for name in options.capability}
-    set_outputs({name: str(it.on).lower() for name, it in answers.items()})
-    off = {it: None for it in answers.values() if not it.on}
+    set_outputs({name: str(not it).lower() for name, it in answers.items()})
+    off = dict.fromkeys(filter(None, answers.values()))
     for it in off:
-        annotate("notice", "Not available here", f"{it.what} — {it.why} — {it.how}.")
+        annotate("notice", "Not available here", f"{' — '.join(it)}.")
     if off:
-        rows = [[plain(text, 900) for text in (it.what, it.why, it.how)] for it in off]
+        rows = [[plain(text, 900) for text in it] for it in off]
         head = ("What is off", "What that means", "How to switch it on")
         summarize(f"### 💡 Not available here\n\n{table(head, rows)}")
     return 0
