@@ -8,14 +8,16 @@ in its report.
 import json
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any, Self
 
 from fakes.fake_trivy import write_database
+from fakes.servers import Asked, Reply, serve
 from packaging.version import Version
+
+JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -115,23 +117,20 @@ class FakeAdvisories:
 
     def __enter__(self) -> Self:
         """Start to answer at `url`."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._make_handler())
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._temporary = tempfile.TemporaryDirectory(prefix="advisories-")
-        self._directory = Path(self._temporary.name)
+        self._running = ExitStack()
+        folder = tempfile.TemporaryDirectory(prefix="advisories-")
+        self._directory = Path(self._running.enter_context(folder))
+        self.url = self._running.enter_context(serve(self._reply))
         if "trivy" not in self.down:
             planted = [(it.package, it.id, it.fixed) for it in self.advisories]
             write_database(self._directory / "trivy", planted)
         for name, database in self._databases().items():
             (self._directory / name).write_text(json.dumps(database))
-        Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._temporary.cleanup()
+        self._running.close()
 
     def _find(self, query: dict[str, Any]) -> dict[str, Any]:
         """Return what OSV knows of one version, as it answers: nothing at all if that is none."""
@@ -167,30 +166,13 @@ class FakeAdvisories:
             },
         }
 
-    def _make_handler(self) -> type[BaseHTTPRequestHandler]:
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                path = self.path.partition("?")[0]
-                key = self.headers.get("X-API-Key", "")
-                fake.requests.append((path, key))
-                time.sleep(fake.delay)
-                content = json.loads(body) if path == "/v1/querybatch" else {}
-                found = fake.answer(path, content)
-                status = 404 if found is None else 403 if key in fake.refused else 200
-                text = "<html>Be right back</html>" if fake.nonsense else json.dumps(found)
-                self.send_response(200 if fake.nonsense else status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(text.encode())
-
-            do_GET = do_HEAD = do_POST = _answer  # noqa: N815
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        return Handler
+    def _reply(self, asked: Asked) -> Reply:
+        path = asked.path.partition("?")[0]
+        key = asked.headers.get("X-Api-Key", "")
+        self.requests.append((path, key))
+        time.sleep(self.delay)
+        if self.nonsense:
+            return Reply(200, b"<html>Be right back</html>", JSON)
+        found = self.answer(path, json.loads(asked.body) if path == "/v1/querybatch" else {})
+        status = 404 if found is None else 403 if key in self.refused else 200
+        return Reply(status, json.dumps(found).encode(), JSON)

@@ -7,11 +7,10 @@ Unix socket: the latter is how `gh` can be led to it.
 
 import json
 import re
-import shutil
 import socketserver
 import tempfile
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 from typing import Any, Self
@@ -24,6 +23,7 @@ from fakes.github_runs import Runs
 from fakes.github_security import Security
 from fakes.github_settings import Settings
 from fakes.parts import Answer, Request
+from fakes.servers import Asked, Reply, make_handler, serve
 
 
 class FakeGitHub:
@@ -112,63 +112,30 @@ class FakeGitHub:
 
     def __enter__(self) -> Self:
         """Start to answer at `url` and at `socket`."""
-        self._directory = Path(tempfile.mkdtemp(prefix="github-"))
-        self.socket = self._directory / "socket"
-        handler = self._make_handler()
-        tcp = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.url = f"http://127.0.0.1:{tcp.server_port}"
-        storage = ThreadingHTTPServer(("127.0.0.1", 0), self.artifacts.make_storage())
-        self.artifacts.storage = f"http://127.0.0.1:{storage.server_port}"
-        unix = socketserver.ThreadingUnixStreamServer(str(self.socket), handler)
-        self._servers = [tcp, storage, unix]
-        for server in self._servers:
-            Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="github-")))
+            self.socket = folder / "socket"
+            self.url = stack.enter_context(serve(self._reply))
+            self.artifacts.storage = stack.enter_context(serve(self.artifacts.give))
+            handler = make_handler(self._reply)
+            unix = socketserver.ThreadingUnixStreamServer(str(self.socket), handler)
+            stack.enter_context(unix)
+            Thread(target=unix.serve_forever, args=(0.05,), daemon=True).start()
+            stack.callback(unix.shutdown)
+            self._running = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop."""
-        for server in self._servers:
-            server.shutdown()
-            server.server_close()
-        shutil.rmtree(self._directory)
+        self._running.close()
 
-    def _make_handler(self) -> type[BaseHTTPRequestHandler]:
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                body = self._read()
-                headers = dict(self.headers)
-                status, content = fake.answer(self.command, self.path, body, headers)
-                location, content = (
-                    (content.url, b"") if isinstance(content, Redirect) else ("", content)
-                )
-                is_file = isinstance(content, bytes)
-                sent = content if is_file else json.dumps(content).encode()
-                if not is_file:  # what uploads is on a server of its own
-                    sent = sent.replace(b"https://uploads.github.com", fake.url.encode())
-                kind = "application/octet-stream" if is_file else "application/json; charset=utf-8"
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                if location:
-                    self.send_header("Location", location)
-                self.send_header("Content-Length", "0" if content is None else str(len(sent)))
-                self.end_headers()
-                if content is not None:
-                    self.wfile.write(sent)
-
-            def _read(self) -> bytes:
-                if self.headers.get("Transfer-Encoding") != "chunked":
-                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                body = b""
-                while size := int(self.rfile.readline(), 16):
-                    body += self.rfile.read(size)
-                    self.rfile.readline()
-                return body
-
-            do_DELETE = do_GET = do_PATCH = do_POST = do_PUT = _answer  # noqa: N815
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        return Handler
+    def _reply(self, asked: Asked) -> Reply:
+        status, content = self.answer(asked.method, asked.path, asked.body, asked.headers)
+        if isinstance(content, Redirect):
+            return Reply(status, headers={"Location": content.url})
+        if isinstance(content, bytes):
+            return Reply(status, content, {"Content-Type": "application/octet-stream"})
+        text = b"" if content is None else json.dumps(content).encode()
+        # what uploads is on a server of its own
+        text = text.replace(b"https://uploads.github.com", self.url.encode())
+        return Reply(status, text, {"Content-Type": "application/json; charset=utf-8"})

@@ -9,10 +9,10 @@ import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from fakes.parts import Answer, Request, not_found
+from fakes.servers import Asked, Reply
 
 REPOSITORY = 1
 
@@ -108,23 +108,10 @@ class Artifacts:
             return 410, {"message": "Artifact has expired"}
         return 302, Redirect(f"{self.storage}/{wanted[0].id}.zip?signature=valid")
 
-    def make_storage(self) -> type[BaseHTTPRequestHandler]:
-        """Return what answers at the address of the contents."""
-        known = self
-
-        class Storage(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                name, _, query = self.path.partition("?")
-                found = [one for one in known.artifacts if name == f"/{one.id}.zip"]
-                refused = "Authorization" in self.headers or query != "signature=valid"
-                status = 403 if refused else 200 if found else 404
-                content = found[0].pack() if status == 200 else b"<Error/>"  # noqa: PLR2004
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        return Storage
+    def give(self, asked: Asked) -> Reply:
+        """Return what the server of the contents answers."""
+        name, _, query = asked.path.partition("?")
+        found = [one for one in self.artifacts if name == f"/{one.id}.zip"]
+        if "Authorization" in asked.headers or query != "signature=valid":
+            return Reply(403, b"<Error/>")
+        return Reply(200, found[0].pack()) if found else Reply(404, b"<Error/>")

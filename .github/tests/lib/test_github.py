@@ -2,17 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from fakes import servers
 from fakes.github_api import FakeGitHub
 from fakes.github_issues import Issue
+from fakes.servers import Asked, Reply
 from lib import github
 from lib.github import GitHubError
 
-Serve = Callable[[Callable[[BaseHTTPRequestHandler], None]], str]
+Serve = Callable[[Callable[[Asked], Reply]], str]
 
 
 @pytest.fixture(autouse=True)
@@ -30,38 +31,16 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Return a function that starts a server with one answer to everything."""
-    servers = []
-
-    def start(answer: Callable[[BaseHTTPRequestHandler], None]) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            do_GET = do_POST = answer  # noqa: N815
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        server = HTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    """Return a function that starts a server."""
+    with ExitStack() as stack:
+        yield lambda answer: stack.enter_context(servers.serve(answer))
 
 
-def refuse(status: int, content: object, **headers: str) -> Callable[..., None]:
+def refuse(status: int, content: object, **headers: str) -> Callable[[Asked], Reply]:
     """Return an answer with a status and headers whose names have underscores."""
-
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        handler.wfile.write(content if isinstance(content, bytes) else json.dumps(content).encode())
-
-    return answer
+    text = content if isinstance(content, bytes) else json.dumps(content).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda _: Reply(status, text, named)
 
 
 def test_nothing_there_is_none(fake: FakeGitHub) -> None:
@@ -134,9 +113,9 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_token_goes_to_no_other_server(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def keep(handler: BaseHTTPRequestHandler) -> None:
-        seen.append(handler.headers.get("Authorization"))
-        refuse(200, b"content")(handler)
+    def keep(asked: Asked) -> Reply:
+        seen.append(asked.headers.get("Authorization"))
+        return Reply(200, b"content")
 
     storage = serve(keep)
     api = serve(refuse(302, b"", Location=f"{storage}/signed"))
@@ -148,11 +127,10 @@ def test_token_goes_to_no_other_server(serve: Serve, monkeypatch: pytest.MonkeyP
 def test_repository_that_was_renamed_is_followed(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        if handler.path == "/new":
-            refuse(200, {"token": handler.headers["Authorization"]})(handler)
-        else:
-            refuse(301, b"", Location="/new")(handler)
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/new":
+            return refuse(200, {"token": asked.headers["Authorization"]})(asked)
+        return Reply(301, headers={"Location": "/new"})
 
     monkeypatch.setenv("GITHUB_API_URL", serve(answer))
     assert github.ask("GET", "") == {"token": "Bearer secret"}
