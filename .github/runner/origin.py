@@ -2,19 +2,19 @@
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from events import Event
+from lib import git as git_of_scripts
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 
-class Git:
+class Git(git_of_scripts.Git):
     """Git in one repository, untouched by the user's configuration."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
+        super().__init__(directory)
         inherited = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
         self.environment = inherited | {
             "GIT_CONFIG_GLOBAL": os.devnull,
@@ -28,28 +28,6 @@ class Git:
                 for key, value in (("NAME", "octocat"), ("EMAIL", "octocat@localhost"))
             },
         }
-
-    def __call__(self, *arguments: str) -> str:
-        """Run `git ARGUMENTS`; return what it prints, without the last line break.
-
-        Raises:
-            subprocess.CalledProcessError: Git failed.
-        """
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=self.directory,
-            env=self.environment,
-            check=True,
-            text=True,
-            capture_output=True,
-        ).stdout.rstrip("\n")
-
-    def find(self, revision: str) -> str:
-        """Return the commit that a revision names, or nothing."""
-        try:
-            return self("rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}")
-        except subprocess.CalledProcessError:
-            return ""
 
 
 def create(source: Path, directory: Path) -> Git:

@@ -20,14 +20,14 @@ class GitError(Exception):
 class Git:
     """Git in one work tree.
 
-    Args:
-        tree: The work tree; the current folder if not given.
-        environment: Variables to add to ours.
+    Attributes:
+        directory: The work tree; the current folder if not given.
+        environment: What it sees of variables: ours, as they are now, and those that are given.
     """
 
-    def __init__(self, tree: Path | None = None, **environment: str) -> None:
-        self.tree = tree or Path()
-        self._environment = environment
+    def __init__(self, directory: Path | None = None, **variables: str) -> None:
+        self.directory = directory or Path()
+        self.environment = os.environ | variables
 
     def __call__(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         """Run `git ARGUMENTS`; return what it prints, without the last line break.
@@ -39,11 +39,10 @@ class Git:
         Raises:
             GitError: Git failed.
         """
-        environment = os.environ | self._environment
         plain = [text for key, value in PLAIN.items() for text in ("-c", f"{key}={value}")]
         command = ["git", *plain, *arguments]
         done = subprocess.run(
-            command, cwd=self.tree, env=environment, capture_output=True, check=False
+            command, cwd=self.directory, env=self.environment, capture_output=True, check=False
         )
         if done.returncode not in codes:
             said = done.stderr.decode(errors="replace").strip()

@@ -205,6 +205,8 @@ def propose(tree: Path, update: Update, base: str) -> str:
         GitError: Git failed.
         GitHubError: GitHub refused.
     """
+    for role in ("AUTHOR", "COMMITTER"):
+        os.environ[f"GIT_{role}_NAME"], os.environ[f"GIT_{role}_EMAIL"] = PUSHER
     git = Git(tree)
     branch = f"template/{update.version}"
     owner = find_repository().partition("/")[0]
@@ -212,8 +214,6 @@ def propose(tree: Path, update: Update, base: str) -> str:
         f"pulls?state=all&head={owner}:{branch}"
     ):
         return f"{update.version} was proposed already."
-    for role in ("AUTHOR", "COMMITTER"):
-        os.environ[f"GIT_{role}_NAME"], os.environ[f"GIT_{role}_EMAIL"] = PUSHER
     git("switch", "--quiet", "--force-create", branch)
     title, changes, trailer = (update.message.split("\n\n")[it] for it in (0, 1, -1))
     listed = "\n".join(f"- {plain(line[2:])}" for line in changes.splitlines())
@@ -316,7 +316,7 @@ def _make_tree(git: Git, folder: Path, commit: str, name: str) -> str:
 
 def _restore(git: Git, index: Path, old: str, new: str, paths: Sequence[str]) -> str:
     """Return the new tree with some paths as they are in the old one."""
-    inside = Git(git.tree, GIT_INDEX_FILE=str(index))
+    inside = Git(git.directory, GIT_INDEX_FILE=str(index))
     inside("read-tree", new)
     if paths:
         inside("restore", f"--source={old}", "--staged", "--", *paths)
@@ -330,7 +330,7 @@ def _find_untouchable(git: Git, old: str, new: str) -> Iterator[str]:
     that the copy deleted.
     """
     try:
-        yours = tuple(read_project(git.tree).yours)
+        yours = tuple(read_project(git.directory).yours)
     except ProjectError:  # a copy from before there was such a list
         yours = tuple(Project.yours)
     before, here = git.list_files(old), git.list_files("HEAD")

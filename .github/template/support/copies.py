@@ -21,7 +21,7 @@ def rename(tree: Path, name: str) -> None:
     """Make a copy somebody's own, as its README says, and commit it.
 
     Raises:
-        subprocess.CalledProcessError: It was refused.
+        subprocess.CalledProcessError, GitError: It was refused.
     """
     git = Git(tree)
     git("add", "--all")

@@ -13,6 +13,7 @@ from engine import ROOT
 from events import USUAL, Event
 from fakes.fake_advisories import FakeAdvisories
 from harness import CI, Edit, RunPipeline, explain
+from lib.git import GitError
 from origin import Git
 from repository.rename_project import read_name
 from run import choose_events
@@ -30,7 +31,7 @@ def rename(tree: Path) -> None:
     script = tree / ".github/scripts/repository/rename_project.py"
     subprocess.run([sys.executable, script, "my-own-service"], cwd=tree, check=True)
     git("add", "--all")
-    with pytest.raises(subprocess.CalledProcessError):  # nothing is found
+    with pytest.raises(GitError):  # nothing is found
         git("grep", "--cached", "--ignore-case", "--word-regexp", old.replace("-", "[-_ ]"))
     assert not git("diff", "--cached", "--name-only", "HEAD", "--", ".github/workflows")
 

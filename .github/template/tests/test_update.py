@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from engine import ROOT
+from lib.git import GitError
 from origin import Git, create
 from repository.rename_project import read_name
 
@@ -139,5 +140,5 @@ def test_three_releases_arrive(template: Git, copy: Git) -> None:
     assert '{ name = "typing-extensions" }' in lock.partition(f'name = "{OWN}"')[2]
     assert (copy.directory / "README.md").read_text().startswith(f"# {OWN}\n")
     assert not copy("status", "--porcelain")
-    with pytest.raises(subprocess.CalledProcessError):  # nothing is found
+    with pytest.raises(GitError):  # nothing is found
         copy("grep", "--word-regexp", old.replace("-", "[-_]"))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from engine import ROOT
+from lib.git import GitError
 from origin import Git
 from repository import rename_project
 from repository.rename_project import RefusedError, check_name, read_name
@@ -105,7 +106,7 @@ def test_name_is_changed_everywhere(git: Git) -> None:
     done = run(git, "my-service", "--description", 'Takes "orders"')
     assert done.returncode == 0, done.stderr
     git("add", "--all")
-    with pytest.raises(subprocess.CalledProcessError):  # nothing is found
+    with pytest.raises(GitError):  # nothing is found
         git("grep", "--cached", "--word-regexp", "the[-_]template")
     tree = git.directory
     content = tomllib.loads((tree / "pyproject.toml").read_text())
