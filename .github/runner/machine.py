@@ -12,8 +12,6 @@ from workflows import find_workflows, needs_containers
 PROGRAMS = {
     "curl": "install the package 'curl'",
     "jq": "install the package 'jq'",
-    "openssl": "install the package 'openssl'",
-    "skopeo": "install the package 'skopeo'",
 }
 """What scripts may call besides what uv.lock brings, and how to get it."""
 MENTION = re.compile(r"[\w-]+\.(?:sh|py)\b|(?<=\./\.github/actions/)[\w-]+")

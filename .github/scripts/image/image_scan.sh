@@ -17,19 +17,12 @@ scan() {
   trivy image --quiet --scanners vuln --format sarif --skip-version-check "$@" 2> >(tee "$LOG" >&2)
 }
 
+tell() { python3 "$(dirname "$0")/../lib/workflow_commands.py" "$@"; }
+
 tell_failure() {
-  local reason
-  reason=$(tail -c 600 "$LOG" | tr '\n`' " '")
-  echo "::error title=Trivy could not look::Nothing is known about the image. $reason"
-  cat >>"${GITHUB_STEP_SUMMARY:-/dev/null}" <<TEXT
-### ❌ Trivy could not look
-
-Nothing is known about the image. If its database did not answer, run this job again.
-
-\`\`\`text
-$reason
-\`\`\`
-TEXT
+  local title="Trivy could not look" text="Nothing is known about the image. If its database did not answer, run this job again."
+  tell error "$title" "$text $(tail -n 1 "$LOG")"
+  tell summary "❌ $title" "$text" --log "$LOG" --lines 4
 }
 
 tell_database() {

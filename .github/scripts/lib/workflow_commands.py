@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for level in ("error", "warning", "notice"):
+    for level in ("error", "notice"):
         command = commands.add_parser(level, help="annotate the run")
         command.add_argument("title")
         command.add_argument("text")
