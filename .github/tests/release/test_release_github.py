@@ -1,6 +1,5 @@
 """GitHub releases are made completely, once, and published last, whatever fails on the way."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,23 +11,15 @@ from release import release_github
 
 
 @pytest.fixture
-def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
+def github(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeGitHub:
+    """Return GitHub, with a repository of one commit."""
     git = Git(tmp_path / "origin")
     git.directory.mkdir()
     git("init", "--quiet", "--initial-branch=main")
     git("commit", "--quiet", "--allow-empty", "-m", "feat: start")
-    with FakeGitHub() as fake:
-        fake.releases.origin = git
-        for key, text in {
-            "GH_TOKEN": "local",
-            "GITHUB_API_URL": fake.url,
-            "GITHUB_REPOSITORY": "octo-org/widget",
-            "GITHUB_SERVER_URL": "https://github.com",
-            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
-        }.items():
-            monkeypatch.setenv(key, text)
-        yield fake
-        assert not fake.unexpected
+    github.releases.origin = git
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    return github
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from engine import ROOT
 from fakes.github_api import FakeGitHub
+from fakes.github_security import Security
 from repository import setup_github
 from repository.repository_settings import differs
 
@@ -41,20 +42,14 @@ def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
+def github(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeGitHub:
     """Return a new repository on a fake GitHub, which gh talks to as well."""
-    with FakeGitHub() as fake:
-        fake.security.code_scanning = fake.security.default_setup = True
-        fake.security.reads_setup = True
-        fake.lead_gh(tmp_path / "config")
-        monkeypatch.setenv("GH_CONFIG_DIR", str(tmp_path / "config"))
-        (tmp_path / "gh").symlink_to(str(shutil.which("gh")))
-        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-        monkeypatch.setenv("GH_TOKEN", "token")
-        monkeypatch.setenv("GITHUB_API_URL", fake.url)
-        monkeypatch.setenv("GITHUB_REPOSITORY", "octo-org/widget")
-        yield fake
-        assert not fake.unexpected
+    github.security = Security(code_scanning=True, default_setup=True, reads_setup=True)
+    github.lead_gh(tmp_path / "config")
+    monkeypatch.setenv("GH_CONFIG_DIR", str(tmp_path / "config"))
+    (tmp_path / "gh").symlink_to(str(shutil.which("gh")))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return github
 
 
 @pytest.fixture
