@@ -363,8 +363,7 @@ def _lines(
 ) -> Iterator[dict[str, Any]]:
     """Run act in a process group of its own and yield what it says; leave nothing running."""
     with start(
-        command, folder=tree, environment=environment, output=subprocess.PIPE,
-        errors=subprocess.STDOUT, grace=GRACE_SECONDS,
+        command, folder=tree, environment=environment, output=subprocess.PIPE, grace=GRACE_SECONDS,
     ) as process:  # fmt: skip
         timer = Timer(timeout, os.killpg, (process.pid, signal.SIGKILL))
         timer.start()

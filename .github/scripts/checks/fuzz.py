@@ -72,7 +72,7 @@ def fuzz(target: Path, seconds: int, output: Path) -> Result:
         *([known] if known.is_dir() else []),
     ]
     try:
-        done = run(command, seconds + START_SECONDS, folder=ROOT, errors=subprocess.STDOUT)
+        done = run(command, seconds + START_SECONDS, folder=ROOT)
         log, failed = done.stdout, done.returncode != 0
     except subprocess.TimeoutExpired as error:
         log, failed = f"{error.output}\nIt did not end in time.", True

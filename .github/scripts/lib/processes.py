@@ -26,13 +26,12 @@ class NoAnswerError(Exception):
 
 
 @contextmanager
-def start(  # noqa: PLR0913
+def start(
     command: Sequence[str | Path],
     *,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
     output: IO[str] | int | None = None,
-    errors: IO[str] | int | None = None,
     grace: float = 0,
 ) -> Iterator["subprocess.Popen[str]"]:
     """Start a command without input; at the end, end what it started and left behind.
@@ -41,8 +40,7 @@ def start(  # noqa: PLR0913
         command: The program and its arguments.
         folder: Where it runs; here if not given.
         environment: All of its environment variables; ours if not given.
-        output: Where its output goes; to ours if not given.
-        errors: Where its error output goes; `subprocess.STDOUT` mixes it with the output.
+        output: Where its output and errors go; to ours if not given.
         grace: Seconds that it has to end by itself at the end.
 
     Raises:
@@ -54,7 +52,7 @@ def start(  # noqa: PLR0913
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=errors,
+        stderr=None if output is None else subprocess.STDOUT,
         text=True,
         errors="replace",
         start_new_session=True,
@@ -65,14 +63,13 @@ def start(  # noqa: PLR0913
             end(process, grace)
 
 
-def run(  # noqa: PLR0913
+def run(
     command: Sequence[str | Path],
     seconds: float,
     *,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
     output: IO[str] | int = subprocess.PIPE,
-    errors: IO[str] | int = subprocess.PIPE,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command as `start` does, to its end or for some seconds.
 
@@ -80,16 +77,14 @@ def run(  # noqa: PLR0913
         OSError: It cannot be started.
         subprocess.TimeoutExpired: It took longer, and was ended; `output` is what it printed.
     """
-    with start(
-        command, folder=folder, environment=environment, output=output, errors=errors
-    ) as process:
+    with start(command, folder=folder, environment=environment, output=output) as process:
         try:
-            out, err = process.communicate(timeout=seconds)
+            said, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired as expired:
             end(process)
-            out, err = process.communicate()
-            raise subprocess.TimeoutExpired(command, seconds, out, err) from expired
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+            said, _ = process.communicate()
+            raise subprocess.TimeoutExpired(command, seconds, said) from expired
+    return subprocess.CompletedProcess(command, process.returncode, said)
 
 
 def end(process: "subprocess.Popen[str]", grace: float = 0) -> None:
@@ -134,11 +129,9 @@ def serve(  # noqa: PLR0913
         OSError: It cannot be started.
         NoAnswerError: It ended, or did not answer in time.
     """
-    errors = output and subprocess.STDOUT
     with start(
-        command, folder=folder, environment=environment, output=output, errors=errors,
-        grace=STOP_SECONDS,
-    ) as server:  # fmt: skip
+        command, folder=folder, environment=environment, output=output, grace=STOP_SECONDS
+    ) as server:
         yield server, wait_until_it_answers(server, url, seconds, read_end)
 
 

@@ -63,9 +63,7 @@ def run(
     kept = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
     shown = " ".join([Path(command[0]).name, *map(str, command[1:4])])
     try:
-        done = processes.run(
-            command, seconds, folder=folder, environment=kept | variables, errors=subprocess.STDOUT
-        )
+        done = processes.run(command, seconds, folder=folder, environment=kept | variables)
     except OSError as error:
         raise MeasureError(str(error)) from error
     except subprocess.TimeoutExpired as error:

@@ -226,7 +226,7 @@ def measure(project: Project, options: argparse.Namespace, output: Path, log: Pa
             environment["DATABASE_URL"], database = address, "PostgreSQL"
             done = processes.run(
                 project.migrate_command(), START_SECONDS, folder=folder / "app",
-                environment=environment, output=written, errors=subprocess.STDOUT,
+                environment=environment, output=written,
             )  # fmt: skip
             if done.returncode:
                 raise MeasureError(f"`{project.migrate}` failed.")
