@@ -15,9 +15,9 @@ import time
 import urllib.error
 import urllib.request
 from http import HTTPStatus
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 TIMEOUT = 20
@@ -191,20 +191,11 @@ def _explain(error: urllib.error.HTTPError) -> str:
 class _Redirect(urllib.request.HTTPRedirectHandler):
     """Follow a redirection, with the token only to the same server."""
 
-    def redirect_request(  # noqa: PLR0913, PLR0917 - the signature is that of urllib
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
+    def redirect_request(self, req: urllib.request.Request, *rest: Any, **named: Any) -> Any:  # noqa: ANN401
         """Return the request to the new address; None if it must not be sent again."""
-        new = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if new and urlsplit(newurl)[:2] == urlsplit(req.full_url)[:2]:
-            token = req.get_header("Authorization")
-            new.add_unredirected_header("Authorization", str(token))
+        new = super().redirect_request(req, *rest, **named)
+        if new and urlsplit(new.full_url)[:2] == urlsplit(req.full_url)[:2]:
+            new.add_unredirected_header("Authorization", str(req.get_header("Authorization")))
         return new
 
 
