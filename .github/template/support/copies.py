@@ -9,7 +9,8 @@ import tomllib
 from pathlib import Path
 
 from engine import ROOT
-from origin import Git, create
+from harness import start_anew
+from origin import Git
 
 APPS = ROOT / ".github/template/apps"
 NAME = "shop"
@@ -34,10 +35,7 @@ def rename(tree: Path, name: str) -> None:
 
 def make_copy(directory: Path, name: str) -> Git:
     """Return a copy of this repository with one commit and a name of its own."""
-    git = create(ROOT, directory)
-    for ref in git("for-each-ref", "--format=%(refname)").splitlines():
-        git("update-ref", "-d", ref)
-    git("symbolic-ref", "HEAD", "refs/heads/main")
+    git = start_anew(directory)
     rename(directory, name)
     return git
 

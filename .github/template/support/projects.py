@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine import ROOT, Run
+from engine import Run
 from fakes.github_api import FakeGitHub
-from harness import CI, RunPipeline, make_quick
-from origin import Git, create
+from harness import CI, RunPipeline, make_quick, start_anew
+from origin import Git
 
 APP = '''"""A small app with a health check."""
 
@@ -44,10 +44,7 @@ def make_template(directory: Path, *, quick: bool) -> None:
 
     The quick one builds no packages, only files that take their place, and installs nothing.
     """
-    git = create(ROOT, directory)
-    for ref in git("for-each-ref", "--format=%(refname)").splitlines():
-        git("update-ref", "-d", ref)
-    git("symbolic-ref", "HEAD", "refs/heads/main")
+    git = start_anew(directory)
     package = next((directory / "src").iterdir())
     for folder in (package, directory / "tests"):
         shutil.rmtree(folder)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from engine import ROOT
+from harness import start_anew
 from lib.git import GitError
-from origin import Git, create
+from origin import Git
 from repository.rename_project import read_name
 
 OWN = "my-own-service"
@@ -51,10 +52,7 @@ def update(copy: Git, *arguments: str) -> str:
 @pytest.fixture
 def template(tmp_path: Path) -> Git:
     """Return the template with a release of what is here."""
-    git = create(ROOT, tmp_path / "template")
-    for ref in git("for-each-ref", "--format=%(refname)").splitlines():
-        git("update-ref", "-d", ref)
-    git("symbolic-ref", "HEAD", "refs/heads/main")
+    git = start_anew(tmp_path / "template")
     release(git, "v1.0.0")
     return git
 

@@ -123,12 +123,18 @@ def prepare(edit: Edit | None = None) -> Edit:
     return change
 
 
-def make_source(directory: Path, edit: Edit | None = None) -> Git:
-    """Make a repository with one commit on main: whatever runs there is about that commit."""
+def start_anew(directory: Path) -> Git:
+    """Return a copy of this repository whose branch main has no commit yet."""
     git = create(ROOT, directory)
     for ref in git("for-each-ref", "--format=%(refname)").splitlines():
         git("update-ref", "-d", ref)
     git("symbolic-ref", "HEAD", "refs/heads/main")
+    return git
+
+
+def make_source(directory: Path, edit: Edit | None = None) -> Git:
+    """Make a repository with one commit on main: whatever runs there is about that commit."""
+    git = start_anew(directory)
     prepare(edit)(git.directory)
     git("add", "--all")
     git("commit", "--quiet", "-m", "feat: start")
