@@ -12,7 +12,7 @@ from threading import Event, Thread
 import pytest
 import ssh_server
 from containers import ContainersError, docker
-from deployments import FAULTS, REVISIONS, ROOT, Client, Driver, deploy_broken
+from deployments import FAULTS, REVISIONS, ROOT, Client, Driver, deploy_broken, fail_network
 from ssh_server import Server
 
 type Releases = Callable[..., str]
@@ -168,6 +168,55 @@ def test_deployment_that_was_killed_is_put_back(
     done = driver.run("deploy", releases(ONE), version="v1", revision=ONE)
     assert done.code == 0, done.log
     assert not list(driver.folder.glob("compose.*")), "what the killed one left is gone"
+
+
+STAGES = ("current", "stage", "switch", "confirm")
+
+
+@pytest.mark.parametrize("fault", [("away", 2), ("lost", 0.5)])
+def test_short_outages_at_each_stage_are_waited_out(
+    driver: Driver,
+    client: Client,
+    releases: Releases,
+    tmp_path: Path,
+    fault: tuple[str, float],
+) -> None:
+    faults = dict.fromkeys((*STAGES, "rollback"), fault)
+    network = fail_network(tmp_path / "network", "ssh", **faults) | {"PATIENCE": "20"}
+    with client.asking():
+        done = driver.run("deploy", releases(TWO), version="v2", revision=TWO, **network)
+        assert (done.code, done.outputs["outcome"]) == (0, "deployed"), done.log
+        assert done.log.count("Waiting for 127.0.0.1: ") == len(STAGES)
+        network["SMOKE_TESTS"] = "false"
+        done = driver.run("deploy", releases(ONE), version="v1", revision=ONE, **network)
+        assert (done.code, done.outputs["outcome"]) == (1, "rolled-back"), done.log
+    assert client.ask() == f"v2 {TWO}"
+    assert client.answers.keys() == {f"v1 {ONE}", f"v2 {TWO}"}
+
+
+@pytest.mark.parametrize("stage", ["current", "switch", "rollback"])
+def test_long_outage_is_said_and_what_served_can_be_put_back(
+    driver: Driver,
+    client: Client,
+    releases: Releases,
+    tmp_path: Path,
+    stage: str,
+) -> None:
+    network = fail_network(tmp_path / "network", "ssh", **{stage: ("away", 300)})
+    network |= {"PATIENCE": "2", "ROLLBACK_TIMEOUT": "5"}
+    network["SMOKE_TESTS"] = "false" if stage == "rollback" else "true"
+    with client.asking():
+        done = driver.run("deploy", releases(TWO), version="v2", revision=TWO, **network)
+        assert "::error title=127.0.0.1 cannot be reached::" in done.log
+        if stage == "current":
+            assert (done.code, done.outputs["outcome"]) == (1, "failed"), done.log
+        else:
+            assert (done.code, done.outputs["outcome"]) == (3, "rollback-failed"), done.log
+            done = driver.run("rollback", version="v2", revision=TWO)
+            assert (done.code, done.outputs["outcome"]) == (0, "rolled-back"), done.log
+            assert driver.run("rollback").log == "There is nothing to put back.\n"
+    assert client.ask() == f"v1 {ONE}"
+    assert client.answers.keys() <= {f"v1 {ONE}", f"v2 {TWO}"}
 
 
 def test_what_was_not_looked_at_gets_no_traffic(

@@ -618,6 +618,22 @@ def test_outage_while_it_goes_back(
     assert deployed.serving == "good"
 
 
+@pytest.mark.parametrize(
+    ("verb", "resource"),
+    [("get", "deployments"), ("create", "jobs"), ("get", "jobs"), ("patch", "deployments")],
+)
+def test_long_outage_while_it_is_deployed(deployed: Deployment, verb: str, resource: str) -> None:
+    previous, notes = deployed.current(), note(deployed.folder, "notes")
+    deployed.cluster.outage = (verb, resource, 2.5)
+    done = deployed.call("target_deploy", BETTER, **notes, PATIENCE="0")
+    assert done.code != 0
+    assert "::error title=The cluster" in done.errors
+    deployed.cluster.outage = None
+    for _ in range(2):
+        assert deployed.call("target_rollback", previous, **notes).code == 0
+        assert deployed.serving == "good"
+
+
 def test_eight_seconds_without_the_api_server(deployed: Deployment) -> None:
     deployed.cluster.outage = ("get", "jobs", 8)
     assert deployed.call("target_deploy", BETTER, PATIENCE="60").code == 0

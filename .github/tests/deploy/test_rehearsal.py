@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 from containers import docker
-from deployments import CAUSES, FAULTS, IMPATIENT, REVISIONS, Client, Driver, deploy_broken
+from deployments import (
+    CAUSES,
+    FAULTS,
+    IMPATIENT,
+    REVISIONS,
+    Client,
+    Driver,
+    deploy_broken,
+    fail_network,
+)
 
 type Releases = Callable[..., str]
 
@@ -105,6 +114,37 @@ def test_missing_image_changes_nothing(driver: Driver, client: Client, releases:
     assert done.code == 1
     assert "cannot be pulled" in done.outputs["reason"]
     assert client.answers.keys() == {f"v1 {ONE}"}
+
+
+@pytest.mark.parametrize(("seconds", "outcome"), [(2, "deployed"), (300, "rolled-back")])
+def test_registry_that_is_away(  # noqa: PLR0913, PLR0917
+    driver: Driver, client: Client, releases: Releases, tmp_path: Path, seconds: int, outcome: str
+) -> None:
+    docker("image", "rm", "--force", releases(TWO))
+    network = fail_network(tmp_path / "network", "docker", pull=("away", seconds))
+    network["PATIENCE"] = "20" if outcome == "deployed" else "2"
+    with client.asking():
+        done = driver.run("deploy", releases(TWO), version="v2", revision=TWO, **network)
+    assert done.outputs["outcome"] == outcome, done.log
+    assert done.log.count("Waiting for the registry: ") == 1
+    if outcome == "rolled-back":
+        assert "cannot be pulled" in done.outputs["reason"]
+    assert client.answers.keys() <= {f"v1 {ONE}", f"v2 {TWO}"}
+
+
+def test_version_before_is_not_forgotten_while_the_registry_is_away(
+    driver: Driver, tree: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "another"
+    previous = {"HOST_FOLDER": str(state), "REHEARSAL_PREVIOUS": "registry.example/app:staging"}
+    network = fail_network(tmp_path / "network", "docker", pull=("away", 300))
+    settings = driver.settings | previous | network | {"PATIENCE": "1"}
+    image = f"registry.example/app@sha256:{'0' * 64}"
+    done = Driver(tmp_path / "driver", settings).run("deploy", image, version="v2", revision=TWO)
+    assert (done.code, done.outputs["outcome"]) == (1, "failed")
+    assert done.outputs["reason"].startswith("The registry does not answer")
+    assert host(tree, state, "current") == ""
+    host(tree, state, "remove")
 
 
 def test_deployment_that_was_killed_is_put_back_and_can_be_run_again(

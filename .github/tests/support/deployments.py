@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -44,6 +46,35 @@ CAUSES = {
     "fails its migrations": "The migrations of v3 failed",
 }
 """What a deployment of such an image, as v3, is said to have failed for."""
+REFUSED = {
+    "docker": (1, "Error response from daemon: Get https://x/v2/: dial tcp: connection refused"),
+    "ssh": (255, "ssh: connect to host server.example port 22: Connection refused"),
+}
+"""Exit code and words of a program that cannot connect."""
+CLOSED = "Connection to server.example closed by remote host."
+FAILING = """#!{python}
+import os, subprocess, sys, time
+from pathlib import Path
+
+folder, faults, arguments = Path({folder!r}), {faults!r}, [{program!r}, *sys.argv[1:]]
+code, refused = {refused!r}
+words, until = " ".join(sys.argv[1:]).split(), folder / "until"
+name = next((word for word in words if word in faults), "")
+if name and not (folder / name).exists():
+    (folder / name).touch()
+    kind, seconds = faults[name]
+    if kind == "lost":
+        try:
+            sys.exit(subprocess.run(arguments, timeout=seconds).returncode)
+        except subprocess.TimeoutExpired:
+            print({closed!r}, file=sys.stderr)
+            sys.exit(code)
+    until.write_text(str(time.time() + seconds))
+if (name or not {partly!r}) and until.exists() and time.time() < float(until.read_text()):
+    print(refused, file=sys.stderr)
+    sys.exit(code)
+os.execv(arguments[0], arguments)
+"""
 
 
 def publish(host: str, image: str, revision: str, line: str = "") -> str:
@@ -66,6 +97,30 @@ def publish(host: str, image: str, revision: str, line: str = "") -> str:
     docker("push", tag)
     digests: list[str] = json.loads(docker("inspect", "--format={{json .RepoDigests}}", tag))
     return next(it for it in digests if it.startswith(f"{name}@"))
+
+
+def fail_network(folder: Path, program: str, **faults: tuple[str, float]) -> dict[str, str]:
+    """Put a program over a network that fails in front of PATH; return the environment for it.
+
+    Args:
+        folder: Where it is made.
+        program: `ssh`, which connects always, or `docker`, which does where a fault is named.
+        faults: What happens when it is called with this word for the first time: from then on the
+            network is `away` for some seconds; or the connection is `lost` after some seconds.
+    """
+    folder.mkdir()
+    text = FAILING.format(
+        python=sys.executable,
+        folder=str(folder),
+        faults=faults,
+        program=shutil.which(program),
+        refused=REFUSED[program],
+        closed=CLOSED,
+        partly=program == "docker",
+    )
+    (folder / program).write_text(text)
+    (folder / program).chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
 
 
 @dataclass
