@@ -181,11 +181,8 @@ def describe(texts: dict[str, str], left: dict[str, str], places: Sequence[str])
     """Return what goes, what changes, and what a person has to do."""
     removed = sorted(set(texts) - set(left))
     changed = sorted(path for path, text in left.items() if text != texts[path])
-    lines = sum(text.count("\n") for text in texts.values()) - sum(
-        it.count("\n") for it in left.values()
-    )
     said = [f"- {it}" for it in removed] + [f"~ {it}" for it in changed]
-    said += ["", f"{len(removed)} files removed, {len(changed)} changed, {lines} lines less.", ""]
+    said += ["", f"{len(removed)} files removed, {len(changed)} changed.", ""]
     if places:
         said += ["Look at these places, they spoke of it:", *(f"  {it}" for it in places), ""]
     return "\n".join(said)

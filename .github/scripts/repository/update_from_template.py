@@ -259,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="poe update", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     add = parser.add_argument
-    add("--from", dest="source", default=REMOTE, help="its address; the remote 'template'")
+    add("--from", dest="source", default=REMOTE, help="its address; else the remote 'template'")
     add("--to", default="", help="branch, tag or commit; the newest release if not given")
     add("--base", default="", help="the template's commit that the copy has now")
     add("--dry-run", action="store_true", help="show what would change in each file, and no more")
