@@ -282,7 +282,9 @@ def _run(
     """
     environment = LIMITS | {key: it for key, it in os.environ.items() if KEPT.fullmatch(key)}
     try:
-        done = processes.run(command, timeout, folder=folder, environment=environment)
+        done = processes.run(
+            command, timeout, folder=folder, environment=environment, errors=subprocess.PIPE
+        )
     except subprocess.TimeoutExpired as error:
         raise CouldNotScanError(f"{name}: no answer in {timeout:g} seconds") from error
     except OSError as error:

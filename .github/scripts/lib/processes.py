@@ -26,12 +26,13 @@ class NoAnswerError(Exception):
 
 
 @contextmanager
-def start(
+def start(  # noqa: PLR0913
     command: Sequence[str | Path],
     *,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
     output: IO[str] | int | None = None,
+    errors: int = subprocess.STDOUT,
     grace: float = 0,
 ) -> Iterator["subprocess.Popen[str]"]:
     """Start a command without input; at the end, end what it started and left behind.
@@ -40,7 +41,8 @@ def start(
         command: The program and its arguments.
         folder: Where it runs; here if not given.
         environment: All of its environment variables; ours if not given.
-        output: Where its output and errors go; to ours if not given.
+        output: Where its output goes; to ours if not given.
+        errors: Where its error output goes: where the output goes, or `subprocess.PIPE`.
         grace: Seconds that it has to end by itself at the end.
 
     Raises:
@@ -52,7 +54,7 @@ def start(
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=None if output is None else subprocess.STDOUT,
+        stderr=None if output is None else errors,
         text=True,
         errors="replace",
         start_new_session=True,
@@ -63,13 +65,14 @@ def start(
             end(process, grace)
 
 
-def run(
+def run(  # noqa: PLR0913
     command: Sequence[str | Path],
     seconds: float,
     *,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
     output: IO[str] | int = subprocess.PIPE,
+    errors: int = subprocess.STDOUT,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command as `start` does, to its end or for some seconds.
 
@@ -77,14 +80,16 @@ def run(
         OSError: It cannot be started.
         subprocess.TimeoutExpired: It took longer, and was ended; `output` is what it printed.
     """
-    with start(command, folder=folder, environment=environment, output=output) as process:
+    with start(
+        command, folder=folder, environment=environment, output=output, errors=errors
+    ) as process:
         try:
-            said, _ = process.communicate(timeout=seconds)
+            out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired as expired:
             end(process)
-            said, _ = process.communicate()
-            raise subprocess.TimeoutExpired(command, seconds, said) from expired
-    return subprocess.CompletedProcess(command, process.returncode, said)
+            out, err = process.communicate()
+            raise subprocess.TimeoutExpired(command, seconds, out, err) from expired
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def end(process: "subprocess.Popen[str]", grace: float = 0) -> None:
