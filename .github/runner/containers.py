@@ -100,7 +100,7 @@ def adapt(tree: Path) -> None:
     """
     names = ("Dockerfile", "docker-compose.yml", "deploy/compose/compose.yaml")
     files = [tree / name for name in names]
-    for file in (it for it in files if it.exists()):
+    for file in (file for file in files if file.exists()):
         text = file.read_text()
         if find_engine_version() < (25,):
             text = INTERVALS.sub(r"--interval=\g<start>\g<others>", text)
@@ -149,7 +149,7 @@ def _make_caddy(tag: str) -> None:
 def _import_program(program: Path, tag: str, *changes: str) -> None:
     """Make an image of one static program."""
     archive = ["tar", "--create", "--dereference", "--directory", str(program.parent), program.name]
-    options = [f"--change={it}" for it in changes]
+    options = [f"--change={change}" for change in changes]
     with subprocess.Popen(archive, stdout=subprocess.PIPE) as tar:
         subprocess.run(
             ["docker", "import", *options, "-", tag],
@@ -174,7 +174,7 @@ def remove_started(directory: Path) -> None:
     label = "com.docker.compose.project"
     form = f'{{{{.Label "{label}.config_files"}}}}\t{{{{.Label "{label}"}}}}'
     lines = docker("ps", "--all", f"--filter=label={label}", f"--format={form}").splitlines()
-    for project in {it.split("\t")[1] for it in lines if it.startswith(f"{directory}/")}:
+    for project in {line.split("\t")[1] for line in lines if line.startswith(f"{directory}/")}:
         docker("compose", "--project-name", project, "down", "--volumes", "--timeout=1")
 
 
@@ -219,7 +219,9 @@ def registry(folder: Path | None = None) -> Iterator[str]:
             form = "{{.Repository}}:{{.Tag}}\n{{.Repository}}@{{.Digest}}"
             of_ours = ("--digests", f"--filter=reference={address}/*/*", f"--format={form}")
             names = {
-                it for it in docker("image", "ls", *of_ours).splitlines() if "<none>" not in it
+                line
+                for line in docker("image", "ls", *of_ours).splitlines()
+                if "<none>" not in line
             }
             if names:  # not by their IDs: others may have made the very same image
                 docker("image", "rm", "--force", *names)

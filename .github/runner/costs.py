@@ -65,9 +65,9 @@ def _work_out(node: ast.expr) -> Any:  # noqa: ANN401
     match node:
         case ast.BoolOp(op, [first, *rest]):
             value = _work_out(first)
-            for it in rest:
+            for other in rest:
                 if bool(value) != isinstance(op, ast.Or):
-                    value = _work_out(it)
+                    value = _work_out(other)
             return value
         case ast.Compare(left, [ast.Eq() | ast.NotEq() as sign], [right]):
             return (_work_out(left) == _work_out(right)) is isinstance(sign, ast.Eq)
@@ -127,10 +127,10 @@ def _plan_jobs(
     values = dict(known)
     waiting = dict(workflow["jobs"])
     while waiting:
-        name = next(it for it in waiting if not waiting.keys() & _needs(waiting[it]))
+        name = next(job_id for job_id in waiting if not waiting.keys() & _needs(waiting[job_id]))
         job = waiting.pop(name)
         condition = job.get("if", "success()")
-        needed = [values[f"needs.{it}.result"] for it in _needs(job)]
+        needed = [values[f"needs.{need}.result"] for need in _needs(job)]
         runs = ANYWAY.search(condition) or "skipped" not in needed
         with suppress(ValueError):  # what only the run can answer counts as a yes
             runs = runs and evaluate(condition, values)
@@ -168,7 +168,7 @@ def _needs(job: Mapping[str, Any]) -> set[str]:
 def _find_legs(job: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     """Yield the values of each leg; one leg where they are made by the run itself."""
     matrix = job.get("strategy", {}).get("matrix", {})
-    if isinstance(matrix, str) or not all(isinstance(it, list) for it in matrix.values()):
+    if isinstance(matrix, str) or not all(isinstance(value, list) for value in matrix.values()):
         matrix = {}
     axes = {key: value for key, value in matrix.items() if key not in {"include", "exclude"}}
     legs = [dict(zip(axes, leg, strict=True)) for leg in product(*axes.values())] if axes else []

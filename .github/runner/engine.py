@@ -257,7 +257,7 @@ def _command(  # noqa: PLR0913, PLR0917
     yield from ("--artifact-server-addr", "127.0.0.1", "--cache-server-addr", "127.0.0.1")
     yield from ("--env-file", os.devnull, "--input-file", os.devnull)
     yield from ("--secret", "GITHUB_TOKEN=no-token", "--actor", payload["sender"]["login"])
-    own = {variables[it] for it in OWN_RUNNERS if variables.get(it)}
+    own = {variables[variable] for variable in OWN_RUNNERS if variables.get(variable)}
     yield from (f"--platform={runner}=-self-hosted" for runner in {*RUNNERS, *own})
     plugins = Path.home() / ".docker/cli-plugins"
     if plugins.is_dir():
@@ -294,7 +294,9 @@ def find_program(name: str) -> str:
 def _machine_path() -> str:
     """Return PATH without this project's virtual environment."""
     own = str(Path(sys.executable).parent)
-    return os.pathsep.join(it for it in os.environ["PATH"].split(os.pathsep) if it != own)
+    return os.pathsep.join(
+        folder for folder in os.environ["PATH"].split(os.pathsep) if folder != own
+    )
 
 
 def _place_programs(directory: Path) -> None:
@@ -330,7 +332,7 @@ def _make_stand_in(name: str) -> dict[str, Any]:
         program = f'"$PIPELINES_OWN_PYTHON" {program}' if file.suffix == ".py" else program
         run = PLAYED.format(name=name, program=program)
     inputs = interface.get("inputs", {})
-    env = {f"INPUT_{it.replace('-', '_').upper()}": f"${{{{ inputs.{it} }}}}" for it in inputs}
+    env = {f"INPUT_{key.replace('-', '_').upper()}": f"${{{{ inputs.{key} }}}}" for key in inputs}
     env |= {"GITHUB_TOKEN": "${{ github.token }}", "INPUTS": "${{ toJSON(inputs) }}"}
     outputs = interface.get("outputs", [])
     step = {"id": "main", "shell": "bash", "env": env, "run": run}
@@ -338,7 +340,9 @@ def _make_stand_in(name: str) -> dict[str, Any]:
         "name": name,
         "description": f"Takes the place of {name}",
         "inputs": {it: {"default": default} for it, default in inputs.items()},
-        "outputs": {it: {"value": f"${{{{ steps.main.outputs.{it} }}}}"} for it in outputs},
+        "outputs": {
+            output: {"value": f"${{{{ steps.main.outputs.{output} }}}}"} for output in outputs
+        },
         "runs": {"using": "composite", "steps": [step]},
     }
 
@@ -415,7 +419,9 @@ def _update_step(job: Job, step: Step, line: dict[str, Any]) -> None:
 
 def _find_job(run: Run, line: dict[str, Any]) -> Job:
     """Return the job that a line is about; the legs of a matrix replace the job they come from."""
-    caller = next((it for it in run.jobs if it.calls and line["job"].startswith(it.calls)), None)
+    caller = next(
+        (job for job in run.jobs if job.calls and line["job"].startswith(job.calls)), None
+    )
     if caller:
         job_id = f"{caller.id}/{line['jobID']}"
         name = f"{caller.name} / {line['job'].removeprefix(caller.calls).strip()}"

@@ -43,7 +43,7 @@ def find_needs(root: Path, pipelines: Sequence[str]) -> list[Need]:
         for program in _find_programs(root, files[name]):
             need = Need(program, find_program(program), PROGRAMS[program])
             needs.setdefault(program, need).pipelines.append(name)
-    return [needs[it] for it in sorted(needs, key=str.lower)]
+    return [needs[need] for need in sorted(needs, key=str.lower)]
 
 
 def _find_engine() -> tuple[str, str]:
@@ -56,7 +56,7 @@ def _find_engine() -> tuple[str, str]:
 
 def _find_programs(root: Path, workflow: Path) -> set[str]:
     """Return which of `PROGRAMS` the shell code that a workflow leads to calls."""
-    text = "".join(COMMENT.sub("", it.read_text()) for it in _reach(root, workflow))
+    text = "".join(COMMENT.sub("", file.read_text()) for file in _reach(root, workflow))
     return {name for name in PROGRAMS if re.search(rf"(?:^|[\s(|;&]){name}\s", text)}
 
 
@@ -72,4 +72,4 @@ def _reach(root: Path, workflow: Path) -> Iterator[Path]:
         if path not in seen:
             seen.add(path)
             yield path
-            waiting += [known[it] for it in MENTION.findall(path.read_text()) if it in known]
+            waiting += [known[name] for name in MENTION.findall(path.read_text()) if name in known]

@@ -46,12 +46,16 @@ KEPT = Path(tempfile.gettempdir()) / f"pipelines-of-{getpass.getuser()}"
 def choose_events(pipeline: Path, wanted: Sequence[Event]) -> Event | None:
     """Return the first event that starts a pipeline on GitHub."""
     workflow = load(pipeline)
-    return next((it for it in wanted if starts_on(workflow, it.name, it.payload())), None)
+    return next(
+        (event for event in wanted if starts_on(workflow, event.name, event.payload())), None
+    )
 
 
 def find_repeated(pipeline: Path, runs: Sequence[Run]) -> str:
     """Return the job that calls a pipeline which has just been green; empty if there is none."""
-    green = {f"./.github/workflows/{it.pipeline}.yml" for it in runs if it.conclusion == "success"}
+    green = {
+        f"./.github/workflows/{one.pipeline}.yml" for one in runs if one.conclusion == "success"
+    }
     jobs = load(pipeline)["jobs"]
     return next((key for key, body in jobs.items() if body.get("uses") in green), "")
 
@@ -60,12 +64,12 @@ def make_table(runs: Sequence[Run], *, finished: bool) -> Table:
     """Return the table of all jobs so far."""
     table = Table("Pipeline", "Event", "Job", "Result", "Seconds")
     table.columns[-1].justify = "right"
-    for it in runs:
-        for job in it.jobs:
-            waiting = not finished and it is runs[-1] and job.conclusion == "not-run"
+    for one in runs:
+        for job in one.jobs:
+            waiting = not finished and one is runs[-1] and job.conclusion == "not-run"
             mark = "[blue]… running[/]" if job.steps and waiting else MARKS[job.conclusion]
             result = "" if waiting and not job.steps else mark
-            table.add_row(it.pipeline, it.event, job.name, result, f"{job.seconds:.1f}")
+            table.add_row(one.pipeline, one.event, job.name, result, f"{job.seconds:.1f}")
         table.add_section()
     return table
 
@@ -91,11 +95,11 @@ def show_failures(console: Console, runs: Sequence[Run], log: Path) -> None:
     A job that only judges the others says nothing new, nor does act of a job that failed.
     """
     console.rule("[red]what failed", align="left")
-    for it in runs:
-        alone = f"uv run poe pipelines {it.pipeline} --event {it.event}"
+    for one in runs:
+        alone = f"uv run poe pipelines {one.pipeline} --event {one.event}"
         causes = [
-            (f"{it.pipeline} / {job.name} / {step.name}", job, find_cause(job, step))
-            for job in it.jobs
+            (f"{one.pipeline} / {job.name} / {step.name}", job, find_cause(job, step))
+            for job in one.jobs
             for step in job.failed_steps
         ]
         own = [cause for cause in causes if VERDICT not in cause[2]] or causes
@@ -103,10 +107,10 @@ def show_failures(console: Console, runs: Sequence[Run], log: Path) -> None:
             text = f"✘ {place} — {cause.splitlines()[0]}"
             console.print(Text(text, style="red"), soft_wrap=True)
             console.print(f"  {alone} --job {job.id.partition('/')[0]}", soft_wrap=True)
-        if it.conclusion != "success" and not own:
-            unsaid = [job.name for job in it.jobs if job.conclusion == "not-run"]
-            cause = it.error.strip() or f"did not run: {', '.join(unsaid)}"
-            text = f"✘ {it.pipeline} — {cause.splitlines()[0]}"
+        if one.conclusion != "success" and not own:
+            unsaid = [job.name for job in one.jobs if job.conclusion == "not-run"]
+            cause = one.error.strip() or f"did not run: {', '.join(unsaid)}"
+            text = f"✘ {one.pipeline} — {cause.splitlines()[0]}"
             console.print(Text(text, style="red"), soft_wrap=True)
             console.print(f"  {alone}", soft_wrap=True)
     console.print(f"The whole logs: {log}", soft_wrap=True)
@@ -117,12 +121,12 @@ def keep_logs(runs: Sequence[Run], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{time.strftime('%Y-%m-%d-%H%M%S')}.log"
     with log.open("w", encoding="utf-8") as file:
-        for it in runs:
-            for job in it.jobs:
+        for one in runs:
+            for job in one.jobs:
                 for step in job.steps:
-                    file.write(f"\n##### {it.pipeline} / {job.name} / {step.name}: ")
+                    file.write(f"\n##### {one.pipeline} / {job.name} / {step.name}: ")
                     file.write(f"{step.outcome}\n{Text.from_ansi(''.join(step.log)).plain}\n")
-            file.write(it.error)
+            file.write(one.error)
     return log
 
 
@@ -196,7 +200,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         if event:
             options.plan.append((name, event))
         elif options.pipeline:
-            on = ", ".join(it for it in USUAL if choose_events(pipelines[name], [Event.parse(it)]))
+            on = ", ".join(
+                text for text in USUAL if choose_events(pipelines[name], [Event.parse(text)])
+            )
             parser.error(f"{name} does not start on {options.event}; it starts on: {on}")
     if not options.plan:
         parser.error(f"no pipeline starts on {options.event}")
@@ -213,21 +219,27 @@ def check_machine(options: argparse.Namespace, console: Console) -> None:
     """
     needs = find_needs(ROOT, [name for name, _ in options.plan])
     table = Table("Needed", "Here", "By", title="this machine", title_justify="left")
-    for it in needs:
-        by = ", ".join(it.pipelines) or "all"
-        if it.found or it.pipelines or it.program != DOCKER:
-            table.add_row(it.program, it.found or f"[red]missing[/]: {it.fix}", by)
+    for need in needs:
+        by = ", ".join(need.pipelines) or "all"
+        if need.found or need.pipelines or need.program != DOCKER:
+            table.add_row(need.program, need.found or f"[red]missing[/]: {need.fix}", by)
     console.print(table)
-    missing = [it for it in needs if not it.found and (it.pipelines or it.program != DOCKER)]
-    lacking = {name for it in missing for name in it.pipelines or [it[0] for it in options.plan]}
+    missing = [
+        need for need in needs if not need.found and (need.pipelines or need.program != DOCKER)
+    ]
+    lacking = {
+        name
+        for need in missing
+        for name in need.pipelines or [planned[0] for planned in options.plan]
+    }
     if lacking:
-        fixes = "; ".join(f"{it.program} is missing: {it.fix}" for it in missing)
+        fixes = "; ".join(f"{need.program} is missing: {need.fix}" for need in missing)
         named = ", ".join(sorted(lacking))
         if options.pipeline:
             raise ContainersError(f"{named} cannot run here. {fixes}")
-        options.plan = [it for it in options.plan if it[0] not in lacking]
+        options.plan = [planned for planned in options.plan if planned[0] not in lacking]
         console.print(Text(f"Left out: {named}. {fixes}", style="yellow"))
-    containers = next(it.pipelines for it in needs if it.program == DOCKER)
+    containers = next(need.pipelines for need in needs if need.program == DOCKER)
     options.containers = [name for name, _ in options.plan if name in containers]
 
 
@@ -282,18 +294,20 @@ def execute(
 
 def show(console: Console, runs: Sequence[Run]) -> None:
     """Show the job summaries, then what failed: the list of it is the last thing."""
-    for it in runs:
-        for job in it.jobs:
+    for one in runs:
+        for job in one.jobs:
             if job.summary:
-                console.rule(f"{it.pipeline} / {job.name} / summary", align="left")
+                console.rule(f"{one.pipeline} / {job.name} / summary", align="left")
                 console.print(Markdown(job.summary))
-    if any(it.conclusion != "success" for it in runs):
+    if any(one.conclusion != "success" for one in runs):
         show_failures(console, runs, keep_logs(runs, KEPT / "logs"))
 
 
 def show_costs(console: Console, runs: Sequence[Run]) -> None:
     """Say how many jobs GitHub runs for a pull request, and what a private repository is billed."""
-    seconds = {(it.pipeline, job.id): job.seconds for it in runs for job in it.jobs if job.seconds}
+    seconds = {
+        (one.pipeline, job.id): job.seconds for one in runs for job in one.jobs if job.seconds
+    }
     try:
         code = read_project(ROOT).code
     except ProjectError as error:
@@ -333,7 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show(console, runs)
     if not (options.pipeline or options.job):
         show_costs(console, runs)
-    return 0 if all(it.conclusion == "success" for it in runs) else 1
+    return 0 if all(one.conclusion == "success" for one in runs) else 1
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def needs_containers(root: Path, path: Path) -> bool:
     """Say whether a workflow, or a composite action that it uses, makes container images."""
     text = path.read_text()
     used = {root / it / "action.yml" for it in re.findall(r"uses: (\./\.github/actions/\S+)", text)}
-    return "uses: docker/" in text or any(needs_containers(root, it) for it in used)
+    return "uses: docker/" in text or any(needs_containers(root, action) for action in used)
 
 
 def replace_step(root: Path, path: Path, where: str, what: dict[str, str]) -> None:
@@ -73,7 +73,7 @@ def replace_step(root: Path, path: Path, where: str, what: dict[str, str]) -> No
     steps = body.get("steps", [])
     names = [step.get("name") for step in steps]
     if name not in names:
-        named = ", ".join(f"{job}/{it}" for it in names) or ", ".join(workflow["jobs"])
+        named = ", ".join(f"{job}/{name}" for name in names) or ", ".join(workflow["jobs"])
         raise LookupError(f"{path.stem} has no step {where}; it has: {named}")
     step = steps[names.index(name)]
     kept = {key: step[key] for key in ("name", "id", "if") if key in step}

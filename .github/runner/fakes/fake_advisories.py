@@ -112,7 +112,7 @@ class FakeAdvisories:
             "/v1/querybatch": {"results": [self._find(query) for query in queries]},
         }
         answers |= {f"/data/{name}": it for name, it in self._databases().items()}
-        answers |= {f"/v1/vulns/{it.id}": it.as_osv() for it in self.advisories}
+        answers |= {f"/v1/vulns/{advisory.id}": advisory.as_osv() for advisory in self.advisories}
         return answers.get(path)
 
     def __enter__(self) -> Self:
@@ -122,7 +122,9 @@ class FakeAdvisories:
         self._directory = Path(self._running.enter_context(folder))
         self.url = self._running.enter_context(serve(self._reply))
         if "trivy" not in self.down:
-            planted = [(it.package, it.id, it.fixed) for it in self.advisories]
+            planted = [
+                (advisory.package, advisory.id, advisory.fixed) for advisory in self.advisories
+            ]
             write_database(self._directory / "trivy", planted)
         for name, database in self._databases().items():
             (self._directory / name).write_text(json.dumps(database))
@@ -136,22 +138,25 @@ class FakeAdvisories:
         """Return what OSV knows of one version, as it answers: nothing at all if that is none."""
         package, version = query["package"], Version(query["version"])
         found = [
-            {"id": it.id, "modified": "2026-01-01T00:00:00Z"}
-            for it in self.advisories
-            if package == {"name": it.package, "ecosystem": "PyPI"}
-            and (not it.fixed or version < Version(it.fixed))
+            {"id": advisory.id, "modified": "2026-01-01T00:00:00Z"}
+            for advisory in self.advisories
+            if package == {"name": advisory.package, "ecosystem": "PyPI"}
+            and (not advisory.fixed or version < Version(advisory.fixed))
         ]
         return {"vulns": found} if found else {}
 
     def _databases(self) -> dict[str, Any]:
         meta = {"base_domain": "https://data.safetycli.com", "schema_version": "2.0.0"}
-        names = sorted({it.package for it in self.advisories})
-        of = {name: [it for it in self.advisories if it.package == name] for name in names}
+        names = sorted({advisory.package for advisory in self.advisories})
+        of = {
+            name: [advisory for advisory in self.advisories if advisory.package == name]
+            for name in names
+        }
         return {
             "insecure.json": {
                 "meta": meta,
                 "vulnerable_packages": {
-                    name: [it.specifier for it in found] for name, found in of.items()
+                    name: [advisory.specifier for advisory in found] for name, found in of.items()
                 },
             },
             "insecure_full.json": {
@@ -161,7 +166,7 @@ class FakeAdvisories:
                     for name in names
                 },
                 "vulnerable_packages": {
-                    name: [it.as_safety() for it in found] for name, found in of.items()
+                    name: [advisory.as_safety() for advisory in found] for name, found in of.items()
                 },
             },
         }

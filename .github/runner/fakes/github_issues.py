@@ -142,7 +142,7 @@ class Issues(Part):
         issue = self._find(number)
         if not issue:
             return not_found()
-        found = [{"id": 0, "body": it, "user": {"type": "User"}} for it in issue.remarks]
+        found = [{"id": 0, "body": remark, "user": {"type": "User"}} for remark in issue.remarks]
         for index, text in enumerate(issue.comments):
             id_ = issue.number * COMMENTS + index
             found.append({"id": id_, "body": text, "user": {"type": "Bot"}})

@@ -166,7 +166,7 @@ class Releases(Part):
         if len(release.fields.get("body", "")) > LONGEST_BODY:
             return refuse("body is too long (maximum is 125000 characters)")
         others = (it for it in self.all if it.id != release.id and it.tag == release.tag)
-        if any(not it.draft for it in others):
+        if any(not other.draft for other in others):
             return refuse("Validation Failed", "already_exists")
         return None
 
@@ -205,7 +205,7 @@ class Releases(Part):
         return None
 
     def _get_published(self, _: Request, tag: str) -> Answer:
-        found = [it for it in self.all if it.tag == tag and not it.draft]
+        found = [release for release in self.all if release.tag == tag and not release.draft]
         return (200, found[0].describe()) if found else not_found()
 
     def _upload(self, request: Request, number: str) -> Answer:
@@ -224,7 +224,9 @@ class Releases(Part):
         return 201, release.assets[-1].describe()
 
     def _download(self, _: Request, number: str) -> Answer:
-        found = [it for release in self.all for it in release.assets if it.id == int(number)]
+        found = [
+            asset for release in self.all for asset in release.assets if asset.id == int(number)
+        ]
         return (200, found[0].content) if found else not_found()
 
     def _delete_asset(self, _: Request, number: str) -> Answer:

@@ -29,7 +29,7 @@ class WorkflowRun:
             "head_sha": self.sha,
             "status": self.status,
             "conclusion": self.conclusion if self.status == "completed" else None,
-            "pull_requests": [{"number": it} for it in self.pull_requests],
+            "pull_requests": [{"number": number} for number in self.pull_requests],
         }
 
 
@@ -49,14 +49,14 @@ class Runs(Part):
         }
 
     def _list(self, request: Request, workflow: str) -> Answer:
-        found = [it for it in self.runs if it.workflow == workflow]
+        found = [run for run in self.runs if run.workflow == workflow]
         if sha := request.query.get("head_sha"):
-            found = [it for it in found if it.sha == sha]
+            found = [other for other in found if other.sha == sha]
         shown = [it.describe() for it in request.choose_page(found)]
         return 200, {"total_count": len(found), "workflow_runs": shown}
 
     def _list_jobs(self, request: Request, number: str) -> Answer:
-        run = next((it for it in self.runs if it.number * 1000 == int(number)), None)
+        run = next((run for run in self.runs if run.number * 1000 == int(number)), None)
         if not run and number != "1":
             return not_found()
         known: dict[str, str | None] = {**run.jobs} if run else self.now

@@ -169,7 +169,8 @@ class Settings(Part):
             rules.append({"type": "wait_timer", "wait_timer": sent["wait_timer"]})
         if sent["reviewers"]:
             reviewers = [
-                {"type": it["type"], "reviewer": {"id": it["id"]}} for it in sent["reviewers"]
+                {"type": reviewer["type"], "reviewer": {"id": reviewer["id"]}}
+                for reviewer in sent["reviewers"]
             ]
             rules.append({"type": "required_reviewers", "reviewers": reviewers})
         policy = sent["deployment_branch_policy"]
@@ -183,7 +184,7 @@ class Settings(Part):
             return refuse("what is not sent would be reset")
         if (sent["reviewers"] or sent["wait_timer"]) and self.private and self.plan != "enterprise":
             return refuse(NO_REVIEWERS)
-        if any(it["id"] not in PEOPLE.values() for it in sent["reviewers"]):
+        if any(reviewer["id"] not in PEOPLE.values() for reviewer in sent["reviewers"]):
             return refuse("Could not resolve to a reviewer")
         self.environments[name] = sent
         return 200, self._get_environment(request, name)[1]
@@ -222,14 +223,14 @@ class Settings(Part):
 
     def _put_ruleset(self, request: Request, number: int, status: int) -> Answer:
         sent = request.fields
-        rules = {it["type"]: it.get("parameters") for it in sent["rules"]}
+        rules = {rule["type"]: rule.get("parameters") for rule in sent["rules"]}
         if rules.keys() - RULES or sent["enforcement"] not in {"active", "disabled", "evaluate"}:
             return refuse("Invalid rule")
         checks = (rules.get(CHECKS) or {}).get(CHECKS, [])
-        if any(it.keys() - {"context", "integration_id"} for it in checks):
+        if any(check.keys() - {"context", "integration_id"} for check in checks):
             return refuse("Invalid check")
         roles = ROLES if self.kind == "Organization" else ROLES - {2}
-        if {it["actor_id"] for it in sent.get("bypass_actors", [])} - roles:
+        if {actor["actor_id"] for actor in sent.get("bypass_actors", [])} - roles:
             return refuse("Invalid actor")
         self.rulesets[number] = sent | {"id": number}
         return status, self.rulesets[number]

@@ -129,7 +129,9 @@ def find_gh() -> str:
 
     The one that a virtual environment has came with packages.
     """
-    folders = (it for it in os.get_exec_path() if not Path(it).with_name("pyvenv.cfg").exists())
+    folders = (
+        folder for folder in os.get_exec_path() if not Path(folder).with_name("pyvenv.cfg").exists()
+    )
     return shutil.which("gh", path=os.pathsep.join(folders)) or ""
 
 

@@ -93,7 +93,7 @@ class Commit:
     @cached_property
     def listed(self) -> "list[Commit]":
         """The commits that it lists in its body, if it is a squash."""
-        return [Commit(self.id, it) for it in LISTED.split(self.text)[1:]]
+        return [Commit(self.id, word) for word in LISTED.split(self.text)[1:]]
 
     @cached_property
     def names(self) -> set[str]:
@@ -189,7 +189,7 @@ def read_history(git: Git, since: str) -> list[Commit]:
     picked = {id_ for other in theirs if other.id in ids for id_ in PICKED.findall(other.text)}
     # with a path, empty commits are left out: they are all alike
     options = ("--cherry-mark", "--right-only", "--full-history", f"{since}...HEAD", "--", ":/")
-    alike = {it[1:] for it in git("rev-list", *options).split() if it.startswith("=")}
+    alike = {word[1:] for word in git("rev-list", *options).split() if word.startswith("=")}
     for commit in commits:
         picks = [PICKED.findall(part.text) for part in commit.listed or [commit]]
         commit.known = (
@@ -208,8 +208,10 @@ def find_taken_back(git: Git, commits: Sequence[Commit]) -> set[str]:
     gone: set[str] = set()
     for number, commit in reversed([*enumerate(commits)]):
         if commit.id not in gone and not commit.known:  # what was taken back takes nothing back
-            found = (it for it in find_undone(git, commit, commits[:number]) if not it.known)
-            if undone := {it.id for it in found} - gone:
+            found = (
+                other for other in find_undone(git, commit, commits[:number]) if not other.known
+            )
+            if undone := {other.id for other in found} - gone:
                 gone |= undone | ({commit.id} if commit.is_revert else set())
     return gone
 
@@ -223,22 +225,22 @@ def find_undone(git: Git, commit: Commit, earlier: Sequence[Commit]) -> list[Com
     pulls = pulls if commit.is_revert else set()
     if not names and not commit.is_revert:
         return []
-    found = [it for it in earlier if it.id.startswith(tuple(names))] if names else []
-    others = [name for name in names if not any(it.id.startswith(name) for it in found)]
+    found = [other for other in earlier if other.id.startswith(tuple(names))] if names else []
+    others = [name for name in names if not any(other.id.startswith(name) for other in found)]
     if any(is_ancestor(git, name) for name in others):
         return []
 
     def find_newest(fits: Callable[[Commit], bool]) -> list[Commit]:
-        return next(([it] for it in reversed(earlier) if fits(it)), [])
+        return next(([other] for other in reversed(earlier) if fits(other)), [])
 
     if not found and pulls:
         found = find_newest(lambda it: it.pull in pulls)
     if not found and commit.is_revert:
         wanted = commit.takes_back
         found = find_newest(lambda it: not (wanted.isdisjoint(it.names) or (it.pull and pulls)))
-    for merge in [it for it in found if len(it.parents) > 1]:
+    for merge in [other for other in found if len(other.parents) > 1]:
         brought = git("rev-list", f"{merge.id}^1..{merge.id}").split()
-        found += [it for it in earlier if it.id in brought and it is not merge]
+        found += [other for other in earlier if other.id in brought and other is not merge]
     return found
 
 
@@ -283,7 +285,7 @@ def write(git: Git, since: str, tag: str) -> str:
     parts = parts or [f"No changes{f' since {since}' if since else ''}."]
     if out:
         reasons: dict[str, list[str]] = {}
-        for commit in (it for it in commits if it.id in out):
+        for commit in (commit for commit in commits if commit.id in out):
             reasons.setdefault(out[commit.id], []).append(commit.id[:7])
         named = (f"{why}: {len(names)} ({', '.join(names)})" for why, names in reasons.items())
         parts.append(f"<sub>Left out: {'; '.join(named)}.</sub>")

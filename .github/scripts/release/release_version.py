@@ -311,8 +311,8 @@ def _check_order(
     contained = {*read_tags("--merged", earlier)} if earlier else {*tags}
     merged = {*read_tags("--merged", f"refs/remotes/origin/{default_branch}")}
     # what it must be higher than: stable versions, and pre-releases of its own
-    binding = {it for it in contained & {*tags} if it.stable or it.target == version.target}
-    own = {it for it in binding if it.line == version.line}
+    binding = {tag for tag in contained & {*tags} if tag.stable or tag.target == version.target}
+    own = {tag for tag in binding if tag.line == version.line}
     rivals = [own] if version.branch in branches else []
     rivals += [own | (binding & merged)] if default_branch in branches else []
     newest = [max(line, default=version) for line in rivals]

@@ -43,7 +43,7 @@ def find_approval() -> Off | None:
         reason = "no required reviewers"
     except GitHubError as error:
         rules, reason = [], error.reason
-    if any(it["type"] == "required_reviewers" for it in rules):
+    if any(rule["type"] == "required_reviewers" for rule in rules):
         return None
     return Off(
         f"Nobody has to approve deployments to {name} ({reason})",
@@ -163,10 +163,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     answers = {name: QUESTIONS[name]() for name in options.capability}
     set_outputs({name: str(not it).lower() for name, it in answers.items()})
     off = dict.fromkeys(filter(None, answers.values()))
-    for it in off:
-        annotate("notice", "Not available here", f"{' — '.join(it)}.")
+    for answer in off:
+        annotate("notice", "Not available here", f"{' — '.join(answer)}.")
     if off:
-        rows = [[plain(text, 900) for text in it] for it in off]
+        rows = [[plain(text, 900) for text in answer] for answer in off]
         head = ("What is off", "What that means", "How to switch it on")
         summarize(f"### 💡 Not available here\n\n{table(head, rows)}")
     return 0

@@ -47,7 +47,7 @@ def read(tree: Path) -> dict[str, str]:
     """Return the text of each file that Git knows."""
     listed = Git(tree)("ls-files", "-z").split("\0")
     texts = {}
-    for path in (it for it in listed if it and it != "uv.lock" and (tree / it).is_file()):
+    for path in (name for name in listed if name and name != "uv.lock" and (tree / name).is_file()):
         try:
             texts[path] = (tree / path).read_text(encoding="utf-8")
         except UnicodeDecodeError:
@@ -78,10 +78,12 @@ def find_used(texts: dict[str, str], parts: tuple[str, ...], ignored: tuple[str,
     What is below `ignored`, and what documents say, counts for nothing.
     """
     known: dict[str, set[str]] = {}
-    for path in (it for it in texts if it.startswith(parts)):
+    for path in (path for path in texts if path.startswith(parts)):
         for name in list_names(path):
             known.setdefault(name, set()).add(path)
-    todo = [it for it in texts if not it.startswith(parts + ignored) and not it.endswith(".md")]
+    todo = [
+        path for path in texts if not path.startswith(parts + ignored) and not path.endswith(".md")
+    ]
     used: set[str] = set()
     while todo:
         path = todo.pop()
@@ -93,23 +95,26 @@ def find_used(texts: dict[str, str], parts: tuple[str, ...], ignored: tuple[str,
 
 def find_tests(gone: set[str], left: dict[str, str]) -> Iterator[str]:
     """Yield the tests of scripts and actions that are gone, with the inputs of their fuzzing."""
-    topics = {Path(it).parts[2] for it in left if it.startswith(SCRIPTS[0])}
-    lost = {Path(it).parts[2] for it in gone if it.startswith(SCRIPTS[0])} - topics
-    for path in (it for it in left if it.startswith(TESTS)):
+    topics = {Path(path).parts[2] for path in left if path.startswith(SCRIPTS[0])}
+    lost = {Path(path).parts[2] for path in gone if path.startswith(SCRIPTS[0])} - topics
+    for path in (path for path in left if path.startswith(TESTS)):
         topic = Path(path).parts[2]
         places = (f"{SCRIPTS[0]}{topic}/", SCRIPTS[1])
-        names = {name for it in gone if it.startswith(places) for name in list_names(it)}
+        names = {name for path in gone if path.startswith(places) for name in list_names(path)}
         if topic in lost or (topic != "support" and names & find_names(path, left[path])):
             yield path
             corpus = path.replace("/fuzz_", "/corpus/").removesuffix(".py")
-            yield from (it for it in left if it.startswith(f"{corpus}/"))
+            yield from (path for path in left if path.startswith(f"{corpus}/"))
 
 
 def find_actions(texts: dict[str, str]) -> set[str]:
     """Return the actions from outside that workflows, actions and tests use."""
     places = (".github/workflows/", SCRIPTS[1], TESTS)
     return {
-        it for path, text in texts.items() if path.startswith(places) for it in ACTION.findall(text)
+        action
+        for path, text in texts.items()
+        if path.startswith(places)
+        for action in ACTION.findall(text)
     }
 
 
@@ -119,7 +124,11 @@ def drop(texts: dict[str, str], names: set[str]) -> tuple[dict[str, str], list[s
     Raises:
         RefusedError: There is no such pipeline, or one that stays calls it.
     """
-    flows = {Path(it).stem: it for it in texts if re.fullmatch(r"\.github/workflows/.*\.ya?ml", it)}
+    flows = {
+        Path(path).stem: path
+        for path in texts
+        if re.fullmatch(r"\.github/workflows/.*\.ya?ml", path)
+    }
     if unknown := names - set(flows):
         raise RefusedError(f"There is no {', '.join(sorted(unknown))}, only {', '.join(flows)}.")
     stay = set(flows) - names
@@ -133,7 +142,7 @@ def drop(texts: dict[str, str], names: set[str]) -> tuple[dict[str, str], list[s
     owned = tuple(it for it, name in BELONGS.items() if name not in stay)
     left = {
         path: text for path, text in texts.items()
-        if path not in {flows[it] for it in names}
+        if path not in {flows[name] for name in names}
         and not any(path == it or path.startswith(f"{it}/") for it in owned)
     }  # fmt: skip
     gone = Dropped(names, stay, set(), set())
@@ -151,14 +160,14 @@ def drop(texts: dict[str, str], names: set[str]) -> tuple[dict[str, str], list[s
         if PINS in left:
             pin = rf"^    - uses: {re.escape(action)}@.*\n(?:      .*\n)*"
             left[PINS] = re.sub(pin, "", left[PINS], flags=re.MULTILINE)
-    before, after = (find_places(it) for it in (texts, left))
+    before, after = (find_places(files) for files in (texts, left))
     tasks = find_tasks(texts) - find_tasks(left)
     return left, edit_documents(left, Dropped(names, stay, before - after, tasks))
 
 
 def find_places(texts: dict[str, str]) -> set[str]:
     """Return the paths of all files and of the folders that they are in."""
-    return {str(it) for path in texts for it in (Path(path), *Path(path).parents)}
+    return {str(parent) for path in texts for parent in (Path(path), *Path(path).parents)}
 
 
 def find_tasks(texts: dict[str, str]) -> set[str]:
@@ -181,10 +190,10 @@ def describe(texts: dict[str, str], left: dict[str, str], places: Sequence[str])
     """Return what goes, what changes, and what a person has to do."""
     removed = sorted(set(texts) - set(left))
     changed = sorted(path for path, text in left.items() if text != texts[path])
-    said = [f"- {it}" for it in removed] + [f"~ {it}" for it in changed]
+    said = [f"- {path}" for path in removed] + [f"~ {path}" for path in changed]
     said += ["", f"{len(removed)} files removed, {len(changed)} changed.", ""]
     if places:
-        said += ["Look at these places, they spoke of it:", *(f"  {it}" for it in places), ""]
+        said += ["Look at these places, they spoke of it:", *(f"  {place}" for place in places), ""]
     return "\n".join(said)
 
 

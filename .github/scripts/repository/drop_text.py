@@ -38,10 +38,10 @@ class Dropped:
 
     def find_spoken(self, page: str) -> re.Pattern[str]:
         """Return what a page says of something that is gone: a command, path, cell, box, link."""
-        names, tasks = ("|".join(sorted(it)) or "$^" for it in (self.names, self.tasks))
-        paths = "|".join(re.escape(it) for it in sorted(self.paths))
+        names, tasks = ("|".join(sorted(words)) or "$^" for words in (self.names, self.tasks))
+        paths = "|".join(re.escape(path) for path in sorted(self.paths))
         here = PurePosixPath(page).parent
-        links = "|".join(re.escape(relpath(it, here)) for it in sorted(self.paths))
+        links = "|".join(re.escape(relpath(path, here)) for path in sorted(self.paths))
         return re.compile(
             rf"poe (?:-q )?(?:{tasks})(?![\w-])|poe pipelines (?:[a-z-]+ )*(?:{names})(?![\w-])"
             rf"|gh workflow run (?:{names})\.yml|`(?:{paths})/?`|\| `?(?:{names})`? \|"
@@ -67,11 +67,11 @@ def cut_groups(old: str, texts: dict[str, str]) -> None:
         texts: All files, to be changed.
     """
     now = texts["pyproject.toml"]
-    before, after = (set(tomllib.loads(it).get("dependency-groups", {})) for it in (old, now))
+    before, after = (set(tomllib.loads(text).get("dependency-groups", {})) for text in (old, now))
     for group in before - after:
         include = rf'^ *\{{ include-group = "{group}" \}},\n|\{{ include-group = "{group}" \}}, '
         now = re.sub(include, "", now, flags=re.MULTILINE)
-        for path in (it for it in texts if it.startswith(".github/workflows/")):
+        for path in (path for path in texts if path.startswith(".github/workflows/")):
             lines = rf"^( *groups:.*?) {group}(?![\w-])"
             texts[path] = re.sub(lines, r"\1", texts[path], flags=re.MULTILINE)
     texts["pyproject.toml"] = now
@@ -91,19 +91,19 @@ def edit_documents(texts: dict[str, str], dropped: Dropped) -> list[str]:
         The places that a person has to look at, as `file: what stands there`.
     """
     found: list[str] = []
-    for page in (it for it in texts if it.endswith(".md")):
+    for page in (path for path in texts if path.endswith(".md")):
         spoken = dropped.find_spoken(page)
 
         def cut(entry: re.Match[str], spoken: re.Pattern[str] = spoken) -> str:
-            marks = [it["names"] for it in MARK.finditer(entry[0])]
+            marks = [match["names"] for match in MARK.finditer(entry[0])]
             is_over = any(map(dropped.owns, marks)) or (not marks and spoken.search(entry[0]))
             return "" if is_over else entry[0]
 
         parts = FENCED.split(texts[page])
-        parts[::2] = [ENTRY.sub(cut, it) for it in parts[::2]]
+        parts[::2] = [ENTRY.sub(cut, part) for part in parts[::2]]
         for number in range(1, len(parts), 2):
             lines = parts[number].splitlines(keepends=True)
-            parts[number] = "".join(it for it in lines if not spoken.search(it))
+            parts[number] = "".join(line for line in lines if not spoken.search(line))
         texts[page] = "".join(parts).rstrip("\n") + "\n"
-        found += [f"{page}: {it[0]}" for it in spoken.finditer(texts[page])]
+        found += [f"{page}: {match[0]}" for match in spoken.finditer(texts[page])]
     return found

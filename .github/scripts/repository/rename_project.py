@@ -69,7 +69,10 @@ def check_name(tree: Path, name: str) -> None:
     if module in sys.stdlib_module_names:
         raise RefusedError(f"{module} is a module of Python's standard library.")
     lock = (tree / "uv.lock").read_text(encoding="utf-8")
-    if name in {it.name for it in lockfile.read(lock)} or module in packages_distributions():
+    if (
+        name in {package.name for package in lockfile.read(lock)}
+        or module in packages_distributions()
+    ):
         raise RefusedError(f"{name} is a package that the project uses.")
     for folder in (tree, tree / "src", tree / ".github/scripts"):
         if (folder / module).exists():
@@ -105,7 +108,7 @@ def rename(tree: Path, name: str, description: str = DESCRIPTION) -> None:
     if readme.exists():
         text = readme.read_text(encoding="utf-8")
         readme.write_text(TEMPLATE_ONLY.sub(lambda _: f"{description}.\n\n", text, count=1))
-    for path in (tree / it for it in listed.split("\0") if it and not it.startswith(PROOF)):
+    for path in (tree / name for name in listed.split("\0") if name and not name.startswith(PROOF)):
         if path.is_file() and not path.is_symlink():
             _replace(path, old, name)
     git("rm", "-r", "--quiet", "--force", "--ignore-unmatch", *PROOF)

@@ -142,17 +142,17 @@ def list_settings(name: str, wanted: Environment, reviewers: Sequence[str]) -> I
             yield Change("PUT", path, _describe(now) | limit, text)
         policies = f"{path}/deployment-branch-policies"
         listed = find(policies) or {} if wanted.tags else {}
-        tags = {it["name"]: it["id"] for it in listed.get("branch_policies", [])}
-        for tag in (it for it in wanted.tags if it not in tags):
+        tags = {policy["name"]: policy["id"] for policy in listed.get("branch_policies", [])}
+        for tag in (tag for tag in wanted.tags if tag not in tags):
             yield Change("POST", policies, {"name": tag, "type": "tag"}, f"{tag} may deploy")
-        for tag in (it for it in tags if it not in wanted.tags):
+        for tag in (tag for tag in tags if tag not in wanted.tags):
             yield Change("DELETE", f"{policies}/{tags[tag]}", None, f"{tag} may not deploy")
 
     def protect() -> Iterable[Change]:
         now = _describe(find(path))
         protection: dict[str, Any] = {"wait_timer": wanted.wait}
         if reviewers:
-            protection["reviewers"] = [_find_reviewer(it) for it in reviewers]
+            protection["reviewers"] = [_find_reviewer(reviewer) for reviewer in reviewers]
         if text := explain(protection, now):
             yield Change("PUT", path, now | protection, text)
         if not reviewers and not now["reviewers"]:
@@ -165,11 +165,13 @@ def list_settings(name: str, wanted: Environment, reviewers: Sequence[str]) -> I
 
 def _describe(now: dict[str, Any] | None) -> dict[str, Any]:
     """Return what protects an environment now, in the form that is sent."""
-    rules = {it["type"]: it for it in (now or {}).get("protection_rules", [])}
+    rules = {rule["type"]: rule for rule in (now or {}).get("protection_rules", [])}
     reviewed = rules.get("required_reviewers", {}).get("reviewers", [])
     return {
         "wait_timer": rules.get("wait_timer", {}).get("wait_timer", 0),
-        "reviewers": [{"type": it["type"], "id": it["reviewer"]["id"]} for it in reviewed],
+        "reviewers": [
+            {"type": reviewer["type"], "id": reviewer["reviewer"]["id"]} for reviewer in reviewed
+        ],
         "deployment_branch_policy": (now or {}).get("deployment_branch_policy"),
     }
 

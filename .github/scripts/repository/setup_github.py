@@ -137,7 +137,7 @@ def find_checks() -> list[str]:
         names += [
             job.get("name", key)
             for key, job in workflow["jobs"].items()
-            if any(it.get("uses") == "./.github/actions/verdict" for it in job.get("steps", []))
+            if any(step.get("uses") == "./.github/actions/verdict" for step in job.get("steps", []))
         ]
     return names
 
@@ -212,7 +212,7 @@ def _work_on(account: Account, setting: Setting, *, apply: bool) -> tuple[str, s
             send(change)
     except GitHubError as error:
         return ("skipped" if NOT_OFFERED.search(str(error)) else "failed"), str(error)
-    text = "; ".join(it.text for it in changes)
+    text = "; ".join(change.text for change in changes)
     return ("changed" if apply else "different") if changes else "same", text
 
 
@@ -252,7 +252,7 @@ def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
 
     def find_changes() -> Iterable[Change]:
         listed = list_all("rulesets?includes_parents=false")
-        number = next((it["id"] for it in listed if it["name"] == wanted["name"]), None)
+        number = next((entry["id"] for entry in listed if entry["name"] == wanted["name"]), None)
         now = ask("GET", f"rulesets/{number}") if number else None
         _complete(wanted, now, account, reviews)
         if not now:
@@ -260,8 +260,8 @@ def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
             yield Change("POST", "rulesets", wanted, f"create{checks}")
             return
         there, named = _name_rules(now), _name_rules(wanted)
-        names = named.keys() | {it for it in there if it.startswith("rule ")}
-        which = sorted(it for it in names if differs(named.get(it), there.get(it)))
+        names = named.keys() | {key for key in there if key.startswith("rule ")}
+        which = sorted(name for name in names if differs(named.get(name), there.get(name)))
         if text := ", ".join(which):
             text = f"differs from {path.relative_to(ROOT)}: {text}"
             yield Change("PUT", f"rulesets/{number}", wanted, text)
@@ -271,7 +271,7 @@ def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
 
 def _name_rules(ruleset: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a ruleset, each rule one of them."""
-    rules = {f"rule {it['type']}": it for it in ruleset["rules"]}
+    rules = {f"rule {rule['type']}": rule for rule in ruleset["rules"]}
     return {key: it for key, it in ruleset.items() if key != "rules"} | rules
 
 
@@ -279,18 +279,20 @@ def _complete(
     wanted: dict[str, Any], now: dict[str, Any] | None, account: Account, reviews: int | None
 ) -> None:
     """Put into a ruleset what its file cannot know: checks, reviews, roles that exist."""
-    actual = {it["type"]: it.get("parameters", {}) for it in (now or {}).get("rules", [])}
+    actual = {rule["type"]: rule.get("parameters", {}) for rule in (now or {}).get("rules", [])}
     for rule in wanted["rules"]:
         fields, before = rule.get("parameters", {}), actual.get(rule["type"], {})
         for key in fields.keys() & {*REVIEWED, COUNT}:
             given = reviews if key == COUNT else bool(reviews)
             fields[key] = before.get(key, fields[key]) if reviews is None else given
         if rule["type"] == "required_status_checks":
-            checks = [{"context": it, "integration_id": GITHUB_ACTIONS} for it in find_checks()]
+            checks = [
+                {"context": check, "integration_id": GITHUB_ACTIONS} for check in find_checks()
+            ]
             fields["required_status_checks"] = checks
     if not account.is_organisation and "bypass_actors" in wanted:
         wanted["bypass_actors"] = [
-            it for it in wanted["bypass_actors"] if it["actor_id"] != MAINTAIN
+            actor for actor in wanted["bypass_actors"] if actor["actor_id"] != MAINTAIN
         ]
 
 

@@ -111,7 +111,7 @@ def prepare(tree: Path, source: str, ref: str, base: str) -> Update:
         new_tree = _restore(git, Path(folder) / "index", old_tree, new_tree, left)
     start = git("commit-tree", old_tree, "-m", "the template, before")
     change = git("commit-tree", new_tree, "-p", start, "-m", message)
-    return Update(version, change, message, tuple(it for it in left if it != LOCK))
+    return Update(version, change, message, tuple(path for path in left if path != LOCK))
 
 
 def describe(tree: Path, update: Update) -> str:
@@ -134,8 +134,8 @@ def describe(tree: Path, update: Update) -> str:
     # wide enough for any path: Git would shorten it
     changes = git("diff", "--compact-summary", "--stat=200,150", "--no-renames", "HEAD", result)
     lines = [f"The update to {update.version} would change:", changes]
-    lines += [f" {it}: a conflict to be solved" for it in conflicts if it]
-    lines += [f" {it}: yours, or deleted here: left as it is" for it in update.left]
+    lines += [f" {conflict}: a conflict to be solved" for conflict in conflicts if conflict]
+    lines += [f" {path}: yours, or deleted here: left as it is" for path in update.left]
     return "\n".join(lines)
 
 
@@ -225,7 +225,7 @@ def propose(tree: Path, update: Update, base: str) -> str:
         conflicts = str(error).splitlines()
         git("add", "--all")
         git("commit", "--quiet", "--no-verify", "-m", update.message)
-        files = "\n".join(f"- `{it}`" for it in conflicts)
+        files = "\n".join(f"- `{conflict}`" for conflict in conflicts)
         body = f"**Solve the conflicts in these files, on this branch:**\n\n{files}\n\n{body}"
     git("push", "--quiet", "origin", branch)
     pull = {"title": title, "head": branch, "base": base, "body": body, "draft": bool(conflicts)}

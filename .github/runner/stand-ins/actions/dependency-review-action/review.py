@@ -82,7 +82,7 @@ def expand(expression: str) -> list[list[License]]:
 
 def _join(node: ast.expr) -> list[list[License]]:
     if isinstance(node, ast.BoolOp):
-        parts = [_join(it) for it in node.values]
+        parts = [_join(value) for value in node.values]
         if isinstance(node.op, ast.Or):
             return [way for part in parts for way in part]
         return [[one for way in ways for one in way] for ways in product(*parts)]
@@ -107,17 +107,17 @@ def fits(one: License, other: License) -> bool:
 def split(name: str) -> tuple[str, list[int]]:
     """Return a licence's name without its version, and the version."""
     match = re.fullmatch(r"(.*?)-(\d+(?:\.\d+)*)", name)
-    return (match[1], [int(it) for it in match[2].split(".")]) if match else (name, [])
+    return (match[1], [int(word) for word in match[2].split(".")]) if match else (name, [])
 
 
 def is_refused(license_: str, options: dict[str, Any]) -> bool:
     """Say whether a valid expression is refused."""
     listed = options.get("allow-licenses", options.get("deny-licenses", []))
-    plain = [it for it in listed if " AND " not in it and " OR " not in it]
-    known = [expand(it)[0][0] for it in plain]
+    plain = [entry for entry in listed if " AND " not in entry and " OR " not in entry]
+    known = [expand(text)[0][0] for text in plain]
     if "allow-licenses" in options:
         ways = expand(license_)
-        return not any(all(any(fits(it, one) for one in known) for it in way) for way in ways)
+        return not any(all(any(fits(part, one) for one in known) for part in way) for way in ways)
     return any(len(way) == 1 and fits(way[0], one) for way in expand(license_) for one in known)
 
 
@@ -129,14 +129,14 @@ def judge(change: dict[str, Any], options: dict[str, Any]) -> list[str]:
         return []
     lowest = SEVERITIES.index(options["fail-on-severity"])
     found = [
-        f"{change['name']}: {it['advisory_ghsa_id']}"
-        for it in change.get("vulnerabilities", [])
-        if SEVERITIES.index(it["severity"]) >= lowest
+        f"{change['name']}: {vulnerability['advisory_ghsa_id']}"
+        for vulnerability in change.get("vulnerabilities", [])
+        if SEVERITIES.index(vulnerability["severity"]) >= lowest
         and change.get("scope", "runtime") in options["fail-on-scopes"]
-        and it["advisory_ghsa_id"] not in options.get("allow-ghsas", [])
+        and vulnerability["advisory_ghsa_id"] not in options.get("allow-ghsas", [])
     ]
     excluded = options.get("allow-dependencies-licenses", [])
-    names = {unquote(re.split("[@?#]", it.removeprefix("pkg:"))[0]) for it in excluded}
+    names = {unquote(re.split("[@?#]", address.removeprefix("pkg:"))[0]) for address in excluded}
     license_ = change["license"]
     is_judged = options.get("license-check", True) and license_ and is_valid(license_)
     if is_judged and f"{change['ecosystem']}/{change['name']}" not in names:

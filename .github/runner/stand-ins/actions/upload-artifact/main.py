@@ -31,9 +31,9 @@ def find_files(pattern: str, *, hidden: bool) -> set[Path]:
     root = find_root(pattern)
     if not hidden:  # the pattern itself may name a hidden folder above
         found = {
-            it
-            for it in found
-            if not any(part.startswith(".") for part in it.parts[len(root.parts) - 1 :])
+            other
+            for other in found
+            if not any(part.startswith(".") for part in other.parts[len(root.parts) - 1 :])
         }
     return found
 
@@ -46,11 +46,14 @@ def main() -> None:
         fail(f"Unrecognized if-no-files-found input. Provided: {absent}.")
     if not name or set(name) & {*FORBIDDEN, "/", "\\"}:
         fail(f"The artifact name is not valid: {name}")
-    wanted = [it for it in patterns if not it.startswith("!")]
+    wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
     hidden = os.environ["INPUT_INCLUDE_HIDDEN_FILES"] == "true"
-    files = {file for it in wanted for file in find_files(it, hidden=hidden)}
+    files = {file for pattern in wanted for file in find_files(pattern, hidden=hidden)}
     files -= {
-        file for it in patterns if it.startswith("!") for file in find_files(it[1:], hidden=True)
+        file
+        for pattern in patterns
+        if pattern.startswith("!")
+        for file in find_files(pattern[1:], hidden=True)
     }
     if not files:
         text = f"No files were found with the provided path: {', '.join(patterns)}."
@@ -58,7 +61,7 @@ def main() -> None:
             fail(text)
         print(f"::warning::{text}" if absent == "warn" else text)
         return
-    roots = [find_root(it) for it in wanted]
+    roots = [find_root(pattern) for pattern in wanted]
     root = Path(os.path.commonpath(roots))
     root = root.parent if {root} == files else root
     target = Path(os.environ["PIPELINES_ARTIFACTS"], name)
