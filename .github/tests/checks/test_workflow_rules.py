@@ -33,13 +33,8 @@ VERDICT = """
 ADDED = "\n  new: {runs-on: x, timeout-minutes: 5, permissions: {}, steps: [{run: make}]}\n"
 FAULTS = {
     "other.yml/scan: timeout": ("    timeout-minutes: 5\n", "", "six hours"),
-    "other.yml/scan: permissions": ("    permissions: {contents: read}\n", "", "default"),
-    "other.yml: permissions": ("on: push", "on: push\npermissions: write-all", "everything"),
     "other.yml/scan: contents": ("{contents: read}", "{}", "private repository"),
-    "other.yml/scan: pin of actions/checkout": (PIN, "v7", "full commit"),
     "other.yml/scan: pin of an image": ("run: make scan", "uses: docker://alpine:3", "digest"),
-    "other.yml/scan: credentials": ("persist-credentials: false", "", "token"),
-    "other.yml/scan: text of others": ("make", "make ${{ github.event.issue.title }}", "env:"),
     "other.yml/last: verdict": (VERDICT, VERDICT + ADDED, "new"),
     "other.yml/last: verdict runs always": ("    if: always()\n", "", "always()"),
     "other.yml: paths": ("on: push", "on: {pull_request: {paths: [src]}}", "for ever"),
