@@ -2,8 +2,8 @@
 """Keep one issue up to date with what the scheduled vulnerability scan found.
 
 RESULT is how the job of the scan ended, REPORT its report as a JSON text; none means that the scan
-did not get that far. However often this runs, also twice at once, one issue is open: the oldest
-with the marker and the labels below.
+did not get that far. One issue is open however often this runs: the oldest with the marker and the
+labels below. The workflow's concurrency group lets no two of these run at once.
 """
 
 import argparse
@@ -11,9 +11,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask, find, list_all
@@ -27,22 +26,10 @@ LABELS = {
 }
 TITLE = "Vulnerable dependencies"
 MARKER = "<!-- dependency-scan "
-CLEAN = f"{MARKER}clean -->"
 EARLY = (
     "**The scan could not look:** it ended before it could say anything. What was listed here "
     "before may still hold.\n"
 )
-
-
-def describe(text: str, address: str) -> str:
-    """Return the text of the issue; its last line is the marker, which holds a fingerprint.
-
-    Args:
-        text: The report of the scan.
-        address: Address of the run that made it.
-    """
-    by = f"Found by [the scheduled dependency review]({address}), which keeps this up to date.\n"
-    return "\n".join([by, text, _mark(text)])
 
 
 def report(text: str, address: str, *, is_clean: bool) -> str:
@@ -51,70 +38,31 @@ def report(text: str, address: str, *, is_clean: bool) -> str:
     Args:
         text: The report of the scan.
         address: Address of the run that made it.
-        is_clean: Whether it found nothing.
+        is_clean: Whether it found nothing; closing the issue is for a person.
 
     Raises:
         GitHubError: GitHub refused, or did not answer.
     """
-    issue = _keep_one()
+    found = list_all(f"issues?state=open&labels={','.join(LABELS)}")
+    ours = [it for it in found if MARKER in (it["body"] or "") and "pull_request" not in it]
     if is_clean:
-        return _settle(issue, address) if issue else "Nothing was found, and no issue is open."
-    body = describe(text, address)
-    if issue is None:
+        text = "Nothing is left: the last scan found no vulnerable dependency. This can be closed."
+    mark = f"{MARKER}{hashlib.sha256(text.encode()).hexdigest()} -->"
+    by = f"Found by [the scheduled dependency review]({address}), which keeps this up to date."
+    body = f"{by}\n\n{text}\n{mark}"
+    if not ours:
+        if is_clean:
+            return "Nothing was found, and no issue is open."
         for name, (color, description) in LABELS.items():
-            _ensure_label(name, color, description)
+            if not find(f"labels/{name}"):
+                ask("POST", "labels", {"name": name, "color": color, "description": description})
         new = {"title": TITLE, "body": body, "labels": list(LABELS)}
-        number = ask("POST", "issues", new)["number"]
-        kept = _keep_one()  # another run may have opened one meanwhile
-        if kept is None or kept["number"] == number:
-            return f"Opened issue #{number}."
-        issue = kept
-    if _mark(text) in (issue["body"] or ""):
-        return f"Issue #{issue['number']} says so already."
-    ask("PATCH", f"issues/{issue['number']}", {"title": TITLE, "body": body})
-    return f"Updated issue #{issue['number']}."
-
-
-def _settle(issue: Mapping[str, Any], address: str) -> str:
-    """Say once that nothing is left; closing the issue is for a person."""
-    number = issue["number"]
-    if CLEAN in (issue["body"] or ""):
-        return f"Nothing was found, as issue #{number} says already."
-    text = f"Nothing is left: [the last scan]({address}) found no vulnerable dependency."
-    ask("POST", f"issues/{number}/comments", {"body": f"{text} This can be closed."})
-    ask("PATCH", f"issues/{number}", {"body": f"{text}\n\n{CLEAN}"})
-    return f"Commented on issue #{number}: nothing is left."
-
-
-def _keep_one() -> dict[str, Any] | None:
-    """Return the oldest open issue of ours, after closing the others as its duplicates."""
-    found: list[dict[str, Any]] = [
-        it
-        for it in list_all(f"issues?state=open&labels={','.join(LABELS)}")
-        if MARKER in (it["body"] or "") and "pull_request" not in it
-    ]
-    if not found:
-        return None
-    oldest, *others = sorted(found, key=lambda it: int(it["number"]))
-    for it in others:
-        path = f"issues/{it['number']}"
-        ask("POST", f"{path}/comments", {"body": f"Duplicate of #{oldest['number']}"})
-        ask("PATCH", path, {"state": "closed", "state_reason": "not_planned"})
-    return oldest
-
-
-def _ensure_label(name: str, color: str, description: str) -> None:
-    if find(f"labels/{name}"):
-        return
-    try:
-        ask("POST", "labels", {"name": name, "color": color, "description": description})
-    except GitHubError as refusal:
-        if refusal.status != 422:  # noqa: PLR2004
-            raise  # 422: somebody made it meanwhile
-
-
-def _mark(text: str) -> str:
-    return f"{MARKER}{hashlib.sha256(text.encode()).hexdigest()} -->"
+        return f"Opened issue #{ask('POST', 'issues', new)['number']}."
+    number = min(int(it["number"]) for it in ours)
+    if any(mark in it["body"] for it in ours if it["number"] == number):
+        return f"Issue #{number} says so already."
+    ask("PATCH", f"issues/{number}", {"title": TITLE, "body": body})
+    return f"Updated issue #{number}: {'nothing is left' if is_clean else 'other findings'}."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 """Warn of migrations that the version before cannot live with. It never fails a job.
 
-Old and new version use the same database while one takes over, and again after a rollback. So a
-migration must not drop or rename what the old code names, and must not require what it does not
-write. Looked at are the files of folders called `migrations` or `alembic` that differ from the
-base: the calls of Alembic and Django, and SQL in texts and in .sql files. What is meant to lead
-back is left out.
+Old and new version use the same database while one takes over, and again after a rollback: what
+the old code names must not be dropped or renamed. Looked at are the files of folders called
+`migrations` or `alembic` that differ from the base: calls of Alembic and Django, and SQL. What is
+meant to lead back is left out.
 """
 
 import argparse
@@ -36,8 +35,6 @@ SQL = {
     rf"{NAME}": "drops",
     rf"\balter\s+table{NAME}\s+rename\s+to\b": "renames",
     rf"\balter\s+table\s[^;]*?\brename(?!\s+(?:constraint|index)\b){NAME}\s+to\b": "renames",
-    rf"\badd{NAME}\s+(?![^,;]*\bdefault\b)[^,;]*\bnot\s+null\b": "requires",
-    rf"\balter{NAME}\s+set\s+not\s+null\b": "requires",
 }
 CALLS = {
     "drop_table": ("drops", 0, {"table_name"}),
@@ -62,7 +59,7 @@ class Change:
 
 
 def find_changes(path: str, text: str) -> Iterator[Change]:
-    """Return what a migration drops, renames or requires.
+    """Return what a migration drops or renames.
 
     Args:
         path: Its path, whose ending says what it is written in.
@@ -125,23 +122,8 @@ def _read_call(path: str, call: ast.Call) -> Iterator[Change]:
     if called in CALLS:
         does, position, keys = CALLS[called]
         yield Change(place, does, find(position, keys))
-    elif called == "alter_column":
-        name = find(1, {"column_name"})
-        if "new_column_name" in options:
-            yield Change(place, "renames", name)
-        if _is_required(call):
-            yield Change(place, "requires", name)
-    elif called == "add_column":
-        for column in (it for it in call.args if isinstance(it, ast.Call)):
-            if _is_required(column):
-                name = _read_text(next(iter(column.args), None)) or UNKNOWN
-                yield Change(place, "requires", name)
-
-
-def _is_required(column: ast.Call) -> bool:
-    """Say whether a column must have a value, and the database gives it none."""
-    given = {it.arg: getattr(it.value, "value", it) for it in column.keywords}
-    return given.get("nullable") is False and "server_default" not in given
+    elif called == "alter_column" and "new_column_name" in options:
+        yield Change(place, "renames", find(1, {"column_name"}))
 
 
 def find_files(git: Git, base: str) -> list[str]:
@@ -159,11 +141,8 @@ def find_files(git: Git, base: str) -> list[str]:
 
 
 def is_used(git: Git, base: str, code: str, change: Change) -> bool:
-    """Say whether the version before may need it: its code, but for migrations, names it.
-
-    A new column that must have a value is needed by nobody, and breaks what does not write it.
-    """
-    if change.does == "requires" or change.name == UNKNOWN:
+    """Say whether the version before may need it: its code, but for migrations, names it."""
+    if change.name == UNKNOWN:
         return True
     others = [f":(exclude,glob)**/{folder}/**" for folder in sorted(FOLDERS)]
     options = ("--files-with-matches", "--word-regexp", "--fixed-strings", "--ignore-case", "-e")
@@ -201,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "### ⚠️ Migrations that the version before may not live with\n\n"
         f"{table(['Where', 'What it does', 'Name'], rows)}\n"
         "While a deployment goes on, and after a rollback, the version before uses the new schema."
-        " Only add, without requiring a value; what nobody reads any more goes with a later"
+        " Only add; what nobody reads any more goes with a later"
         " version: *Migrations* in docs/deployment.md has an example. This is no gate."
     )
     return 0

@@ -1,6 +1,5 @@
-"""What uv.lock and pyproject.toml say about packages."""
+"""What uv.lock says about packages."""
 
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -94,28 +93,6 @@ def read_settings(text: str) -> dict[str, Any]:
     except (AttributeError, LookupError, TypeError) as error:
         raise ValueError(f"not a lock file: {error!r}") from error
     return content | {"project": own}
-
-
-def find_direct(text: str) -> set[str]:
-    """Return the names of the packages that pyproject.toml asks for.
-
-    Raises:
-        ValueError: It is not TOML, or something in it has another type than it must have.
-    """
-    content = tomllib.loads(text)
-    try:
-        project = content.get("project", {})
-        lists = [
-            project.get("dependencies", []),
-            content.get("tool", {}).get("uv", {}).get("dev-dependencies", []),
-            *project.get("optional-dependencies", {}).values(),
-            *content.get("dependency-groups", {}).values(),
-        ]
-        asked = [it for found in lists for it in found if isinstance(it, str)]
-    except (AttributeError, TypeError) as error:
-        raise ValueError(f"pyproject.toml: {error}") from error
-    names = (re.match(r"\s*([\w.-]+)", it) for it in asked)
-    return {canonicalize_name(match[1]) for match in names if match}
 
 
 def _find_own(content: Mapping[str, Any], packages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Lock files and project files of a pull request: read, or refused with a reason."""
+"""Lock files of a pull request: read, or refused with a reason."""
 
 from contextlib import suppress
 
@@ -6,8 +6,8 @@ from lib import lockfile
 
 
 def check(data: bytes) -> None:
-    """Read a file as both."""
+    """Read one."""
     text = data.decode("utf-8", "replace")
-    for read in (lockfile.read, lockfile.read_settings, lockfile.find_direct):
+    for read in (lockfile.read, lockfile.read_settings):
         with suppress(ValueError):
             read(text)

@@ -1,5 +1,4 @@
 import json
-from threading import Barrier, Thread
 
 import pytest
 from audit import report_issue
@@ -29,15 +28,14 @@ def test_one_issue_with_its_labels(github: FakeGitHub) -> None:
 
 def test_issue_follows_the_findings(github: FakeGitHub) -> None:
     report(A)
-    assert report(B) == "Updated issue #1."
+    assert report(B) == "Updated issue #1: other findings."
     (issue,) = github.issues.open
     assert "| b |" in issue.body
-    assert report().startswith("Commented on issue #1")
-    assert report().endswith("says already.")
-    assert len(issue.comments) == 1
+    assert report() == "Updated issue #1: nothing is left."
+    assert report() == "Issue #1 says so already."
     assert issue.state == "open"
     assert "| a |" not in issue.body
-    assert report("| c |") == "Updated issue #1."
+    assert report("| c |") == "Updated issue #1: other findings."
     assert "| c |" in issue.body
 
 
@@ -60,39 +58,6 @@ def test_issue_of_somebody_else_is_left_alone(github: FakeGitHub) -> None:
     assert report(A) == "Opened issue #2."
     report()
     assert github.issues.all[0].body == "No marker"
-    assert not github.issues.all[0].comments
-
-
-@pytest.mark.parametrize("number", [2, 4])
-def test_runs_that_race_leave_one_issue(
-    github: FakeGitHub, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    barrier = Barrier(number)
-
-    def patched(method: str, path: str, content: object = None) -> object:
-        if (method, path) == ("POST", "issues"):
-            barrier.wait(10)  # nobody saw an issue of another before making one
-        return ask(method, path, content)
-
-    monkeypatch.setattr(report_issue, "ask", patched)
-    threads = [Thread(target=report, args=(A,)) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert len(github.issues.all) == number
-    assert [it.number for it in github.issues.open] == [1]
-    assert all("Duplicate of #1" in it.comments for it in github.issues.all[1:])
-
-
-def test_duplicates_of_another_day_are_closed(github: FakeGitHub) -> None:
-    github.issues.labels |= set(report_issue.LABELS)
-    body = report_issue.describe(A, RUN)
-    for _ in range(120):
-        new = {"title": "x", "body": body, "labels": list(report_issue.LABELS)}
-        ask("POST", "issues", new)
-    report(A)
-    assert [it.number for it in github.issues.open] == [1]
 
 
 @pytest.mark.parametrize("text", ["", "null", '""'])
