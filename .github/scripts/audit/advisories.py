@@ -62,7 +62,7 @@ class Finding:
 
     def is_about_the_same(self, other: "Finding") -> bool:
         """Say whether both are one vulnerability of one package: they share an id."""
-        names, others = ({id_.upper() for id_ in it.ids} for it in (self, other))
+        names, others = ({id_.upper() for id_ in found.ids} for found in (self, other))
         return (self.package, self.version) == (other.package, other.version) and bool(
             names & others
         )
@@ -78,7 +78,6 @@ class Answer:
     """
 
     scanner: str
-    dependencies: str
     packages: int = 0
     findings: list[Finding] = field(default_factory=list)
     refusal: str = ""
@@ -108,60 +107,51 @@ def ask_uv(packages: Collection[Locked], folder: Path, timeout: float) -> Answer
     except (LookupError, TypeError, ValueError) as error:
         raise CouldNotScanError(f"uv audit: its report cannot be read ({error!r})") from error
     (folder / "osv.json").write_text(done.stdout, encoding="utf-8")
-    return _complete(answer, {(it.name, it.version) for it in packages if it.version}, done)
+    asked = {(package.name, package.version) for package in packages if package.version}
+    return _complete(answer, asked, done)
 
 
-def ask_safety(
-    dependencies: str, packages: Collection[Locked], folder: Path, timeout: float
-) -> Answer:
-    """Ask Safety: `safety scan` with the key of SAFETY_API_KEY, else `safety check`.
+def ask_safety(packages: Collection[Locked], folder: Path, timeout: float) -> Answer:
+    """Ask Safety: its whole database with the key of SAFETY_API_KEY, else its public one.
 
     Args:
-        dependencies: What the packages are called, such as `production`.
         packages: The packages; those that come from no registry are left out.
-        folder: Where its reports go, named after the dependencies.
+        folder: Where `safety.json` and `safety.txt` go.
         timeout: Seconds after which it is given up.
 
     Raises:
         BadKeyError: It does not take the key.
         CouldNotScanError: It did not answer, or not for every package.
     """
-    with_key = bool(os.environ.get("SAFETY_API_KEY"))
-    name = "safety scan" if with_key else "safety check"
-    report = (folder / f"{dependencies}.json").resolve()
+    report = (folder / "safety.json").resolve()
     report.unlink(missing_ok=True)
-    asked = {(it.name, it.version) for it in packages if it.kind == REGISTRY}
+    asked = {(package.name, package.version) for package in packages if package.kind == REGISTRY}
     with tempfile.TemporaryDirectory() as directory:
         # a folder of its own, also as home: policies of the project or the machine are not there
         requirements = Path(directory) / "requirements.txt"
         lines = [f"{package}=={version}\n" for package, version in sorted(asked)]
         requirements.write_text("".join(lines), encoding="utf-8")
-        if with_key:
-            options = ["--stage=cicd", "scan", f"--target={directory}", "--output=screen"]
-            options += ["--save-as", "json", str(report)]
-        else:
-            options = ["check", f"--file={requirements}", f"--save-json={report}", "--output=text"]
-            if database := os.environ.get("SAFETY_DB_DIR"):
-                options.append(f"--db={database}")
         # apart from the project's environment: with httpx2 beside it, Safety fails
         command = [UV, "run", "--isolated", "--locked", "--only-group=audit"]
         command += [f"--project={Path.cwd()}", "env", f"HOME={directory}"]
         command += [f"SAFETY_SYSTEM_CONFIG_PATH={directory}", "safety"]
-        command += ["--disable-optional-telemetry", *options]
+        command += ["--disable-optional-telemetry", "check", f"--file={requirements}"]
+        command += [f"--save-json={report}", "--output=text"]
+        if database := os.environ.get("SAFETY_DB_DIR"):
+            command.append(f"--db={database}")
         codes = {0, VULNERABLE, BAD_KEY}
-        done = _run(command, timeout, name=name, codes=codes, folder=Path(directory))
-    (folder / f"{dependencies}.txt").write_text(done.stdout, encoding="utf-8")
+        done = _run(command, timeout, name="Safety", codes=codes, folder=Path(directory))
+    (folder / "safety.txt").write_text(done.stdout, encoding="utf-8")
     if done.returncode == BAD_KEY:
         raise BadKeyError(
             "Safety does not take the secret SAFETY_API_KEY: set a valid one, or delete it to do "
             "without a key"
         )
     try:
-        content = json.loads(report.read_text(encoding="utf-8"))
-        number, findings = _read_scan(content, done.stdout) if with_key else _read_check(content)
+        answer = _read_safety(json.loads(report.read_text(encoding="utf-8")))
     except (LookupError, OSError, TypeError, ValueError) as error:
-        raise CouldNotScanError(f"{name}: its report cannot be read ({error!r})") from error
-    return _complete(Answer(name, dependencies, number, findings), asked, done)
+        raise CouldNotScanError(f"Safety: its report cannot be read ({error!r})") from error
+    return _complete(answer, asked, done)
 
 
 def merge(answers: Sequence[Answer]) -> list[Finding]:
@@ -172,7 +162,7 @@ def merge(answers: Sequence[Answer]) -> list[Finding]:
             one = replace(
                 found, package=canonicalize_name(found.package), reporters=(answer.scanner,)
             )
-            for other in [it for it in merged if it.is_about_the_same(one)]:
+            for other in [other for other in merged if other.is_about_the_same(one)]:
                 merged.remove(other)
                 one = replace(
                     one,
@@ -204,67 +194,41 @@ def _complete(
 def _read_audit(report: Mapping[str, Any], packages: Collection[Locked]) -> Answer:
     findings = [
         Finding(
-            it["dependency"]["name"],
-            it["dependency"]["version"],
-            tuple(dict.fromkeys([it["id"], *it["aliases"]])),
-            ", ".join(it["fix_versions"]),
-            it["summary"] or it["description"] or "",
-            it["link"] or "",
+            found["dependency"]["name"],
+            found["dependency"]["version"],
+            tuple(dict.fromkeys([found["id"], *found["aliases"]])),
+            ", ".join(found["fix_versions"]),
+            found["summary"] or found["description"] or "",
+            found["link"] or "",
         )
-        for it in report["vulnerabilities"]
+        for found in report["vulnerabilities"]
     ]
-    statuses = {it["name"]: it.get("reason") for it in report["adverse_statuses"]
-                if it["status"] == "quarantined"}  # fmt: skip
+    withdrawn = {
+        status["name"]: status.get("reason") or ""
+        for status in report["adverse_statuses"]
+        if status["status"] == "quarantined"
+    }
     findings += [
-        Finding(it.name, it.version, ("quarantined",), text=statuses[it.name] or "")
-        for it in packages
-        if it.name in statuses
+        Finding(package.name, package.version, ("quarantined",), text=withdrawn[package.name])
+        for package in packages
+        if package.name in withdrawn
     ]
-    return Answer("uv audit (OSV)", "all", int(report["summary"]["audited_packages"]), findings)
+    return Answer("uv audit (OSV)", int(report["summary"]["audited_packages"]), findings)
 
 
-def _read_check(report: Mapping[str, Any]) -> tuple[int, list[Finding]]:
-    return int(report["report_meta"]["packages_found"]), [
+def _read_safety(report: Mapping[str, Any]) -> Answer:
+    findings = [
         Finding(
-            it["package_name"],
-            it["analyzed_version"] or "",
-            (str(it["vulnerability_id"]), *re.findall(r"CVE-[\d-]+", str(it.get("CVE")))),
-            ", ".join(it.get("fixed_versions") or []),
-            it.get("advisory") or "",
-            it.get("more_info_url") or "",
+            found["package_name"],
+            found["analyzed_version"] or "",
+            (str(found["vulnerability_id"]), *re.findall(r"CVE-[\d-]+", str(found.get("CVE")))),
+            ", ".join(found.get("fixed_versions") or []),
+            found.get("advisory") or "",
+            found.get("more_info_url") or "",
         )
-        for it in [*report["vulnerabilities"], *report["ignored_vulnerabilities"]]
+        for found in [*report["vulnerabilities"], *report["ignored_vulnerabilities"]]
     ]
-
-
-def _read_scan(report: Mapping[str, Any], shown: str) -> tuple[int, list[Finding]]:
-    """Read the report of `safety scan`; what it shows has the aliases that the report has not."""
-    pinned = [
-        (dependency["name"], one)
-        for project in report["scan_results"]["projects"]
-        for file in project["files"]
-        for dependency in file["results"]["dependencies"]
-        for one in dependency["specifications"]
-    ]
-    findings = []
-    for name, one in pinned:
-        version = re.search(r"==\s*([^\s;\\]+)", one["raw"])
-        remedy = one["vulnerabilities"].get("remediation") or {}
-        fixed = remedy.get("recommended") or (remedy.get("closest_secure") or {}).get("upper")
-        for it in one["vulnerabilities"]["known_vulnerabilities"]:
-            line = re.search(rf"Vuln ID {re.escape(str(it['id']))}:([^\n]*)", shown)
-            aliases = re.findall(r"CVE-\d+-\d+|GHSA(?:-\w{4}){3}", line[1]) if line else []
-            findings.append(
-                Finding(
-                    name,
-                    version[1] if version else "",
-                    (str(it["id"]), *aliases),
-                    str(fixed or ""),
-                    f"affects {it.get('vulnerable_spec') or 'this version'}",
-                    f"https://data.safetycli.com/v/{it['id']}/",
-                )
-            )
-    return len(pinned), findings
+    return Answer("Safety", int(report["report_meta"]["packages_found"]), findings)
 
 
 def _run(
@@ -280,7 +244,7 @@ def _run(
     Raises:
         CouldNotScanError: It took longer, or ended with another code than these.
     """
-    environment = LIMITS | {key: it for key, it in os.environ.items() if KEPT.fullmatch(key)}
+    environment = LIMITS | {key: value for key, value in os.environ.items() if KEPT.fullmatch(key)}
     try:
         done = processes.run(
             command, timeout, folder=folder, environment=environment, errors=subprocess.PIPE
