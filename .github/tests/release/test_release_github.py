@@ -46,13 +46,15 @@ def tags(github: FakeGitHub) -> list[str]:
 
 
 def check_complete(github: FakeGitHub, files: list[Path], tag: str = "v1.0.0") -> None:
-    assert [it.tag for it in github.releases.all] == [tag]
-    it = github.releases.all[0]
-    assert it.draft == ("-" in tag)
-    assert bool(it.fields["prerelease"]) == ("-" in tag)
-    assert it.fields["body"].startswith("notes\n\n<!-- release of ")
-    assert sorted(asset.name for asset in it.assets) == sorted(file.name for file in files)
-    assert all(asset.content == (files[0].parent / asset.name).read_bytes() for asset in it.assets)
+    assert [one.tag for one in github.releases.all] == [tag]
+    made = github.releases.all[0]
+    assert made.draft == ("-" in tag)
+    assert bool(made.fields["prerelease"]) == ("-" in tag)
+    assert made.fields["body"].startswith("notes\n\n<!-- release of ")
+    assert sorted(asset.name for asset in made.assets) == sorted(file.name for file in files)
+    assert all(
+        asset.content == (files[0].parent / asset.name).read_bytes() for asset in made.assets
+    )
     assert tags(github) == [tag]
 
 
@@ -61,7 +63,7 @@ def test_stable(github: FakeGitHub, files: list[Path], tmp_path: Path) -> None:
     check_complete(github, files)
     assert github.releases.latest == "v1.0.0"
     assert github.releases.all[0].immutable
-    changes = [it for it in github.requests if not it.startswith("GET")]
+    changes = [request for request in github.requests if not request.startswith("GET")]
     assert changes[0].startswith("POST")
     assert changes[-1].startswith("PATCH")
     assert "v1.0.0 is published" in (tmp_path / "summary").read_text()
@@ -92,7 +94,7 @@ def test_goes_on_after_any_request_has_failed(
         github.fail_at, github.lose_answer = number, lose_answer
         assert release(github, files, tag) == 1, request
         last = number == len(requests) - 1
-        assert all(it.draft for it in github.releases.all) or (last and lose_answer), request
+        assert all(one.draft for one in github.releases.all) or (last and lose_answer), request
         assert not tags(github) or (last and lose_answer), request
         github.fail_at = -1
         assert release(github, files, tag) == 0, request
@@ -104,7 +106,7 @@ def test_run_again_changes_nothing(github: FakeGitHub, files: list[Path]) -> Non
     github.requests.clear()
     assert release(github, files, notes="other notes") == 0
     check_complete(github, files)
-    assert all(it.startswith("GET") for it in github.requests)
+    assert all(request.startswith("GET") for request in github.requests)
 
 
 @pytest.mark.parametrize("digests", [True, False])
@@ -334,8 +336,8 @@ REFUSED: dict[str, tuple[str, str, object, int]] = {
 def test_fake_refuses_what_github_refuses(github: FakeGitHub, files: list[Path], name: str) -> None:
     method, path, content, status = REFUSED[name]
     release(github, files)
-    it = github.releases.all[0]
+    made = github.releases.all[0]
     with pytest.raises(GitHubError) as error:
-        ask(method, path.format(id=it.id, asset=it.assets[0].id, url=github.url), content)
+        ask(method, path.format(id=made.id, asset=made.assets[0].id, url=github.url), content)
     assert error.value.status == status
     github.unexpected.clear()

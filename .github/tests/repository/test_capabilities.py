@@ -45,7 +45,9 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
             if reviewers is not None:
                 fake.settings.environments["production"] = {
                     "wait_timer": 5,
-                    "reviewers": [{"type": "User", "id": PEOPLE[it]} for it in reviewers],
+                    "reviewers": [
+                        {"type": "User", "id": PEOPLE[reviewer]} for reviewer in reviewers
+                    ],
                     "deployment_branch_policy": None,
                 }
             monkeypatch.setenv("GITHUB_API_URL", fake.url)

@@ -111,9 +111,13 @@ def test_second_run_changes_nothing(run: Run, github: FakeGitHub) -> None:
 
 def test_required_checks_are_the_verdicts(run: Run, github: FakeGitHub) -> None:
     run("--apply", *REVIEWER)
-    [ruleset] = [it for it in github.settings.rulesets.values() if it["name"] == "main"]
-    rules = {it["type"]: it.get("parameters") for it in ruleset["rules"]}
-    checks = [it["context"] for it in rules["required_status_checks"]["required_status_checks"]]
+    [ruleset] = [
+        ruleset for ruleset in github.settings.rulesets.values() if ruleset["name"] == "main"
+    ]
+    rules = {rule["type"]: rule.get("parameters") for rule in ruleset["rules"]}
+    checks = [
+        check["context"] for check in rules["required_status_checks"]["required_status_checks"]
+    ]
     assert checks == ["All"]
 
 
@@ -275,9 +279,9 @@ def test_tags_are_made_by_maintainers_and_never_moved(
     github.settings.kind = kind
     code, text = run("--apply", *REVIEWER)
     assert code == 0, text
-    tags = [it for it in github.settings.rulesets.values() if it["target"] == "tag"]
+    tags = [ruleset for ruleset in github.settings.rulesets.values() if ruleset["target"] == "tag"]
     may = {
-        rule["type"]: [it["actor_id"] for it in ruleset.get("bypass_actors", [])]
+        rule["type"]: [actor["actor_id"] for actor in ruleset.get("bypass_actors", [])]
         for ruleset in tags
         for rule in ruleset["rules"]
     }
@@ -288,8 +292,10 @@ def test_tags_are_made_by_maintainers_and_never_moved(
 
 def test_reviews_are_asked_for_and_stay(run: Run, github: FakeGitHub) -> None:
     def find_rules() -> dict[str, dict[str, object]]:
-        [ruleset] = [it for it in github.settings.rulesets.values() if it["name"] == "main"]
-        return {it["type"]: it.get("parameters", {}) for it in ruleset["rules"]}
+        [ruleset] = [
+            ruleset for ruleset in github.settings.rulesets.values() if ruleset["name"] == "main"
+        ]
+        return {rule["type"]: rule.get("parameters", {}) for rule in ruleset["rules"]}
 
     run("--apply", *REVIEWER)
     assert find_rules()["pull_request"]["required_approving_review_count"] == 0

@@ -24,13 +24,13 @@ def test_job_that_act_passes_over_is_not_a_pass(run_pipeline: RunPipeline) -> No
   here: {runs-on: ubuntu-24.04, steps: [{run: "echo .github/runner"}]}
   elsewhere: {runs-on: windows-2025, steps: [{run: echo elsewhere}]}
 """
-    it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
-    assert {job.id: job.conclusion for job in it.jobs} == {
+    done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
+    assert {job.id: job.conclusion for job in done.jobs} == {
         "here": "success",
         "elsewhere": "not-run",
     }
-    assert it.conclusion == "failure"
-    assert it.find_job("here").steps[-1].log == [".github/runner\n"], "no path is a secret"
+    assert done.conclusion == "failure"
+    assert done.find_job("here").steps[-1].log == [".github/runner\n"], "no path is a secret"
 
 
 def test_legs_of_a_matrix_are_jobs(run_pipeline: RunPipeline) -> None:
@@ -40,8 +40,8 @@ def test_legs_of_a_matrix_are_jobs(run_pipeline: RunPipeline) -> None:
     strategy: {matrix: {code: [0, 1]}}
     steps: [{run: "exit ${{ matrix.code }}"}]
 """
-    it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
-    assert sorted(job.conclusion for job in it.jobs) == ["failure", "success"]
+    done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
+    assert sorted(job.conclusion for job in done.jobs) == ["failure", "success"]
 
 
 CALLED = """name: Called
@@ -79,13 +79,14 @@ def test_called_workflow_is_shown_and_gives_its_caller_a_conclusion(
             file = tree / f".github/workflows/{name}.yml"
             file.write_text(text.replace("CODE", code).replace("CONDITION", condition))
 
-    it = run_pipeline("trial", "push", edit=edit)
+    done = run_pipeline("trial", "push", edit=edit)
     worst = {
-        job.id: job.conclusion for job in sorted(it.jobs, key=lambda it: it.conclusion == "failure")
+        job.id: job.conclusion
+        for job in sorted(done.jobs, key=lambda job: job.conclusion == "failure")
     }
     assert [worst[job] for job in ("last", "call", "call/legs", "call/last", "end")] == expected
-    assert it.find_job("call/last").name == "Call / it / Last"
-    assert it.conclusion == ("failure" if code == "1" else "success")
+    assert done.find_job("call/last").name == "Call / it / Last"
+    assert done.conclusion == ("failure" if code == "1" else "success")
 
 
 def test_gh_and_python_are_there_on_a_bare_machine(
@@ -97,8 +98,8 @@ def test_gh_and_python_are_there_on_a_bare_machine(
     monkeypatch.setenv("UV", os.environ.get("UV") or str(shutil.which("uv")))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     jobs = "  ask: {runs-on: ubuntu-24.04, steps: [{run: gh --version}, {run: python3 -c 1}]}\n"
-    it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
-    assert it.conclusion == "success", it.find_job("ask").steps
+    done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
+    assert done.conclusion == "success", done.find_job("ask").steps
 
 
 def test_gh_talks_to_the_fake(run_pipeline: RunPipeline) -> None:
@@ -110,8 +111,8 @@ def test_gh_talks_to_the_fake(run_pipeline: RunPipeline) -> None:
 """.replace("{owner}/{repo}", "octo-org/widget")
     github = FakeGitHub()
     edit = write(".github/workflows/trial.yml", workflow(jobs))
-    it = run_pipeline("trial", "push", edit=edit, github=github)
-    assert [step.outcome for step in it.find_job("ask").steps] == ["success", "failure"]
+    done = run_pipeline("trial", "push", edit=edit, github=github)
+    assert [step.outcome for step in done.find_job("ask").steps] == ["success", "failure"]
     assert github.unexpected == ["GET /emojis"]
 
 
@@ -146,30 +147,30 @@ def test_commit_that_was_not_fetched_is_not_there(run_pipeline: RunPipeline) -> 
       - run: git cat-file -e "${{{{ github.event.after }}}}"
       - run: "! git cat-file -e ${{{{ github.event.before }}}}"
 """
-    it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
-    assert it.conclusion == "success", it.find_job("look").steps[-1].log
+    done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
+    assert done.conclusion == "success", done.find_job("look").steps[-1].log
 
 
 def test_skipped_job_is_no_failure(run_pipeline: RunPipeline) -> None:
     jobs = "  never: {if: false, runs-on: ubuntu-24.04, steps: [{run: exit 1}]}\n"
-    it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
-    assert it.find_job("never").conclusion == "skipped"
-    assert it.conclusion == "success"
+    done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
+    assert done.find_job("never").conclusion == "skipped"
+    assert done.conclusion == "success"
 
 
 def test_workflow_that_cannot_be_read_is_a_failure(run_pipeline: RunPipeline) -> None:
     jobs = "  wrong: {runs-on: ubuntu-24.04, needs: nothing, steps: [{run: exit 0}]}\n"
-    it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
-    assert it.conclusion == "failure"
-    assert it.error
+    done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
+    assert done.conclusion == "failure"
+    assert done.error
 
 
 def test_run_that_hangs_is_cut_off(tmp_path: Path) -> None:
     jobs = "  slow: {runs-on: ubuntu-24.04, steps: [{run: sleep 60}]}\n"
     edit = write(".github/workflows/trial.yml", workflow(jobs))
-    it = run("trial", Event.parse("push"), tmp_path / "1", edit=edit, timeout=2)
-    assert it.conclusion == "failure"
-    assert it.error == "cut off after 2 seconds"
+    done = run("trial", Event.parse("push"), tmp_path / "1", edit=edit, timeout=2)
+    assert done.conclusion == "failure"
+    assert done.error == "cut off after 2 seconds"
 
 
 @pytest.mark.parametrize("action", ["some/action", "some/action/inside", "actions/cache/save"])
@@ -181,9 +182,9 @@ def test_action_without_stand_in_is_left_out_and_said(
     runs-on: ubuntu-24.04
     steps: [{CHECKOUT}, {{uses: "{action}@v1"}}, {{run: test -d .github}}]
 """
-    it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
-    assert it.conclusion == "success"
-    (note,) = it.find_job("new").annotations
+    done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
+    assert done.conclusion == "success"
+    (note,) = done.find_job("new").annotations
     assert (note["title"], note["level"]) == (action, "notice")
     assert note["text"].startswith("no stand-in: left out")
 
@@ -193,8 +194,8 @@ def test_steps_see_no_environment_but_a_runners(
 ) -> None:
     monkeypatch.setenv("MY_SECRET", "in my shell")
     jobs = '  look: {runs-on: ubuntu-24.04, steps: [{run: "env; type python ruff || true"}]}\n'
-    it = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
-    lines = it.find_job("look").steps[0].log
+    done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
+    lines = done.find_job("look").steps[0].log
     log = "".join(line for line in lines if not line.startswith("PIPELINES_"))
     assert "MY_SECRET" not in log
     assert "VIRTUAL_ENV" not in log
@@ -222,8 +223,8 @@ def test_checkout_is_as_shallow_and_as_described_as_on_github(
       - {CHECKOUT}
       - {{run: 'echo $GITHUB_REF $GITHUB_SHA $(git rev-parse HEAD) $(git rev-list --count HEAD)'}}
 """
-    it = run_pipeline("trial", event, edit=write(".github/workflows/trial.yml", workflow(jobs)))
-    (line,) = it.find_job("look").steps[-1].log
+    done = run_pipeline("trial", event, edit=write(".github/workflows/trial.yml", workflow(jobs)))
+    (line,) = done.find_job("look").steps[-1].log
     seen, sha, *rest = line.split()
     assert [seen, *rest] == [ref, sha, "1"]
 
@@ -242,8 +243,10 @@ def test_pull_request_changes_what_the_working_tree_changes(tmp_path: Path) -> N
       - {{run: git diff --name-status HEAD^1 HEAD}}
 """
     edit = write(".github/workflows/trial.yml", workflow(jobs))
-    it = run("trial", Event.parse("pull_request"), tmp_path / "1", source=git.directory, edit=edit)
-    assert [line.split("\t") for line in it.find_job("look").steps[-1].log] == [
+    done = run(
+        "trial", Event.parse("pull_request"), tmp_path / "1", source=git.directory, edit=edit
+    )
+    assert [line.split("\t") for line in done.find_job("look").steps[-1].log] == [
         ["A", ".github/workflows/trial.yml\n"],
         ["D", "LICENSE\n"],
         ["A", "new file.txt\n"],
@@ -256,8 +259,8 @@ def test_tree_without_history_runs(run_pipeline: RunPipeline, tmp_path: Path) ->
     jobs = f"  look: {{runs-on: ubuntu-24.04, steps: [{CHECKOUT}, {{run: test -d .github}}]}}\n"
     (source / ".github/workflows/trial.yml").write_text(workflow(jobs))
     for event in ("push", "pull_request"):
-        it = run_pipeline("trial", event, source=source, small=False)
-        assert it.conclusion == "success"
+        done = run_pipeline("trial", event, source=source, small=False)
+        assert done.conclusion == "success"
 
 
 @pytest.mark.parametrize("event", ["push", "pull_request"])
@@ -271,5 +274,5 @@ def test_shallow_clone_runs(run_pipeline: RunPipeline, tmp_path: Path, event: st
     Git(source)("checkout", "--quiet", "--detach")
     jobs = f"  look: {{runs-on: ubuntu-24.04, steps: [{CHECKOUT}, {{run: test -d .github}}]}}\n"
     edit = write(".github/workflows/trial.yml", workflow(jobs))
-    it = run_pipeline("trial", event, source=source, small=False, edit=edit)
-    assert it.conclusion == "success"
+    done = run_pipeline("trial", event, source=source, small=False, edit=edit)
+    assert done.conclusion == "success"

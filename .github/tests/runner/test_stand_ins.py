@@ -25,7 +25,7 @@ def run(action: str, tree: Path, **inputs: str) -> tuple[int, str, str]:
     output = tree.parent / "output"
     output.write_text("")
     (tree.parent / "kept").mkdir(exist_ok=True)
-    (main,) = (it for it in (STAND_INS / action).iterdir() if it.suffix in {".py", ".sh"})
+    (main,) = (path for path in (STAND_INS / action).iterdir() if path.suffix in {".py", ".sh"})
     command = [sys.executable if main.suffix == ".py" else "bash", str(main)]
     done = subprocess.run(
         command,
@@ -67,7 +67,7 @@ def upload(tree: Path, patterns: str, **inputs: str) -> tuple[int, str, str]:
 
 def kept(tree: Path, name: str = "files") -> set[str]:
     folder = tree.parent / "kept" / name
-    return {str(it.relative_to(folder)) for it in folder.rglob("*") if it.is_file()}
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_download_of_one_match_has_no_folder(tree: Path) -> None:
     inputs = {"INPUT_PATTERN": "*-results", "INPUT_PATH": str(tree / "got")}
     upload(tree, "a/one.txt", INPUT_NAME="one-results")
     assert run("download-artifact", tree, **inputs)[0] == 0
-    assert [it.name for it in (tree / "got").iterdir()] == ["one.txt"]
+    assert [path.name for path in (tree / "got").iterdir()] == ["one.txt"]
     upload(tree, "c", INPUT_NAME="two-results")
     run("download-artifact", tree, **inputs | {"INPUT_PATH": str(tree / "both")})
-    assert sorted(it.name for it in (tree / "both").iterdir()) == ["one-results", "two-results"]
+    assert sorted(path.name for path in (tree / "both").iterdir()) == ["one-results", "two-results"]
 
 
 @pytest.mark.parametrize("depth", ["0", "1"])
@@ -164,8 +164,9 @@ def github() -> Iterator[FakeGitHub]:
 
 def sarif_of(*categories: str, **more: Any) -> str:
     runs = [
-        {"tool": {"driver": {"name": "x"}}, "results": [], "automationDetails": {"id": it}} | more
-        for it in categories
+        {"tool": {"driver": {"name": "x"}}, "results": [], "automationDetails": {"id": category}}
+        | more
+        for category in categories
     ]
     return json.dumps({"version": "2.1.0", "runs": runs})
 

@@ -102,5 +102,5 @@ def test_a_workflow_without_them_stays_as_it_is(name: str, tmp_path: Path) -> No
     file = tmp_path / "trial.yml"
     file.write_text(text)
     gone = leave_out_keys(file)
-    assert {it.rpartition(".")[2] for it in gone} <= {"queue", "deployment"}
+    assert {path.rpartition(".")[2] for path in gone} <= {"queue", "deployment"}
     assert (file.read_text() == text) == (not gone)

@@ -100,7 +100,7 @@ def explain(run: Run) -> str:
     for job in run.jobs:
         for step in job.failed_steps:
             parts = [it for it in job.steps if it.id[: len(step.id)] == step.id]
-            log = "".join(line for it in parts for line in it.log)
+            log = "".join(line for part in parts for line in part.log)
             lines.append(f"{job.name} / {step.name}:\n{log[-2000:]}")
     return "\n".join(lines)
 
@@ -152,4 +152,4 @@ def find_digest(host: str, tag: str, image: str = "octo-org/widget") -> str:
 
 def inputs_of(run: Run, action: str) -> list[dict[str, str]]:
     """Return what an action was given, each time that a run used it."""
-    return [it["inputs"] for it in run.records if it["action"] == action]
+    return [record["inputs"] for record in run.records if record["action"] == action]
