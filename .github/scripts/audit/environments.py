@@ -10,11 +10,12 @@ import time
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 
 from lib.lockfile import REGISTRY, Locked
-from packaging.tags import sys_tags
+from packaging.tags import Tag, sys_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 UV = os.environ.get("UV") or "uv"
@@ -53,9 +54,10 @@ def install(packages: Iterable[Locked], folder: Path) -> dict[Locked, str]:
         CouldNotListError: The environment could not be made.
     """
     run([UV, "venv", "--quiet", f"--python={sys.executable}", str(folder)])
+    indexes = _read_index_names()
     batches: dict[tuple[str, ...], list[Locked]] = {}
     for package in packages:
-        batches.setdefault(tuple(_find_options(package)), []).append(package)
+        batches.setdefault(tuple(_find_options(package, indexes)), []).append(package)
     refused: dict[Locked, str] = {}
     deadline = time.monotonic() + PATIENCE
     for options, batch in batches.items():
@@ -134,11 +136,11 @@ def _install(batch: Sequence[Locked], options: Sequence[str], deadline: float) -
     return _install(batch[:half], options, deadline) | _install(batch[half:], options, deadline)
 
 
-def _find_options(package: Locked) -> list[str]:
+def _find_options(package: Locked, indexes: Mapping[str, str]) -> list[str]:
     """Return the options of uv for where a package comes from and for which platform."""
     if package.kind != REGISTRY:
         return []
-    name = _read_index_names().get(package.place.rstrip("/"))
+    name = indexes.get(package.place.rstrip("/"))
     index = f"{name}={package.place}" if name else package.place
     is_folder = "://" not in package.place
     options = ["--no-index", f"--find-links={index}"] if is_folder else [f"--default-index={index}"]
@@ -160,9 +162,14 @@ def _find_platform(wheels: Sequence[str]) -> list[str]:
     return options
 
 
+@cache
+def _list_tags() -> frozenset[Tag]:
+    return frozenset(sys_tags())
+
+
 def _fits_here(wheel: str) -> bool:
     try:
-        return not parse_wheel_filename(wheel)[3].isdisjoint(sys_tags())
+        return not parse_wheel_filename(wheel)[3].isdisjoint(_list_tags())
     except InvalidWheelFilename:
         return False
 
