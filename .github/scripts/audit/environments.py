@@ -9,14 +9,12 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import distributions
 from pathlib import Path
 
 from lib.lockfile import REGISTRY, Locked
 from packaging.tags import Tag, sys_tags
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 UV = os.environ.get("UV") or "uv"
 PLATFORMS = {"win": "windows", "macosx": "macos", "linux": "linux", "musllinux": "linux"}
@@ -28,16 +26,6 @@ INDEXES = ("UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 
 class CouldNotListError(Exception):
     """An environment could not be made or listed."""
-
-
-@dataclass(frozen=True)
-class Package:
-    """A package and all that it says of its licence: expression, classifiers, name or text."""
-
-    name: str
-    version: str
-    licenses: Sequence[str]
-    address: str = ""
 
 
 def install(packages: Iterable[Locked], folder: Path) -> dict[Locked, str]:
@@ -65,37 +53,21 @@ def install(packages: Iterable[Locked], folder: Path) -> dict[Locked, str]:
     return refused
 
 
-def list_packages(folder: Path) -> list[Package]:
-    """Return the packages of an environment."""
-    place = next(iter([*folder.glob("lib/python*/site-packages"), folder / "Lib/site-packages"]))
-    return [
-        Package(
-            canonicalize_name(it.metadata["Name"]),
-            it.version,
-            [
-                it.metadata.get("License-Expression", ""),
-                *(
-                    line
-                    for line in it.metadata.get_all("Classifier", [])
-                    if line.startswith("License ::")
-                ),
-                it.metadata.get("License", ""),
-            ],
-            it.metadata.get("Home-page") or _find_address(it.metadata.get_all("Project-URL", [])),
-        )
-        for it in distributions(path=[str(place)])
-    ]
-
-
-def show(folder: Path) -> list[dict[str, str]]:
-    """Return what pip-licenses says of an environment's packages: name, version, licence, URL.
+def list_packages(folder: Path) -> list[dict[str, str]]:
+    """Return what pip-licenses says of an environment's packages: a row for each.
 
     Raises:
         CouldNotListError: pip-licenses failed.
     """
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    options = ["--format=json", "--with-urls", "--with-system", f"--python={python}"]
+    options = ["--format=json", "--from=all", "--with-urls", "--with-system", f"--python={python}"]
     return list(json.loads(run(["pip-licenses", *options])))
+
+
+def find_licenses(row: Mapping[str, str]) -> list[str]:
+    """Return all that a package says of its licence: expression, classifiers, name or text."""
+    names = (row["License-Expression"], *row["License-Classifier"].split("; "))
+    return [name for name in (*names, row["License-Metadata"]) if name != "UNKNOWN"]
 
 
 def run(command: Sequence[str]) -> str:
@@ -196,10 +168,3 @@ def _read_index_names() -> Mapping[str, str]:
         return {it["url"].rstrip("/"): it["name"] for it in indexes if "name" in it}
     except (AttributeError, LookupError, OSError, TypeError, ValueError):
         return {}
-
-
-def _find_address(lines: Sequence[str]) -> str:
-    addresses = {
-        label.strip().lower(): url.strip() for label, _, url in (it.partition(",") for it in lines)
-    }
-    return addresses.get("homepage") or next(iter(addresses.values()), "")

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -19,7 +19,7 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from packaging.utils import canonicalize_name
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from audit.environments import CouldNotListError, Package, install, list_packages, show
+from audit.environments import CouldNotListError, find_licenses, install, list_packages
 from audit.licenses import Judgement, Rules, Verdict, judge
 from audit.policy import CONFIG, read_list, read_options
 from lib import lockfile
@@ -84,11 +84,11 @@ def _read_address(address: str) -> str:
 
 @dataclass(frozen=True)
 class Judged:
-    """A locked package, what it says of itself, and what its licence means."""
+    """A locked package, what its licence means, and what pip-licenses says of it, if anything."""
 
     locked: Locked
     judgement: Judgement
-    package: Package | None = None
+    row: Mapping[str, str] | None = None
 
     @property
     def fails(self) -> bool:
@@ -113,18 +113,19 @@ def check(packages: Sequence[Locked], policy: Policy, folder: Path) -> list[Judg
         for number, batch in enumerate(_split(packages)):
             environment = Path(directory) / str(number)
             refused = install(batch.values(), environment)
-            found = {it.name: it for it in list_packages(environment)}
+            found = {str(canonicalize_name(row["Name"])): row for row in list_packages(environment)}
             if not found:
                 raise CouldNotListError(next(iter(refused.values()), "no package is locked"))
             judged += [
                 _judge(it, found.get(name), refused.get(it, "its metadata is not there"), policy)
                 for name, it in batch.items()
             ]
-            for shown in show(environment):
-                listed[batch[canonicalize_name(shown["Name"])].dependencies].append(shown)
+            for name, row in found.items():
+                listed[batch[name].dependencies].append(row)
     for kind, rows in listed.items():
         cells = [
-            [link(it["Name"], it["URL"]), plain(it["Version"]), plain(it["License"])] for it in rows
+            [link(row["Name"], row["URL"]), plain(row["Version"]), _show_licenses(row)]
+            for row in rows
         ]
         markdown = table(["Name", "Version", "License"], cells)
         (folder / f"{kind}.md").write_text(markdown, encoding="utf-8")
@@ -143,13 +144,17 @@ def _split(packages: Iterable[Locked]) -> list[dict[str, Locked]]:
     return batches
 
 
-def _judge(locked: Locked, package: Package | None, reason: str, policy: Policy) -> Judged:
+def _judge(locked: Locked, row: Mapping[str, str] | None, reason: str, policy: Policy) -> Judged:
     judgement = Judgement(Verdict.ALLOWED)
-    if locked.name not in policy.looked_into and package is None:
+    if locked.name not in policy.looked_into and row is None:
         judgement = Judgement(Verdict.UNKNOWN, f"Not asked: {reason}")
-    elif locked.name not in policy.looked_into and package and policy.rules:
-        judgement = judge(package.licenses, policy.rules)
-    return Judged(locked, judgement, package)
+    elif locked.name not in policy.looked_into and row and policy.rules:
+        judgement = judge(find_licenses(row), policy.rules)
+    return Judged(locked, judgement, row)
+
+
+def _show_licenses(row: Mapping[str, str]) -> str:
+    return plain("; ".join(find_licenses(row)), 120)
 
 
 def describe(judged: Sequence[Judged]) -> str:
@@ -171,12 +176,11 @@ def describe(judged: Sequence[Judged]) -> str:
 
 
 def _describe_row(it: Judged) -> list[str]:
-    licenses = it.package.licenses if it.package else []
     return [
         MARKS[it.judgement.verdict],
-        link(it.locked.name, it.package.address if it.package else ""),
+        link(it.locked.name, it.row["URL"] if it.row else ""),
         plain(it.locked.version),
-        plain("; ".join(filter(None, licenses)), 120),
+        _show_licenses(it.row) if it.row else "",
         plain(it.judgement.reason),
         it.locked.dependencies,
     ]

@@ -4,7 +4,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from audit import environments, license_check
+from audit import license_check
 from audit.environments import CouldNotListError
 from audit.license_check import Policy, check, describe
 from audit.licenses import Verdict, judge
@@ -167,11 +167,12 @@ def test_package_in_two_versions_counts_twice(
         return {}
 
     monkeypatch.setattr(license_check, "install", install)
-    monkeypatch.setattr(license_check, "show", lambda _: [])
+    row = {"Name": "A", "Version": "1", "URL": "UNKNOWN", "License-Expression": "UNKNOWN"}
+    row["License-Classifier"] = "UNKNOWN"
     monkeypatch.setattr(
         license_check,
         "list_packages",
-        lambda folder: [environments.Package("a", "1", ["MIT" if folder.name == "0" else "GPLv3"])],
+        lambda folder: [row | {"License-Metadata": "MIT" if folder.name == "0" else "GPLv3"}],
     )
     judged = check(lockfile.read(text), read(tmp_path, POLICY), tmp_path)
     assert [it.judgement.verdict for it in judged] == [Verdict.ALLOWED, Verdict.FORBIDDEN]
