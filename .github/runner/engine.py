@@ -33,8 +33,9 @@ FOREIGN_RUNNERS = {"ubuntu-24.04-arm"} if platform.machine() == "x86_64" else se
 """Whose legs of a matrix cannot be run here: an arm machine emulates amd64, not the other way."""
 
 PASSED_ON = (
-    "DOCKER_HOST", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "NO_PROXY", "REQUESTS_CA_BUNDLE",
-    "SSL_CERT_DIR", "SSL_CERT_FILE", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_OFFLINE",
+    "DOCKER_HOST", "GITHUB_PATIENCE", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "NO_PROXY",
+    "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE", "UV_DEFAULT_INDEX", "UV_INDEX",
+    "UV_INDEX_URL", "UV_OFFLINE",
 )  # fmt: skip
 """What the steps see of the environment; the rest would make a run differ from GitHub's."""
 

@@ -10,7 +10,9 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +24,12 @@ from urllib.parse import urlsplit
 
 TIMEOUT = 20
 """Seconds to wait for an answer; a file may take ten times as long."""
+PATIENCE = 60
+"""Seconds for which GitHub is asked again while it is away; GITHUB_PATIENCE says another number."""
+AWAY = {500, 502, 503, 504}
+"""Statuses that go by themselves."""
+UNREACHED = (ConnectionRefusedError, socket.gaierror)
+"""Why nothing can have arrived."""
 PAGE = 100
 
 
@@ -30,13 +38,17 @@ class GitHubError(Exception):
 
     Attributes:
         reason: What GitHub said, without what was asked.
-        status: The HTTP status; 0 if there was no answer.
+        status: The HTTP status; 0 if there was no answer, or none that is one of GitHub's.
+        is_outage: Whether the same may be asked again soon, and is done once then.
     """
 
-    def __init__(self, asked: str, reason: str, status: int = 0) -> None:
+    def __init__(
+        self, asked: str, reason: str, status: int = 0, *, is_outage: bool = False
+    ) -> None:
         super().__init__(f"{asked}: {reason}")
         self.reason = reason
         self.status = status
+        self.is_outage = is_outage
 
 
 def ask(method: str, path: str, content: object = None, *, file: Path | None = None) -> Any:  # noqa: ANN401
@@ -150,14 +162,35 @@ def _send(method: str, path: str, body: bytes | None, headers: dict[str, str]) -
     request.add_unredirected_header("Authorization", f"Bearer {_find_token()}")
     timeout = TIMEOUT * (10 if "application/octet-stream" in headers.values() else 1)
     asked = f"{method} {path or url}"
+    deadline = time.monotonic() + float(os.environ.get("GITHUB_PATIENCE") or PATIENCE)
+    told = False
+    while True:
+        try:
+            return _send_once(request, asked, timeout)
+        except GitHubError as error:
+            if not error.is_outage or time.monotonic() >= deadline:
+                raise
+            if not told:
+                print(f"Waiting for GitHub: {error}", file=sys.stderr)
+            told = True
+            time.sleep(1)
+
+
+def _send_once(request: urllib.request.Request, asked: str, timeout: float) -> bytes:
+    is_question = request.get_method() == "GET"
     try:
         with _OPENER.open(request, timeout=timeout) as answer:
             return bytes(answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            raise GitHubError(asked, _explain(error), error.code) from error
+            is_outage = is_question and error.code in AWAY
+            raise GitHubError(asked, _explain(error), error.code, is_outage=is_outage) from error
     except (HTTPException, OSError, ValueError) as error:
-        raise GitHubError(asked, str(error) or type(error).__name__) from error
+        # what may have arrived is not done twice
+        was_sent = not isinstance(getattr(error, "reason", None), UNREACHED)
+        is_outage = not isinstance(error, ValueError) and (is_question or not was_sent)
+        reason = str(error) or type(error).__name__
+        raise GitHubError(asked, reason, is_outage=is_outage) from error
 
 
 def _find_token() -> str:

@@ -1,9 +1,11 @@
 """The client of GitHub's API, on the fake one and on servers that misbehave."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from fakes import servers
@@ -108,6 +110,44 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(GitHubError, match="refused") as error:
         github.ask("GET", "releases")
     assert error.value.status == 0
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_short_outage_is_waited_out(
+    fake: FakeGitHub,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+) -> None:
+    monkeypatch.setenv("GITHUB_PATIENCE", "20")
+    fake.status = status
+    back = Timer(1.5, setattr, (fake, "status", 200))
+    back.start()
+    assert github.find("labels/bug") == {"name": "bug"}
+    assert capsys.readouterr().err.count("Waiting for GitHub: GET labels/bug: HTTP") == 1
+    back.join()
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 403), ("GET", 429), ("POST", 503)])
+def test_what_does_not_go_by_itself_is_said_at_once(
+    fake: FakeGitHub, monkeypatch: pytest.MonkeyPatch, method: str, status: int
+) -> None:
+    monkeypatch.setenv("GITHUB_PATIENCE", "20")
+    fake.status = status
+    began = time.monotonic()
+    with pytest.raises(GitHubError) as refusal:
+        github.ask(method, "issues/1/comments", {"body": "x"} if method == "POST" else None)
+    assert refusal.value.status == status
+    assert time.monotonic() - began < 5
+
+
+def test_what_cannot_have_arrived_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_PATIENCE", "1")
+    monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:1")
+    began = time.monotonic()
+    with pytest.raises(GitHubError, match="refused"):
+        github.ask("POST", "issues/1/comments", {"body": "x"})
+    assert time.monotonic() - began > 1
 
 
 def test_token_goes_to_no_other_server(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

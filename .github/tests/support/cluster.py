@@ -98,7 +98,7 @@ class Cluster:
         self.tokens = {"admin": "token of an administrator"}
         self.namespace, self.undoable, self.count = "", True, 0
         self.schema, self.database, self.quota, self.full = 1, True, False, False
-        self.outage: tuple[str, str, float] | None = None
+        self.outages: list[tuple[str, str, float]] = []
         self.minor = ""
         self.owners: dict[tuple[str, str], Owners] = {}
         self.versions, self.served, self.used = {}, [], set()

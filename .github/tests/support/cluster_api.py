@@ -204,12 +204,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _goes_away(self, verb: str) -> bool:
         """Close the server for a while, after it has done what it was asked, without a word."""
-        if not self.cluster.outage:
+        if not self.cluster.outages:
             return False
-        wanted, resource, seconds = self.cluster.outage
+        wanted, resource, seconds = self.cluster.outages[0]
         if wanted != verb or f"/{resource}" not in self.path:
             return False
-        self.cluster.outage = None
+        self.cluster.outages.clear()
         Thread(target=self.cluster.pause, args=(seconds,), daemon=True).start()
         time.sleep(0.2)  # until it is closed
         return True

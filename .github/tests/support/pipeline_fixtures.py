@@ -53,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     types = tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"), prefix="mypy-")
     os.environ["MYPY_CACHE_DIR"] = types.name
     config.add_cleanup(types.cleanup)
+    os.environ["GITHUB_PATIENCE"] = "0"  # a GitHub that refuses is meant to
     for name in ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"):
         os.environ.pop(name, None)
 
