@@ -2,9 +2,8 @@
 """Load the app with Locust or k6 and fail if it is too slow or fails too often.
 
 The app is started for it on this machine as [tool.pipelines] says, with several processes where it
-takes them, and on PostgreSQL where it has migrations; --host loads another one instead. The limits
-are those of locustfile.py and k6-script.js. An app without that file is not loaded, and that is
-said.
+takes them, and on PostgreSQL where it has migrations. The limits are those of locustfile.py and
+k6-script.js. An app without that file is not loaded, and that is said.
 """
 
 import argparse
@@ -282,9 +281,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--users", type=number(int, 1, 1000), default=20, metavar="N", help="1 to 1000 (20)")
     add("--duration", type=number(int, 5, 900), default=20, metavar="SECONDS", help="5 to 900 (20)")
     add("--output", type=Path, help="folder of the results (TOOL-results)")
-    add("--host", help="load this address instead, such as http://127.0.0.1:8000")
     options = parser.parse_args(arguments)
-    title, file, make, _ = TOOLS[options.tool]
+    title, file, *_ = TOOLS[options.tool]
     end_cleanly()
     try:
         project = read_project(ROOT)
@@ -295,9 +293,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (ROOT / file).exists():
         leave_out(title, f"There is no {file}: {options.tool} is off.", output)
         return 0
-    if options.host:
-        command = make(options.users, options.duration, output)
-        return subprocess.run(command, env=name_host(options.host), check=False).returncode
     log = output / "app.log"
     try:
         return measure(project, options, output, log)

@@ -249,9 +249,15 @@ def test_results_of_an_earlier_run_are_replaced(project: Path) -> None:
         assert run(project, "k6").returncode == 0
 
 
-@pytest.mark.parametrize("tool", ["locust", "k6"])
+@pytest.mark.parametrize("tool", load.TOOLS)
 def test_dead_server_is_red_with_the_reason(tool: str, tmp_path: Path) -> None:
-    words = (tool, f"--host={NOBODY}", "--users=2", "--duration=5", f"--output={tmp_path}/out")
-    done = run(ROOT, *words)
+    _, _, make, _ = load.TOOLS[tool]
+    done = subprocess.run(
+        make(2, 5, tmp_path),
+        env=load.name_host(NOBODY),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode, done.stdout
     assert "refused" in done.stdout + done.stderr
