@@ -66,7 +66,9 @@ def find_changes(path: str, text: str) -> Iterator[Change]:
         text: Its content; Python that cannot be parsed has no changes.
     """
     if path.endswith(".sql"):
-        yield from _read_sql(path, 1, COMMENT.sub(lambda it: "\n" * it[0].count("\n"), text))
+        yield from _read_sql(
+            path, 1, COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), text)
+        )
         return
     try:
         nodes = list(_walk(ast.parse(text)))
@@ -96,12 +98,12 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
 def _read_text(node: ast.AST | None) -> str:
     """Return a text; what is computed in it is unknown."""
     if isinstance(node, ast.JoinedStr):
-        return "".join(_read_text(it) or UNKNOWN for it in node.values)
+        return "".join(_read_text(part) or UNKNOWN for part in node.values)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def _read_sql(path: str, line: int, text: str) -> Iterator[Change]:
-    text = FILLING.sub(lambda it: " " + "\n" * it[0].count("\n"), text)
+    text = FILLING.sub(lambda found: " " + "\n" * found[0].count("\n"), text)
     for pattern, does in SQL.items():
         for found in re.finditer(pattern, text, re.IGNORECASE):
             yield Change(f"{path}:{line + text.count('\n', 0, found.end(1))}", does, found[1])
@@ -111,7 +113,7 @@ def _read_call(path: str, call: ast.Call) -> Iterator[Change]:
     """Read a call of Alembic or Django; of Alembic's, a batch knows the table already."""
     function, place = call.func, f"{path}:{call.lineno}"
     called = getattr(function, "attr", "")
-    options = {it.arg: it.value for it in call.keywords}
+    options = {option.arg: option.value for option in call.keywords}
     in_batch = called.endswith("_column") and ast.unparse(function) != f"op.{called}"
 
     def find(position: int, keys: set[str]) -> str:

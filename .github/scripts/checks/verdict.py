@@ -52,7 +52,7 @@ def find_earlier_faults(event: Mapping[str, Any], judged: str = "") -> list[str]
     last: Mapping[str, Any] = {}
     for run in list_all(f"actions/workflows/{workflow}/runs?{query}", "workflow_runs"):
         # Those of forks name no pull request.
-        numbers = {it["number"] for it in run["pull_requests"]} or {event["number"]}
+        numbers = {request["number"] for request in run["pull_requests"]} or {event["number"]}
         whole = run["id"] != own and run["display_title"] != TEXT_EDITED
         if whole and event["number"] in numbers and run["run_number"] > last.get("run_number", 0):
             last = run
@@ -64,11 +64,11 @@ def find_earlier_faults(event: Mapping[str, Any], judged: str = "") -> list[str]
     if last["conclusion"] not in {"success", "failure"}:
         return [f"{name} was {last['conclusion']}: run it again"]
     jobs = list_all(f"actions/runs/{last['id']}/jobs", "jobs")
-    failed = {it["name"]: it["conclusion"] for it in jobs if it["conclusion"] not in FINE}
+    failed = {job["name"]: job["conclusion"] for job in jobs if job["conclusion"] not in FINE}
     if judged:
         # The verdict of that run may have been red for what was judged again, and for nothing else.
         now = list_all(f"actions/runs/{own}/jobs", "jobs")
-        for answered in (judged, *(it["name"] for it in now if not it["conclusion"])):
+        for answered in (judged, *(job["name"] for job in now if not job["conclusion"])):
             failed.pop(answered, None)
     elif last["conclusion"] != "success" and not failed:
         return [f"{name} failed"]
@@ -80,7 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args(arguments)
-    results = {job: it["result"] for job, it in json.loads(os.environ["NEEDS"] or "{}").items()}
+    results = {
+        job: known["result"] for job, known in json.loads(os.environ["NEEDS"] or "{}").items()
+    }
     by_design = {*os.environ.get("SKIPPABLE", "").split()}
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
     repeated = only_text_changed(event)

@@ -62,8 +62,8 @@ def sort(
     found: list[tuple[str, Result]] = []
     runs = []
     for run in log["runs"]:
-        placed = [(_place(it, wanted), it) for it in sarif.read(run, root)]
-        runs.append(run | {"results": [it.raw for place, it in placed if place == KEPT]})
+        placed = [(_place(result, wanted), result) for result in sarif.read(run, root)]
+        runs.append(run | {"results": [result.raw for place, result in placed if place == KEPT]})
         found += placed
     return log | {"runs": runs}, found
 
@@ -85,17 +85,17 @@ def describe(results: Iterable[Result]) -> str:
     """Return a table of results, the gravest first."""
     listed = sorted(
         results,
-        key=lambda it: (not is_grave(it), -it.severity, LEVELS.index(it.level), it.path, it.line),
+        key=lambda result: (not is_grave(result), -result.severity, LEVELS.index(result.level)),
     )
     rows = [
         [
-            f"{MARKS[it.level]} {it.level}",
-            f"{it.severity:g}" if it.severity else "",
-            plain(it.rule),
-            plain(f"{it.path}:{it.line}") if it.path else "",
-            plain(it.text),
+            f"{MARKS[result.level]} {result.level}",
+            f"{result.severity:g}" if result.severity else "",
+            plain(result.rule),
+            plain(f"{result.path}:{result.line}") if result.path else "",
+            plain(result.text),
         ]
-        for it in listed[:MOST_ROWS]
+        for result in listed[:MOST_ROWS]
     ]
     more = f"{len(listed) - MOST_ROWS} more are in the artifact.\n"
     lines = [table(["Level", "Severity", "Rule", "Place", "What it is"], rows)]
@@ -104,7 +104,7 @@ def describe(results: Iterable[Result]) -> str:
 
 def describe_places(found: Sequence[tuple[str, Result]]) -> str:
     """Return how many results are where, and those that nobody sees elsewhere."""
-    results = {name: [it for place, it in found if place == name] for name in PLACES}
+    results = {name: [result for place, result in found if place == name] for name in PLACES}
     parts = [", ".join(f"{len(listed)} {name}" for name, listed in results.items()) + ".\n"]
     parts += [
         f"**Left out: {name}**\n\n{describe(results[name])}"
@@ -138,15 +138,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         annotate("error", options.name, reason)
         summarize(f"### ❌ {plain(options.name)}\n\n{plain(reason, 1000)}\n")
         return 2
-    kept = [it for place, it in found if place == KEPT]
-    grave = [it for it in kept if is_grave(it)]
+    kept = [result for place, result in found if place == KEPT]
+    grave = [result for result in kept if is_grave(result)]
     mark = "🔎" if options.filter else "❌" if grave else "✅"
     text = describe_places(found) if options.filter else describe(kept)
     report = f"### {mark} {plain(options.name)}\n\n{text}"
     summarize(report)
     print(report)
-    for it in grave[: MOST_ANNOTATIONS if options.gate else 0]:
-        annotate("error", options.name, quote(f"{it.path}:{it.line} {it.rule}: {it.text}"))
+    for result in grave[: MOST_ANNOTATIONS if options.gate else 0]:
+        text = f"{result.path}:{result.line} {result.rule}: {result.text}"
+        annotate("error", options.name, quote(text))
     return int(options.gate and bool(grave))
 
 

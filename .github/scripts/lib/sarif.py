@@ -50,7 +50,7 @@ class Result:
         """Whether somebody decided in the code that it does not count."""
         suppressions = self.raw.get("suppressions") or []
         return bool(suppressions) and all(
-            it.get("status", "accepted") == "accepted" for it in suppressions
+            one.get("status", "accepted") == "accepted" for one in suppressions
         )
 
 
@@ -70,7 +70,7 @@ def load(file: Path) -> Json:
     for run in log["runs"]:
         if not isinstance(run.get("results"), list):
             raise ValueError(f"{file}: a run has no list of results: the analysis did not end")  # noqa: TRY004
-        if not all(it.get("executionSuccessful") for it in run.get("invocations") or []):
+        if not all(call.get("executionSuccessful") for call in run.get("invocations") or []):
             raise ValueError(f"{file}: the analysis failed, so what it found is not all there is")
     return dict(log)
 
@@ -98,8 +98,8 @@ def _read(run: Json, result: Json, root: Path) -> Result:
     level = (result.get("level") or default or "warning") if is_fault else "none"
     if level not in LEVELS:
         raise ValueError(f"a level is {level}, not one of {', '.join(LEVELS)}")
-    shown = [_locate(run, it, root) for it in result.get("locations") or []]
-    path, address, line = next((it for it in shown if it[0]), (*shown, ("", "", 0))[0])
+    shown = [_locate(run, place, root) for place in result.get("locations") or []]
+    path, address, line = next((one for one in shown if one[0]), (*shown, ("", "", 0))[0])
     return Result(
         result,
         _find_id(result),
@@ -108,7 +108,7 @@ def _read(run: Json, result: Json, root: Path) -> Result:
         _find_message(result, component, rule),
         path or address,
         line,
-        frozenset(_locate(run, it, root)[0] for it in _list_places(run, result)) - {""},
+        frozenset(_locate(run, place, root)[0] for place in _list_places(run, result)) - {""},
     )
 
 
@@ -125,24 +125,24 @@ def _find_rule(run: Json, result: Json) -> tuple[Json, Json]:
     if rule := _pick(component.get("rules"), {"index": index}):
         return component, rule
     id_ = _find_id(result)
-    rules = [rule for it in (component, *extensions) for rule in it.get("rules") or []]
+    rules = [rule for part in (component, *extensions) for rule in part.get("rules") or []]
     # "py/x/part" is an instance of the rule "py/x"
-    fitting = [it for it in rules if f"{id_}/".startswith(f"{it['id']}/")]
-    return component, max(fitting, key=lambda it: len(it["id"]), default={})
+    fitting = [rule for rule in rules if f"{id_}/".startswith(f"{rule['id']}/")]
+    return component, max(fitting, key=lambda rule: len(rule["id"]), default={})
 
 
 def _find_message(result: Json, component: Json, rule: Json) -> str:
     """Return what a result says, with its arguments in the place of {0}, {1} and so on."""
     message: Json = result.get("message") or {}
     strings = rule.get("messageStrings") or {}, component.get("globalMessageStrings") or {}
-    by_id = [it.get(message.get("id")) or {} for it in strings]
+    by_id = [known.get(message.get("id")) or {} for known in strings]
     known = [message, *by_id, rule.get("shortDescription") or {}]
-    texts = [str(it[key]) for it in known for key in ("text", "markdown") if it.get(key)]
+    texts = [str(said[key]) for said in known for key in ("text", "markdown") if said.get(key)]
     text = next(iter(texts), "")
     arguments = message.get("arguments")
     if not arguments:  # many tools escape no brace
         return text
-    values = {f"{{{number}}}": str(it) for number, it in enumerate(arguments)}
+    values = {f"{{{number}}}": str(argument) for number, argument in enumerate(arguments)}
     values |= {"{{": "{", "}}": "}"}
     return re.sub(r"\{\{|\}\}|\{\d+\}", lambda match: values.get(match[0], match[0]), text)
 

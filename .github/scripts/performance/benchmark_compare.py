@@ -285,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         plan = Plan(folder, **options)
         ours, theirs, commit, reason = _measure(base, plan)
-        files = [file for it in ("base", "change") if (file := folder / f"{it}.json").exists()]
+        files = [file for file in (folder / "base.json", folder / "change.json") if file.exists()]
         draw = [sys.executable, "-m", "pytest_benchmark", "compare", "--group-by=fullname"]
         run([*draw, f"--histogram={folder}/histogram", *files], Path.cwd(), plan.timeout)
     except MeasureError as error:

@@ -269,10 +269,10 @@ def describe(pushes: Sequence[Push], newest: str) -> str:
             series.append(values)
     lines = [f"<details><summary>The last {len(pushes)} pushes</summary>\n"]
     for title, series in charts.items():
-        known = [(label, it) for label, it in zip(labels, series, strict=True) if it]
+        known = [(label, values) for label, values in zip(labels, series, strict=True) if values]
         axis = [f'"{re.sub(r"[^\w ]", "", label)}"' for label, _ in known]
         if len(known) > 1:
-            both = [[fmean(it) for _, it in known], [max(it) for _, it in known]]
+            both = [[fmean(values) for _, values in known], [max(values) for _, values in known]]
             lines.append(draw(title, axis, both))
     end = "Runners differ: only benchmarks, memory tests and the image are judged.\n\n</details>\n"
     return "\n".join([*lines, end])

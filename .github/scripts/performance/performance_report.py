@@ -118,12 +118,12 @@ def look_back(results: Mapping[str, Result], file: Path) -> str:
         results: What this run has measured, by job.
         file: Where the history goes after a push; other events leave none.
     """
-    event, commit = (os.environ.get(f"GITHUB_{it}", "") for it in ("EVENT_NAME", "SHA"))
+    event, commit = (os.environ.get(name, "") for name in ("GITHUB_EVENT_NAME", "GITHUB_SHA"))
     now = history.Push(int(os.environ.get("GITHUB_RUN_ID") or 0), commit, results)
     pushes, problem = history.fetch()
     text = [f"{plain(problem)}\n"] if problem else []
     newest = pushes[-1].commit[:7] if pushes else ""
-    if event in MEASURED and any(it.figures or it.ratios for it in results.values()):
+    if event in MEASURED and any(one.figures or one.ratios for one in results.values()):
         pushes = history.merge(pushes, [now])
         newest = commit[:7] if event == "push" else "this change"
         if event == "push":

@@ -78,7 +78,7 @@ def read(folder: Path) -> tuple[Result, str]:
         MeasureError: It is missing or malformed.
     """
     try:
-        content, report = ((folder / it).read_text(encoding="utf-8") for it in (RESULT, REPORT))
+        content, report = ((folder / name).read_text(encoding="utf-8") for name in (RESULT, REPORT))
         return interpret(json.loads(content)), report
     except FileNotFoundError as error:
         name = Path(error.filename).name
