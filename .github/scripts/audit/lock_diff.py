@@ -8,7 +8,7 @@ are judged by the vulnerability scan and the licence check.
 
 import argparse
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -47,12 +47,6 @@ class Change:
     warnings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
 
-    @property
-    def notes(self) -> list[str]:
-        """Errors and warnings as Markdown."""
-        marked = [("❌", it) for it in self.errors] + [("⚠️", it) for it in self.warnings]
-        return [f"{mark} {plain(text, 600)}" for mark, text in marked]
-
 
 def compare(
     base: Collection[Locked], head: Collection[Locked], allowed: Collection[str] = ()
@@ -64,44 +58,46 @@ def compare(
         head: The packages as they are.
         allowed: Registries and file hosts that are allowed.
     """
-    everywhere = {place for it in base for place in _find_places(it)}
+    everywhere = _find_places(base)
     changes = []
-    for name in {it.name for it in {*base} ^ {*head}}:
-        old, new = ([it for it in lock if it.name == name] for lock in (base, head))
-        known = {place for it in old for place in _find_places(it)} if old else everywhere
-        foreign = {place for it in new for place in _find_places(it)} - known if base else set()
-        errors = [f"comes from {it}" for it in sorted(foreign) if not _is_allowed(it, allowed)]
-        was, now = (", ".join(sorted({it.version for it in lock})) for lock in (old, new))
+    for name in {package.name for package in {*base} ^ {*head}}:
+        old, new = ([one for one in lock if one.name == name] for lock in (base, head))
+        known = _find_places(old) if old else everywhere
+        foreign = _find_places(new) - known if base else set()
+        errors = [f"comes from {one}" for one in sorted(foreign) if not _is_allowed(one, allowed)]
+        was, now = (", ".join(sorted({one.version for one in lock})) for lock in (old, new))
         changes.append(Change(name, was, now, tuple(_find_warnings(old, new)), tuple(errors)))
-    return sorted(changes, key=lambda it: (not it.errors, not it.warnings, it.name))
+    return sorted(changes, key=lambda change: (not change.errors, not change.warnings, change.name))
 
 
 def _find_warnings(old: list[Locked], new: list[Locked]) -> Iterator[str]:
     """Yield what is odd about a package beside its places."""
-    if _is_downgrade(*({it.version for it in lock} for lock in (old, new))):
+    if _is_downgrade(*({package.version for package in lock} for lock in (old, new))):
         yield "an older version than before"
-    sources = {it.source for it in old}
-    for it in new:
-        if it.kind != REGISTRY and it.source not in sources:
-            yield f"comes from {it.source}, not from a registry"
-        if it.kind == REGISTRY and (bare := [file.name for file in it.files if not file.hash]):
+    sources = {package.source for package in old}
+    for package in new:
+        if package.kind != REGISTRY and package.source not in sources:
+            yield f"comes from {package.source}, not from a registry"
+        if package.kind == REGISTRY and (
+            bare := [file.name for file in package.files if not file.hash]
+        ):
             yield f"no hash: {', '.join(sorted(bare))}"
-        if it.kind == REGISTRY and not it.files:
-            yield f"{it.version} has no file, so no hash"
+        if package.kind == REGISTRY and not package.files:
+            yield f"{package.version} has no file, so no hash"
         for was in old:
-            if was.version == it.version:
-                yield from _find_edits(was, it)
+            if was.version == package.version:
+                yield from _find_edits(was, package)
 
 
 def _find_edits(old: Locked, new: Locked) -> Iterator[str]:
     """Yield what is other about a version that stays, which a registry never changes."""
-    before, after = ({it.name: it for it in lock.files} for lock in (old, new))
+    before, after = ({file.name: file for file in lock.files} for lock in (old, new))
     if other := [name for name in before.keys() & after if before[name].hash != after[name].hash]:
         yield f"same version, other contents: {', '.join(sorted(other))}"
     if added := after.keys() - before:
         yield f"files added to a version that was there: {', '.join(sorted(added))}"
     if changed := old.needs ^ new.needs:
-        signs = [f"{'+' if it in new.needs else '-'} {it}" for it in sorted(changed)]
+        signs = [f"{'+' if one in new.needs else '-'} {one}" for one in sorted(changed)]
         yield f"same version, other dependencies: {'; '.join(signs)}"
 
 
@@ -111,24 +107,26 @@ def _is_downgrade(before: set[str], after: set[str]) -> bool:
         old, new = (sorted(map(Version, versions)) for versions in (before, after))
     except InvalidVersion:
         return False
-    gone = [it for it in old if it not in new] or old
-    pairs = zip(gone, [it for it in new if it not in old], strict=False)
+    gone = [one for one in old if one not in new] or old
+    pairs = zip(gone, [one for one in new if one not in old], strict=False)
     return any(one > other for one, other in pairs) or bool(old and new and old[-1] > new[-1])
 
 
-def _find_places(package: Locked) -> set[str]:
-    """Return the registry and the file hosts of a package; none if it is from elsewhere."""
-    if package.kind != REGISTRY:
-        return set()
-    local = "file:" if "://" in package.place else package.place
-    return {package.place, *(it.host or local for it in package.files)}
+def _find_places(packages: Iterable[Locked]) -> set[str]:
+    """Return the registries and file hosts of packages; none of those from elsewhere."""
+    places = set()
+    for package in packages:
+        if package.kind == REGISTRY:
+            local = "file:" if "://" in package.place else package.place
+            places |= {package.place, *(file.host or local for file in package.files)}
+    return places
 
 
 def _is_allowed(place: str, allowed: Collection[str]) -> bool:
     """Say whether a place is one of the allowed ones: the same address, or the same host."""
-    addresses = [it if "://" in it or "/" in it else f"https://{it}" for it in allowed]
-    hosts = {"://".join(urlsplit(it)[:2]) for it in addresses}
-    return place.rstrip("/") in {*hosts, *(it.rstrip("/") for it in addresses)}
+    addresses = [one if "/" in one else f"https://{one}" for one in allowed]
+    hosts = {"://".join(urlsplit(address)[:2]) for address in addresses}
+    return place.rstrip("/") in {*hosts, *(address.rstrip("/") for address in addresses)}
 
 
 def find_settings(base: str, head: str) -> list[str]:
@@ -158,28 +156,24 @@ def read_base(revision: str) -> str:
 
 def describe(changes: Sequence[Change], settings: Sequence[str]) -> str:
     """Return the report: a row for what to look at, a number for the rest."""
-    mark = "❌" if any(it.errors for it in changes) else "📦"
-    lines = [f"### {mark} {TITLE}\n"]
+    failed = any(change.errors for change in changes)
+    lines = [f"### {'❌' if failed else '📦'} {TITLE}\n"]
     if settings:
         names = ", ".join(map(plain, settings))
         lines.append(f"Other than the packages, this changed in `{LOCK}`: {names}.\n")
     if not changes:
-        return "\n".join([*lines, f"`{LOCK}` locks the same packages, from the same places.\n"])
-    added = sum(not it.old for it in changes)
-    removed = sum(not it.new for it in changes)
-    lines.append(
-        f"Packages: {added} added, {removed} removed, {len(changes) - added - removed} changed.\n"
-    )
-    rows = [
-        [plain(it.name), plain(it.old), plain(it.new), "; ".join(it.notes)]
-        for it in changes
-        if it.notes
-    ]
+        lines.append(f"`{LOCK}` locks the same packages, from the same places.\n")
+    rows = []
+    for change in changes:
+        notes = [f"❌ {plain(text, 600)}" for text in change.errors]
+        notes += [f"⚠️ {plain(text, 600)}" for text in change.warnings]
+        if notes:
+            rows.append([*map(plain, (change.name, change.old, change.new)), "; ".join(notes)])
+    if changes:
+        lines.append(f"Packages that changed: {len(changes)}, to look at: {len(rows)}.\n")
     if rows:
         lines.append(table(["Package", "Before", "After", "Look at"], rows[:MOST_ROWS]))
-    if len(rows) > MOST_ROWS:
-        lines.append(f"{len(rows) - MOST_ROWS} more packages to look at.\n")
-    if any(it.errors for it in changes):
+    if failed:
         lines.append(WHAT_TO_DO)
     return "\n".join(lines)
 
@@ -211,17 +205,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = describe(changes, settings)
     summarize(report)
     print(report)
-    for text in sorted({text for it in changes for text in it.errors}):
-        names = [it.name for it in changes if text in it.errors]
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
+    for change in changes[:MOST_ANNOTATIONS]:
         advice = f"if that is meant, add it to allow-registries in {CONFIG}"
-        annotate("error", TITLE, f"{shown}: {text}; {advice}.")
-    for it in changes[:MOST_ANNOTATIONS]:
-        for text in it.warnings:
-            annotate("warning", TITLE, f"{it.name} {it.new}: {text}.")
-    if other := [it for it in settings if it != "project"]:
+        for text in change.errors:
+            annotate("error", TITLE, f"{change.name}: {text}; {advice}.")
+        for text in change.warnings:
+            annotate("warning", TITLE, f"{change.name} {change.new}: {text}.")
+    if other := [key for key in settings if key != "project"]:
         annotate("warning", TITLE, f"{LOCK} has another {', '.join(other)}.")
-    return int(any(it.errors for it in changes))
+    return int(any(change.errors for change in changes))
 
 
 if __name__ == "__main__":

@@ -282,7 +282,7 @@ def test_lock_is_compared_with_the_base(review: Review, tmp_path: Path) -> None:
     run = review(source=git.directory, small=False)
     job = run.find_job("review")
     assert job.conclusion == "success"
-    assert "Packages: 1 added, 0 removed, 1 changed." in job.summary
+    assert "Packages that changed: 2, to look at: 0." in job.summary
     assert not [note for note in job.annotations if note["level"] == "warning"]
 
 

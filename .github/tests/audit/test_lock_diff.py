@@ -231,7 +231,7 @@ def test_what_to_look_at_closely_comes_first() -> None:
     )
     assert [it.name for it in found] == ["f", "c", "e", "a", "b", "d"]
     text = lock_diff.describe(found, [])
-    assert "Packages: 1 added, 1 removed, 4 changed." in text
+    assert "Packages that changed: 6, to look at: 3." in text
     assert "| d |" not in text, "what is nothing to look at is in the diff"
 
 
