@@ -116,7 +116,7 @@ def _find_options(package: Locked, indexes: Mapping[str, str]) -> list[str]:
     index = f"{name}={package.place}" if name else package.place
     is_folder = "://" not in package.place
     options = ["--no-index", f"--find-links={index}"] if is_folder else [f"--default-index={index}"]
-    wheels = [it.name for it in package.files if it.name.endswith(".whl")]
+    wheels = [file.name for file in package.files if file.name.endswith(".whl")]
     if wheels:
         options.append("--only-binary=:all:")  # no code of theirs runs
         if not any(map(_fits_here, wheels)):
@@ -147,7 +147,7 @@ def _fits_here(wheel: str) -> bool:
 
 
 def _write_requirement(package: Locked) -> str:
-    hashes = "".join(f" --hash={it.hash}" for it in sorted(package.files) if it.hash)
+    hashes = "".join(f" --hash={file.hash}" for file in sorted(package.files) if file.hash)
     if package.kind == REGISTRY:
         return f"{package.name}=={package.version}{hashes}\n"
     if package.kind == "git":
@@ -165,6 +165,6 @@ def _read_index_names() -> Mapping[str, str]:
     try:
         content = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
         indexes = content.get("tool", {}).get("uv", {}).get("index", [])
-        return {it["url"].rstrip("/"): it["name"] for it in indexes if "name" in it}
+        return {index["url"].rstrip("/"): index["name"] for index in indexes if "name" in index}
     except (AttributeError, LookupError, OSError, TypeError, ValueError):
         return {}

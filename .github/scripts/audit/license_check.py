@@ -53,10 +53,10 @@ class Policy:
         options = read_options(file)
         addresses = read_list(options, "allow-dependencies-licenses")
         try:
-            looked_into = {_read_address(it) for it in addresses}
+            looked_into = {_read_address(address) for address in addresses}
             if options.get("license-check") is False:
                 return cls(None, looked_into)
-            denied, allowed = (read_list(options, f"{it}-licenses") for it in ("deny", "allow"))
+            denied, allowed = (read_list(options, f"{kind}-licenses") for kind in ("deny", "allow"))
             for id_ in (*denied, *allowed):
                 _check_spelling(id_)
             return cls(Rules(denied, allowed), looked_into)
@@ -117,8 +117,13 @@ def check(packages: Sequence[Locked], policy: Policy, folder: Path) -> list[Judg
             if not found:
                 raise CouldNotListError(next(iter(refused.values()), "no package is locked"))
             judged += [
-                _judge(it, found.get(name), refused.get(it, "its metadata is not there"), policy)
-                for name, it in batch.items()
+                _judge(
+                    locked,
+                    found.get(name),
+                    refused.get(locked, "its metadata is not there"),
+                    policy,
+                )
+                for name, locked in batch.items()
             ]
             for name, row in found.items():
                 listed[batch[name].dependencies].append(row)
@@ -140,7 +145,7 @@ def _split(packages: Iterable[Locked]) -> list[dict[str, Locked]]:
     for package in packages:
         if all(package.name in batch for batch in batches):
             batches.append({})
-        next(it for it in batches if package.name not in it)[package.name] = package
+        next(one for one in batches if package.name not in one)[package.name] = package
     return batches
 
 
@@ -159,30 +164,30 @@ def _show_licenses(row: Mapping[str, str]) -> str:
 
 def describe(judged: Sequence[Judged]) -> str:
     """Return the report."""
-    mark = "❌" if any(it.fails for it in judged) else "✅"
+    mark = "❌" if any(one.fails for one in judged) else "✅"
     rows = []
     for kind in KINDS:
-        verdicts = [it.judgement.verdict for it in judged if it.locked.dependencies == kind]
-        counts = [len(verdicts), *(verdicts.count(it) for it in MARKS)]
+        verdicts = [one.judgement.verdict for one in judged if one.locked.dependencies == kind]
+        counts = [len(verdicts), *(verdicts.count(verdict) for verdict in MARKS)]
         rows.append([kind, *map(str, counts)])
     head = ["Dependencies", "Packages", "Forbidden", "Unknown"]
     lines = [f"### {mark} {TITLE}\n", table(head, rows)]
-    noted = [it for it in judged if it.judgement.verdict]
-    noted.sort(key=lambda it: (not it.fails, -it.judgement.verdict, it.locked))
+    noted = [one for one in judged if one.judgement.verdict]
+    noted.sort(key=lambda one: (not one.fails, -one.judgement.verdict, one.locked))
     if noted:
         head = ["Verdict", "Package", "Version", "Licence", "Why", "Dependencies"]
         lines += [table(head, map(_describe_row, noted)), WHAT_TO_DO]
     return "\n".join(lines)
 
 
-def _describe_row(it: Judged) -> list[str]:
+def _describe_row(judged: Judged) -> list[str]:
     return [
-        MARKS[it.judgement.verdict],
-        link(it.locked.name, it.row["URL"] if it.row else ""),
-        plain(it.locked.version),
-        _show_licenses(it.row) if it.row else "",
-        plain(it.judgement.reason),
-        it.locked.dependencies,
+        MARKS[judged.judgement.verdict],
+        link(judged.locked.name, judged.row["URL"] if judged.row else ""),
+        plain(judged.locked.version),
+        _show_licenses(judged.row) if judged.row else "",
+        plain(judged.judgement.reason),
+        judged.locked.dependencies,
     ]
 
 
@@ -218,15 +223,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(report)
     if policy.rules is None:
         annotate("warning", TITLE, f"license-check is false in {CONFIG}: no licence was judged.")
-    for it in filter(lambda it: it.fails, judged):
-        annotate("error", "Forbidden licence", f"{it.locked.name}: {quote(it.judgement.reason)}")
-    of_production = [it for it in judged if it.locked.is_production]
+    for one in filter(lambda one: one.fails, judged):
+        annotate("error", "Forbidden licence", f"{one.locked.name}: {quote(one.judgement.reason)}")
+    of_production = [one for one in judged if one.locked.is_production]
     if unknown := [
-        it.locked.name for it in of_production if it.judgement.verdict is Verdict.UNKNOWN
+        one.locked.name for one in of_production if one.judgement.verdict is Verdict.UNKNOWN
     ]:
         text = f"{', '.join(unknown)}: the job summary says what to do."
         annotate("warning", "Unknown licence", text)
-    return int(any(it.fails for it in judged))
+    return int(any(one.fails for one in judged))
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def _find_names(words: str) -> tuple[list[Name], str]:
         numbers, later, length = _find_versions(before, after)
         rest[stop : stop + length] = " " * length
         text = words[start : stop + length]
-        names += [Name(text, *it) for it in _find_licenses(families, numbers, later=later)]
+        names += [Name(text, *found) for found in _find_licenses(families, numbers, later=later)]
     return names, "".join(rest).replace("\0", " ")
 
 

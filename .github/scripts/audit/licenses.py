@@ -129,7 +129,7 @@ def _judge_expression(text: str, rules: Rules) -> Judgement:
     def judge_flat(flat: str) -> Judgement:
         """Judge an expression without parentheses: AND binds tighter than OR."""
         return min(
-            max(inner.get(it) or _judge_id(it, rules) for it in part.split(" AND "))
+            max(inner.get(id_) or _judge_id(id_, rules) for id_ in part.split(" AND "))
             for part in flat.split(" OR ")
         )
 
@@ -153,7 +153,7 @@ def _judge_id(id_: str, rules: Rules) -> Judgement:
 
 
 def _judge_name(name: Name, rules: Rules) -> Judgement:
-    verdicts = {rules.judge(it) for it in name.licenses}
+    verdicts = {rules.judge(license_) for license_ in name.licenses}
     meant = " or ".join(sorted(map(str, name.licenses)))
     if len(verdicts) > 1:
         reason = f"“{_shorten(name.text)}” does not say which: {meant}."

@@ -41,6 +41,6 @@ def read_list(options: Mapping[str, object], key: str) -> list[str]:
     value = options.get(key, [])
     if isinstance(value, str):
         value = value.split(",")
-    if not isinstance(value, list) or not all(isinstance(it, str) for it in value):
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise ValueError(f"{CONFIG}: {key} has to be a list of texts, not {value!r}")
-    return [it.strip() for it in value]
+    return [one.strip() for one in value]

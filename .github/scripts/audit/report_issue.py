@@ -44,7 +44,9 @@ def report(text: str, address: str, *, is_clean: bool) -> str:
         GitHubError: GitHub refused, or did not answer.
     """
     found = list_all(f"issues?state=open&labels={','.join(LABELS)}")
-    ours = [it for it in found if MARKER in (it["body"] or "") and "pull_request" not in it]
+    ours = [
+        issue for issue in found if MARKER in (issue["body"] or "") and "pull_request" not in issue
+    ]
     if is_clean:
         text = "Nothing is left: the last scan found no vulnerable dependency. This can be closed."
     mark = f"{MARKER}{hashlib.sha256(text.encode()).hexdigest()} -->"
@@ -58,8 +60,8 @@ def report(text: str, address: str, *, is_clean: bool) -> str:
                 ask("POST", "labels", {"name": name, "color": color, "description": description})
         new = {"title": TITLE, "body": body, "labels": list(LABELS)}
         return f"Opened issue #{ask('POST', 'issues', new)['number']}."
-    number = min(int(it["number"]) for it in ours)
-    if any(mark in it["body"] for it in ours if it["number"] == number):
+    number = min(int(issue["number"]) for issue in ours)
+    if any(mark in issue["body"] for issue in ours if issue["number"] == number):
         return f"Issue #{number} says so already."
     ask("PATCH", f"issues/{number}", {"title": TITLE, "body": body})
     return f"Updated issue #{number}: {'nothing is left' if is_clean else 'other findings'}."

@@ -48,7 +48,7 @@ def load(path: Path) -> dict[str, Any]:
 def steps_of(body: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the steps of a job, or of a composite action; none of what is not written yet."""
     steps = body.get("steps")
-    return [it for it in steps if isinstance(it, dict)] if isinstance(steps, list) else []
+    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
 
 
 def find_files(root: Path) -> list[Path]:
@@ -76,7 +76,7 @@ def check_file(path: Path) -> Iterator[Finding]:
         yield from check_job(place, job, content)
         yield from check_steps(place, steps_of(job))
         if any(judges(step) for step in steps_of(job)):
-            yield from check_verdict(place, job, [it for it in jobs if it != job_id])
+            yield from check_verdict(place, job, [other for other in jobs if other != job_id])
             yield from check_triggers(name, content.get("on"))
 
 
@@ -92,7 +92,8 @@ def check_job(place: str, job: dict[str, Any], workflow: dict[str, Any]) -> Iter
         yield Finding(place, "timeout", text)
     granted = job.get("permissions", workflow.get("permissions", "read-all"))
     uses = [step.get("uses", "") for step in steps_of(job)]
-    if any(it.startswith(("actions/checkout@", "./")) for it in uses) and not may_read(granted):
+    needs_code = any(action.startswith(("actions/checkout@", "./")) for action in uses)
+    if needs_code and not may_read(granted):
         text = (
             "it checks the code out but may not read it, which fails in a private repository "
             "with 'repository not found'. Add `contents: read` to its permissions"
@@ -118,7 +119,8 @@ def check_steps(place: str, steps: Sequence[dict[str, Any]]) -> Iterator[Finding
 def check_verdict(place: str, job: dict[str, Any], others: Sequence[str]) -> Iterator[Finding]:
     """Yield what lets a job that judges the others miss one of them."""
     needs = job.get("needs") or []
-    missing = [it for it in others if it not in ([needs] if isinstance(needs, str) else needs)]
+    needed = [needs] if isinstance(needs, str) else needs
+    missing = [name for name in others if name not in needed]
     if missing:
         names = ", ".join(missing)
         text = f"it does not wait for {names}, so that a failure there is not seen. Add to `needs:`"
@@ -150,14 +152,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         accepted = read_project(root).accepted
         files = find_files(root)
-        findings = {it.key: it for path in files for it in check_file(path)}
+        findings = {found.key: found for path in files for found in check_file(path)}
     except (ProjectError, yaml.YAMLError) as error:
         annotate("error", "The workflows could not be checked", str(error))
         return 1
-    broken = [it for key, it in findings.items() if key not in accepted]
-    for it in broken:
-        keep = f'To keep it anyway, add to [tool.pipelines.accepted]: "{it.key}" = "why"'
-        annotate("error", it.key, f"{it.text}. {keep}")
+    broken = [found for key, found in findings.items() if key not in accepted]
+    for found in broken:
+        keep = f'To keep it anyway, add to [tool.pipelines.accepted]: "{found.key}" = "why"'
+        annotate("error", found.key, f"{found.text}. {keep}")
     for key in (key for key in accepted if key not in findings):
         annotate("warning", "Nothing to accept", f'"{key}" in [tool.pipelines.accepted] can go.')
     kept = [f"- {plain(key)}: {plain(accepted[key])}\n" for key in findings if key in accepted]

@@ -70,9 +70,9 @@ def read(text: str) -> list[Locked]:
         own = _find_own(content, packages)
         production = _find_production(own, packages)
         return [
-            _read_package(it, is_production=_key(it) in production)
-            for it in packages
-            if it not in own
+            _read_package(package, is_production=_key(package) in production)
+            for package in packages
+            if package not in own
         ]
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"not a lock file: {error!r}") from error
@@ -99,10 +99,10 @@ def _find_own(content: Mapping[str, Any], packages: list[dict[str, Any]]) -> lis
     """Return the project's own package, and those of its workspace."""
     members = content.get("manifest", {}).get("members", [])
     return [
-        it
-        for it in packages
-        if it["name"] in members
-        or "." in {it["source"].get("editable"), it["source"].get("virtual")}
+        package
+        for package in packages
+        if package["name"] in members
+        or "." in {package["source"].get("editable"), package["source"].get("virtual")}
     ]
 
 
@@ -116,7 +116,11 @@ def _find_production(
     """Return what the project and its extras need, and what that needs, on any platform."""
     found: set[tuple[str, str, str]] = set()
     seen: set[tuple[tuple[str, str, str], str]] = set()
-    waiting = [(it, extra) for it in own for extra in ["", *it.get("optional-dependencies", {})]]
+    waiting = [
+        (package, extra)
+        for package in own
+        for extra in ["", *package.get("optional-dependencies", {})]
+    ]
     while waiting:
         package, extra = waiting.pop()
         if (_key(package), extra) in seen:
@@ -126,13 +130,13 @@ def _find_production(
         extras = package.get("optional-dependencies", {})
         for needed in extras.get(extra, []) if extra else package.get("dependencies", []):
             fitting = [
-                it
-                for it in packages
-                if it["name"] == needed["name"]
-                and needed.get("version", it.get("version")) == it.get("version")
-                and needed.get("source", it["source"]) == it["source"]
+                one
+                for one in packages
+                if one["name"] == needed["name"]
+                and needed.get("version", one.get("version")) == one.get("version")
+                and needed.get("source", one["source"]) == one["source"]
             ]
-            waiting += [(it, e) for it in fitting for e in ["", *needed.get("extra", [])]]
+            waiting += [(one, e) for one in fitting for e in ["", *needed.get("extra", [])]]
     return found
 
 
@@ -144,7 +148,7 @@ def _read_package(package: Mapping[str, Any], *, is_production: bool) -> Locked:
         str(package.get("version", "")),
         kind,
         str(place),
-        frozenset(_read_file(it) for it in files),
+        frozenset(_read_file(file) for file in files),
         frozenset(_list_needs(package)),
         is_production,
     )
