@@ -229,24 +229,12 @@ def test_app_without_a_load_test_is_said(project: Path) -> None:
     assert "::notice title=API performance::There is no k6-script.js: k6 is off." in done.stdout
 
 
-def test_folder_that_holds_something_else_is_left_alone(project: Path) -> None:
-    done = run(project, "locust", "--output=.")
-    assert done.returncode == 2
-    assert "choose another --output" in done.stdout
-    assert (project / "app.py").exists()
-
-
 def test_load_test_without_a_request_is_red(project: Path) -> None:
     file = project / "locustfile.py"
     file.write_text(file.read_text().replace("@task", ""))
     done = run(project, "locust", "--users=2", "--duration=5")
     assert done.returncode == 1
     assert "locust made no request" in done.stdout
-
-
-def test_results_of_an_earlier_run_are_replaced(project: Path) -> None:
-    for _ in range(2):
-        assert run(project, "k6").returncode == 0
 
 
 @pytest.mark.parametrize("tool", load.TOOLS)
