@@ -175,17 +175,29 @@ read_input() {
 
 pull() {
   docker image inspect "$1" >/dev/null 2>&1 && return
-  local log told='' deadline=$((SECONDS + ${PATIENCE:-60}))
-  until log=$(try_to_pull "$1" 2>&1); do
-    if ((SECONDS >= deadline)) || ! grep -qiE 'refused|reset|time.?out|no such host|EOF|unreachable|temporar|unavailable|toomanyrequests|\b50[0234]\b' <<<"$log"; then
-      quote_log <<<"$log" >&2
-      fail "The image $1 cannot be pulled"
-    fi
-    [[ $told ]] || echo "Waiting for the registry: $(quote_log <<<"${log##*$'\n'}")" >&2
+  repeat 'the registry' try_to_pull "$1" && return
+  quote_log <"$HOST_FOLDER/log" >&2
+  ! is_away || fail 'The registry does not answer'
+  fail "The image ${1%@*} cannot be pulled"
+}
+
+AWAY='refused|reset|closed the|timed? ?out|no such host|name resolution|not known|starting up|shutting down'
+AWAY+='|\bEOF\b|unreachable|no route|temporar|unavailable|too ?many ?requests|\b(429|50[0234])\b'
+
+# repeat WHAT COMMAND...: runs it, what it says goes to the file log. While it fails because WHAT is
+# away, it is run again, for PATIENCE seconds.
+repeat() {
+  local what=$1 told='' deadline=$((SECONDS + ${PATIENCE:-60}))
+  shift
+  until "$@" >"$HOST_FOLDER/log" 2>&1; do
+    ((SECONDS < deadline)) && is_away || return
+    [[ $told ]] || echo "Waiting for $what: $(tail -n 1 "$HOST_FOLDER/log" | quote_log)" >&2
     told=true
     sleep 1
   done
 }
+
+is_away() { grep -qiE "$AWAY" "$HOST_FOLDER/log"; }
 
 try_to_pull() {
   local credentials code=0
@@ -203,10 +215,14 @@ try_to_pull() {
 
 # migrate COPY VERSION: a container of its own, which goes when it ends.
 migrate() {
-  compose run --rm --no-deps -T "$1" migrate </dev/null 2>&1 | tee "$HOST_FOLDER/log" | quote_log >&2 && return
+  local code=0
+  repeat 'the database' compose run --rm --no-deps -T "$1" migrate </dev/null || code=$?
+  quote_log <"$HOST_FOLDER/log" >&2
+  ((code)) || return 0
   if grep -q 'executable file not found' "$HOST_FOLDER/log"; then
     echo "$2 has no command migrate: nothing is migrated." >&2
   else
+    ! is_away || fail 'The database does not answer'
     fail "The migrations of $2 failed"
   fi
 }

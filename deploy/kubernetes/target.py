@@ -58,13 +58,18 @@ ERRORS: Sequence[tuple[str, tuple[str, str]]] = (
     ((r"(?i)was refused|connection re(fused|set)|broken pipe|i/o timeout|handshake timeout|\bEOF\b"
      r"|no such host|name resolution|server misbehaving|service ?unavailable|too ?many ?requests"
      r"|currently unable to handle|connection lost|no route|unreachable|timed? ?out|timeout"
-     r"|deadline exceeded|unable to connect|etcdserver|bad gateway|goaway|an error on the server"),
-     AWAY),
+     r"|deadline exceeded|unable to connect|etcdserver|bad gateway|goaway|an error on the server"
+     r"|closed the connection|starting up|shutting down|not known"), AWAY),
     (r"\(NotFound\)", ("The namespace {namespace} does not have it",
      ("deploy/kubernetes/setup.sh makes what is missing. KUBE_NAMESPACE and KUBE_DEPLOYMENT name"
      " what you have made yourself."))),
     ("", ("kubectl failed", "The log above says why.")),
 )  # fmt: skip
+
+
+def is_outage(text: str) -> bool:
+    """Tell whether what a program has written is about something that does not answer."""
+    return bool(text) and next(it for pattern, it in ERRORS if re.search(pattern, text)) == AWAY
 
 
 class Failure(Exception):  # noqa: N818
@@ -109,7 +114,7 @@ class Namespace:
                 sys.stderr.write(done.stderr)
                 return done.stdout
             title, remedy = next(it for pattern, it in ERRORS if re.search(pattern, done.stderr))
-            if (title, remedy) != AWAY or time.monotonic() - since > PATIENCE:
+            if not is_outage(done.stderr) or time.monotonic() - since > PATIENCE:
                 title = title.format(namespace=self.name)
                 raise Failure(title, remedy, said=done.stderr)
             if not self.waited:
@@ -260,11 +265,14 @@ class Watch:
         for pod in pods:
             for status in pod.get("status", {}).get("containerStatuses", []):
                 waiting = status.get("state", {}).get("waiting") or {}
-                if waiting.get("reason") in UNUSABLE:
+                message = waiting.get("message", "")
+                if "Pull" in waiting.get("reason", "") and is_outage(message):
+                    self.wait("The registry does not answer", message, 1)
+                elif waiting.get("reason") in UNUSABLE:
                     self.fail(
                         f"The new image does not start ({waiting['reason']})",
                         f"Can the cluster pull {image}, and is the Secret there that the"
-                        f" Deployment names? {waiting.get('message', '')}",
+                        f" Deployment names? {message}",
                     )
             if (place := find_condition(pod, "PodScheduled")).get("status") == "False":
                 self.wait("No node has room for the new pod", place.get("message", ""), 2)
@@ -306,20 +314,23 @@ def migrate(namespace: Namespace, job: Json, image: str) -> None:
         Failure: It did not succeed; nothing else has changed.
     """
     name = job["metadata"]["name"]
-    watch = Watch(namespace)
+    watch, log = Watch(namespace), ""
     print(f"Migrating: job {name}", flush=True)
     try:
-        try:
-            namespace.ask("create", "--filename=-", content=job)
-        except Failure as failure:
-            if "AlreadyExists" not in failure.said:  # a call whose answer was lost
-                raise
+        create(namespace, job)
         while True:
             found = namespace.read("job", name)
             if find_condition(found, "Complete").get("status") == "True":
                 return
             failed = find_condition(found, "Failed")
             if failed.get("status") == "True":
+                log = read_log(namespace, name)
+                last = log.strip().rpartition("\n")[2]
+                if is_outage(last):
+                    watch.wait("The database does not answer", last, 1)
+                    delete_job(namespace, name, seconds=45)
+                    create(namespace, job)
+                    continue
                 late = failed.get("reason") == "DeadlineExceeded"
                 watch.fail(
                     f"The migrations took longer than {JOB_SECONDS} s" if late
@@ -328,14 +339,27 @@ def migrate(namespace: Namespace, job: Json, image: str) -> None:
                 )  # fmt: skip
             watch.look(f"batch.kubernetes.io/job-name={name}", name, image)
             time.sleep(POLL_SECONDS)
-    except BaseException as error:
-        if isinstance(error, Failure) and error.title.startswith("The migrations"):
-            try:
-                print(namespace.ask("logs", f"job/{name}", "--tail=40"), flush=True)
-            except Failure as other:
-                tell(f"There is no log of the Job: {other}.")
+    except BaseException:
+        print(log, end="", flush=True)
         delete_job(namespace, name)
         raise
+
+
+def create(namespace: Namespace, job: Json) -> None:
+    """Make a Job; it may be there already, made by a call whose answer was lost."""
+    try:
+        namespace.ask("create", "--filename=-", content=job)
+    except Failure as failure:
+        if "AlreadyExists" not in failure.said:
+            raise
+
+
+def read_log(namespace: Namespace, name: str) -> str:
+    """Return the last lines of a Job's log, or why there are none."""
+    try:
+        return namespace.ask("logs", f"job/{name}", "--tail=40")
+    except Failure as failure:
+        return f"There is no log of the Job: {failure}.\n"
 
 
 def delete_job(namespace: Namespace, name: str, seconds: float = 0) -> None:

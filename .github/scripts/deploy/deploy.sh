@@ -5,8 +5,8 @@ set -euo pipefail
 ROOT=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../..")
 TARGETS=${DEPLOY_TARGETS:-$ROOT/deploy/targets}
 export ROOT TARGETS
-# shellcheck source=.github/scripts/deploy/repeat.sh
-source "$ROOT/.github/scripts/deploy/repeat.sh"
+# shellcheck source=.github/scripts/lib/repeat.sh
+source "$ROOT/.github/scripts/lib/repeat.sh"
 NOT_OURS=75 # how a target ends when another deployment stays, and ours has changed nothing
 
 show_help() {
@@ -128,10 +128,10 @@ look() {
   return 1
 }
 
-# look_ready URL: says whether it is ready; else prints why not. Without /ready, /health counts.
+# look_ready URL [HEADER]: says whether it is ready; else prints why not. Without /ready, /health counts.
 look_ready() {
   local answer status detail
-  answer=$(ask "$1" /ready)
+  answer=$(ask "$1" /ready "${2:-}")
   status=${answer##*$'\n'}
   case $status in 200 | 404) return 0 ;; esac # without the number, a trap returns what was before it
   detail=$(sed '$d' <<<"$answer" | jq --raw-output '.detail? | strings | gsub("[^A-Za-z0-9 .,_-]"; " ")' 2>/dev/null | head -c 200) || true
@@ -156,15 +156,34 @@ wait_for_revision() {
     echo "::notice title=/health tells no revision::That the new version answers is known from the target only."
 }
 
-# run_smoke_tests URL [HEADER]: targets may use it on what gets no traffic yet.
+# run_smoke_tests URL [HEADER]: targets may use it on what gets no traffic yet. If they fail while what
+# the version needs is away, they are run once more when it is back.
 run_smoke_tests() {
-  local options=(--base-url="$1") code=0
-  [[ ! $(find_revision "$(ask "$1" /health "${2:-}")") ]] || options+=(--expect-revision="$APP_REVISION")
-  [[ ! ${2:-} ]] || options+=(--header="$2")
-  (cd "$ROOT" && ${SMOKE_TESTS:-.github/scripts/checks/smoke_tests.sh} "${options[@]}") || code=$?
-  ((code == 0)) && return
+  local why
+  try_smoke_tests "$@" && return
+  if ! why=$(look_ready "$@"); then
+    wait_until_ready "$why" "$@" && try_smoke_tests "$@" && return
+  fi
   echo "the smoke tests failed" >"$STATE/why"
   return 1
+}
+
+# wait_until_ready WHY URL [HEADER]: waits for PATIENCE seconds; WHY is what is missing.
+wait_until_ready() {
+  local deadline=$((SECONDS + ${PATIENCE:-60}))
+  echo "Waiting to run the smoke tests again: $1" >&2
+  shift
+  until look_ready "$@" >/dev/null; do
+    ((SECONDS < deadline)) || return 1
+    sleep 1
+  done
+}
+
+try_smoke_tests() {
+  local options=(--base-url="$1")
+  [[ ! $(find_revision "$(ask "$1" /health "${2:-}")") ]] || options+=(--expect-revision="$APP_REVISION")
+  [[ ! ${2:-} ]] || options+=(--header="$2")
+  (cd "$ROOT" && ${SMOKE_TESTS:-.github/scripts/checks/smoke_tests.sh} "${options[@]}")
 }
 
 deploy() {
@@ -363,7 +382,7 @@ main() {
   # Whose deployment it is: a re-run goes on with it, another run does not touch it.
   DEPLOYMENT="${GITHUB_REPOSITORY:-$(hostname)} ${DEPLOY_ENVIRONMENT:-${ENVIRONMENT_NAME:-}} run ${GITHUB_RUN_ID:-$STATE}"
   export APP_VERSION DEPLOYMENT STATE
-  export -f ask find_revision is_outage repeat run_smoke_tests
+  export -f ask find_revision is_outage look_ready repeat run_smoke_tests try_smoke_tests wait_until_ready
   read_settings
   case ${1:-} in
     deploy) deploy "${2:?IMAGE is missing}" ;;

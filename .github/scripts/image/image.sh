@@ -2,6 +2,10 @@
 # Find the container image of a commit in the registry, put its platforms together, tag it.
 set -euo pipefail
 
+LIB=$(dirname "${BASH_SOURCE[0]}")/../lib
+# shellcheck source=.github/scripts/lib/repeat.sh
+source "$LIB/repeat.sh"
+
 show_help() {
   cat <<'HELP'
 usage: image.sh find PLATFORM | assemble FOLDER | verify IMAGE | publish DIGEST FOLDER TAG... |
@@ -15,7 +19,8 @@ usage: image.sh find PLATFORM | assemble FOLDER | verify IMAGE | publish DIGEST 
   explain   say what to do when the registry refuses
 
 Sets the outputs of the step. Environment: REGISTRY (ghcr.io), GITHUB_REPOSITORY, COMMIT
-(GITHUB_SHA), GH_TOKEN to verify; REBUILD=true finds nothing, so that everything is built again.
+(GITHUB_SHA), GH_TOKEN to verify; REBUILD=true finds nothing, so that everything is built again;
+PATIENCE (60), seconds that the registry and GitHub may be away.
 HELP
 }
 
@@ -29,7 +34,10 @@ set_output() {
   echo "$1=$2" | tee -a "${GITHUB_OUTPUT:-/dev/null}"
 }
 
-tell() { python3 "$(dirname "${BASH_SOURCE[0]}")/../lib/workflow_commands.py" "$@"; }
+tell() { python3 "$LIB/workflow_commands.py" "$@"; }
+
+# ask_registry ARGUMENTS...: runs `docker buildx imagetools ARGUMENTS`.
+ask_registry() { repeat "the registry" docker buildx imagetools "$@"; }
 
 # fail TITLE TEXT
 fail() {
@@ -48,7 +56,7 @@ find_digest() {
   [[ ${REBUILD:-} != true ]] || return 0
   log=$(mktemp --tmpdir="${RUNNER_TEMP:-/tmp}")
   # Apart: a warning is no part of what is hashed.
-  if manifest=$(docker buildx imagetools inspect --raw "$1" 2>"$log"); then
+  if { manifest=$(TOLD_TO=5 ask_registry inspect --raw "$1" 2>"$log"); } 5>&2; then
     hash_text "$manifest"
   elif ! grep -qiE 'not found|unknown|denied|forbidden|unauthorized' "$log"; then
     tell error 'The registry did not answer' "$(<"$log")" >&2
@@ -77,7 +85,7 @@ list_sources() {
 create() {
   local sources
   mapfile -t sources < <(list_sources "$1")
-  docker buildx imagetools create "${@:2}" --tag "$(name_image):sha-$COMMIT" "${sources[@]}"
+  ask_registry create "${@:2}" --tag "$(name_image):sha-$COMMIT" "${sources[@]}"
 }
 
 # The digest of what will be pushed: what is attested before anybody can pull it.
@@ -100,10 +108,13 @@ assemble() {
 verify() {
   local workflow said='no workflow here publishes images'
   while IFS= read -r workflow; do
-    said=$(gh attestation verify "oci://$1" --repo "$GITHUB_REPOSITORY" --source-digest "$COMMIT" \
-      --signer-workflow "$GITHUB_REPOSITORY/$workflow" 2>&1) && echo "$said" && return
+    { said=$(TOLD_TO=5 repeat GitHub gh attestation verify "oci://$1" --repo "$GITHUB_REPOSITORY" --source-digest "$COMMIT" \
+      --signer-workflow "$GITHUB_REPOSITORY/$workflow" 2>&1); } 5>&2 && echo "$said" && return
+    ! is_outage "$said" || break
   done < <(grep --files-with-matches --recursive 'uses: ./.github/actions/publish-image' .github/workflows)
-  fail 'The image is not attested' "$1 has no attestation that a workflow which publishes images made it of $COMMIT in $GITHUB_REPOSITORY. Build it again: gh workflow run docker.yml --ref TAG -f rebuild=true. gh says: $(tr -s '[:cntrl:] ' ' ' <<<"$said")"
+  said=$(tr -s '[:cntrl:] ' ' ' <<<"$said")
+  ! is_outage "$said" || fail 'GitHub does not say who made the image' "Run the job again. gh says: $said"
+  fail 'The image is not attested' "$1 has no attestation that a workflow which publishes images made it of $COMMIT in $GITHUB_REPOSITORY. Build it again: gh workflow run docker.yml --ref TAG -f rebuild=true. gh says: $said"
 }
 
 publish() {
@@ -118,7 +129,7 @@ publish() {
   fi
   for tag in "$@"; do
     tag=${tag//[^A-Za-z0-9._-]/-}
-    docker buildx imagetools create --tag "$image:${tag:0:128}" "$image@$digest"
+    ask_registry create --tag "$image:${tag:0:128}" "$image@$digest"
   done
   cat >>"${GITHUB_STEP_SUMMARY:-/dev/null}" <<TEXT
 ### 📦 $how
@@ -130,7 +141,7 @@ TEXT
 }
 
 mark() {
-  docker buildx imagetools create --tag "${1%@*}:$2" "$1"
+  ask_registry create --tag "${1%@*}:$2" "$1"
 }
 
 explain() {

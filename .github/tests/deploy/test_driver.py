@@ -41,7 +41,8 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200 if serving.read_text().strip() else 503)
+            away = (tmp_path / "away").exists() and self.path == "/ready"
+            self.send_response(200 if serving.read_text().strip() and not away else 503)
             self.end_headers()
             self.wfile.write(f'{{"revision": "{serving.read_text().strip()}"}}'.encode())
 
@@ -87,6 +88,23 @@ def test_smoke_tests_that_fail_put_the_old_version_back(driver: Driver) -> None:
     )
     assert "the log of the new version" in done.log
     assert Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"
+
+
+@pytest.mark.parametrize(("patience", "outcome"), [("20", "deployed"), ("1", "rolled-back")])
+def test_smoke_tests_wait_for_what_the_version_needs(
+    driver: Driver, tmp_path: Path, patience: str, outcome: str
+) -> None:
+    """The first run of the tests takes the database away, and it comes back three seconds later."""
+    smoke, away = tmp_path / "smoke", tmp_path / "away"
+    comes = f"(sleep 3; rm {away}) >/dev/null 2>&1 &"
+    smoke.write_text(
+        f"#!/bin/sh\n[ -e {away}.once ] && exit 0\ntouch {away} {away}.once\n{comes} exit 1"
+    )
+    smoke.chmod(0o755)
+    settings = {"PATIENCE": patience, "SMOKE_TESTS": str(smoke)}
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, **settings)
+    assert done.outputs["outcome"] == outcome, done.log
+    assert done.log.count("Waiting to run the smoke tests again: it is not ready: /ready") == 1
 
 
 def test_old_revision_that_goes_on_answering_is_no_success(driver: Driver, tmp_path: Path) -> None:

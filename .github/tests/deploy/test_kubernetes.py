@@ -9,6 +9,7 @@ import runpy
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -638,6 +639,29 @@ def test_long_outage_while_it_is_deployed(deployed: Deployment, verb: str, resou
 def test_eight_seconds_without_the_api_server(deployed: Deployment) -> None:
     deployed.cluster.outages = [("get", "jobs", 8)]
     assert deployed.call("target_deploy", BETTER, PATIENCE="60").code == 0
+    assert deployed.serving == "better"
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("database", "The database does not answer"), ("registry", "The registry does not answer")],
+)
+def test_what_a_migration_needs_is_waited_for(deployed: Deployment, what: str, said: str) -> None:
+    before = deployed.cluster.revision
+    setattr(deployed.cluster, what, False)
+    done = deployed.call("target_deploy", BETTER, PATIENCE="1")
+    assert done.code == 1
+    assert f"::warning title={said}::" in done.errors
+    assert f"::error title={said}::" in done.errors
+    assert "refused" in done.errors
+    assert (deployed.cluster.revision, deployed.cluster.objects["jobs"]) == (before, {})
+    setattr(deployed.cluster, what, False)
+    timer = threading.Timer(4, setattr, (deployed.cluster, what, True))
+    timer.start()
+    done = deployed.call("target_deploy", BETTER, PATIENCE="20")
+    timer.join()
+    assert done.code == 0, done.errors
+    assert done.errors.count(said) == 1
     assert deployed.serving == "better"
 
 

@@ -107,6 +107,27 @@ def test_nothing_that_a_version_prints_is_obeyed(
     assert client.ask() == f"v1 {ONE}"
 
 
+AWAY = "connection to server at 10.0.0.5 failed: Connection refused"
+
+
+@pytest.mark.parametrize(("comes_back", "ended"), [(True, "deployed"), (False, "rolled-back")])
+def test_database_that_is_away_is_waited_for(
+    driver: Driver, client: Client, releases: Releases, comes_back: bool, ended: str
+) -> None:
+    folder, mark = "/opt/venv/bin", f"/data/{comes_back}"
+    note = f"touch {mark}; " if comes_back else ""
+    lines = f"[ ! -e {mark} ] || exec {folder}/app-migrate; {note}echo {AWAY} >&2; exit 1"
+    write = rf"printf '%s\n' '#!/bin/sh' '{lines}' >{folder}/migrate"
+    change = f"mv {folder}/migrate {folder}/app-migrate && {write} && chmod +x {folder}/migrate"
+    image = releases(BROKEN, f"USER 0\nRUN {change}\nUSER 10001:10001")
+    with client.asking():
+        done = driver.run("deploy", image, version="v3", revision=BROKEN)
+    assert done.outputs["outcome"] == ended, done.log
+    assert done.log.count(f"Waiting for the database: | {AWAY}") == 1
+    assert client.answers.keys() <= {f"v1 {ONE}", f"v3 {BROKEN}"}
+    assert comes_back or done.outputs["reason"] == "The database does not answer"
+
+
 def test_missing_image_changes_nothing(driver: Driver, client: Client, releases: Releases) -> None:
     image = f"{releases(ONE).partition('@')[0]}@sha256:{'0' * 64}"
     with client.asking():

@@ -69,6 +69,7 @@ class Cluster:
         undoable: Whether an older revision gets ready again.
         schema: What the migrations have made of the database.
         database: Whether the database answers; without it nothing is ready, and nothing migrates.
+        registry: Whether the registry answers; without it no image is pulled for a Job.
         quota: Whether the quota of pods is used up.
         full: Whether no node has room.
         served: Revision of every version that has ever served, in order.
@@ -99,6 +100,7 @@ class Cluster:
         self.namespace, self.undoable, self.count = "", True, 0
         self.schema, self.database, self.quota, self.full = 1, True, False, False
         self.outages: list[tuple[str, str, float]] = []
+        self.registry = True
         self.minor = ""
         self.owners: dict[tuple[str, str], Owners] = {}
         self.versions, self.served, self.used = {}, [], set()
@@ -165,6 +167,12 @@ class Cluster:
         environment = {it["name"]: it["value"] for it in container.get("env", [])}
         return self.versions[container["image"]], environment
 
+    def find_log(self, pod: str) -> str:
+        """Return what a pod has written."""
+        if "-migrate-" in pod and not self.database:
+            return f"log of {pod}\nmigration failed: connection to server: Connection refused\n"
+        return f"log of {pod}\n"
+
     def lose_database(self) -> None:
         """Take the database away: pods stay, and are not available; the rollout stays complete."""
         self.database = False
@@ -200,8 +208,10 @@ class Cluster:
         job["looks"] += 1
         image = job["spec"]["template"]["spec"]["containers"][0]["image"]
         version = self.versions.get(image)
-        has_pod = f"{job['metadata']['name']}-pod" in self.objects["pods"]
-        if not (version and has_pod) or self.full or version.migrates is None:
+        pod = self.objects["pods"].get(f"{job['metadata']['name']}-pod")
+        if pod and version and self.registry and not self.full:
+            pod["status"]["containerStatuses"][0]["state"] = {"running": {}}
+        if not (version and pod and self.registry) or self.full or version.migrates is None:
             return
         good = version.migrates and self.database
         steps = ("SuccessCriteriaMet", "Complete") if good else ("FailureTarget", "Failed")
@@ -370,14 +380,17 @@ class Cluster:
             "involvedObject": {"name": name}, "lastTimestamp": f"2026-01-01T00:00:{self.count:09}Z",
         }  # fmt: skip
 
-    def _make_pod(self, name: str, labels: Json, template: Json, waiting: str = "") -> None:
+    def _make_pod(self, name: str, labels: Json, template: Json, cause: str = "") -> None:
         (container,) = template["spec"]["containers"]
-        state: Json = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
+        state: Json = {"running": {}}
+        if cause:
+            said = f'Back-off pulling image "{container["image"]}": ErrImagePull: {cause}'
+            state = {"waiting": {"reason": "ImagePullBackOff", "message": said}}
         self.objects["pods"][name] = {
             "metadata": {"name": name, "namespace": self.namespace, "labels": labels},
             "spec": template["spec"],
             "status": {
-                "phase": "Pending" if waiting else "Running",
+                "phase": "Pending" if cause else "Running",
                 "containerStatuses": [{"name": container["name"], "state": state}],
             },
         }
@@ -389,13 +402,15 @@ class Cluster:
         job["spec"]["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
         image = job["spec"]["template"]["spec"]["containers"][0]["image"]
         version = self.versions.get(image)
-        waiting = "" if version else "ImagePullBackOff"
+        cause = "" if version else "not found"
+        if not self.registry:
+            cause = "dial tcp 10.0.0.9:443: connect: connection refused"
         labels |= {"controller-uid": uid, "job-name": name}
         job |= {"status": {}, "looks": 0}
         if refused := self._refuse(name, job["spec"]["template"]):
             self.warn(name, "FailedCreate", refused)
             return
-        self._make_pod(f"{name}-pod", labels, job["spec"]["template"], waiting)
+        self._make_pod(f"{name}-pod", labels, job["spec"]["template"], cause)
         if self.full:
             self.objects["pods"][f"{name}-pod"]["status"] = {
                 "phase": "Pending",

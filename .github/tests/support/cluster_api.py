@@ -229,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
         if resource == "namespaces" and verb == "patch":
             self.cluster.namespace = name
         if match["part"] == "log":
-            return f"log of {name}\n"
+            return self.cluster.find_log(name)
         objects = self.cluster.objects[resource]
         if name and name not in objects and not self._applies():
             raise RefusedError(HTTPStatus.NOT_FOUND, "NotFound", f'{resource} "{name}" not found')

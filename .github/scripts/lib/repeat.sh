@@ -2,7 +2,8 @@
 # What needs a network is asked again for a while: an outage of a minute is no answer.
 
 # repeat WHAT COMMAND...: prints what COMMAND prints and ends as it does. While it fails because WHAT
-# cannot be reached, it is run again, for PATIENCE (60) seconds.
+# cannot be reached, it is run again, for PATIENCE (60) seconds; that is said at once, to the file
+# descriptor TOLD_TO (2).
 repeat() {
   local what=$1 answer errors code told='' deadline=$((SECONDS + ${PATIENCE:-60}))
   shift
@@ -12,7 +13,7 @@ repeat() {
     answer=$({ errors=$("$@" 2>&1 >&3); } 3>&1; code=$?; printf '\036%s' "$errors"; exit "$code") || code=$?
     errors=${answer##*$'\036'} answer=${answer%$'\036'*}
     if ((code == 0 || SECONDS >= deadline)) || ! is_outage "$errors"; then break; fi
-    [[ $told ]] || echo "Waiting for $what: ${errors##*$'\n'}" >&2
+    [[ $told ]] || echo "Waiting for $what: ${errors##*$'\n'}" >&"${TOLD_TO:-2}"
     told=true
     sleep 1
   done
