@@ -83,7 +83,7 @@ def judge(environment: Environment, **_: object) -> None:
     if not total.num_requests:
         reasons.append("no request was made")
     if total.fail_ratio > MAX_ERROR_RATE:
-        often = max(environment.stats.errors.values(), key=lambda it: it.occurrences)
+        often = max(environment.stats.errors.values(), key=lambda failure: failure.occurrences)
         reasons.append(
             f"{total.fail_ratio:.1%} of the requests failed, limit {MAX_ERROR_RATE:.1%}; "
             f"most often {often.method} {often.name}: {often.error}"

@@ -340,7 +340,7 @@ def _make_stand_in(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "description": f"Takes the place of {name}",
-        "inputs": {it: {"default": default} for it, default in inputs.items()},
+        "inputs": {key: {"default": default} for key, default in inputs.items()},
         "outputs": {
             output: {"value": f"${{{{ steps.main.outputs.{output} }}}}"} for output in outputs
         },

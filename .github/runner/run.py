@@ -86,7 +86,7 @@ def find_cause(job: Job, step: Step) -> str:
 
 def find_log(job: Job, step: Step) -> list[str]:
     """Return the lines of a step and of the steps inside the action that it uses."""
-    return [line for it in job.steps if it.id[: len(step.id)] == step.id for line in it.log]
+    return [line for part in job.steps if part.id[: len(step.id)] == step.id for line in part.log]
 
 
 def show_failures(console: Console, runs: Sequence[Run], log: Path) -> None:

@@ -48,7 +48,10 @@ def find_uses(root: Path) -> Iterator[tuple[Path, re.Match[str]]]:
 def needs_containers(root: Path, path: Path) -> bool:
     """Say whether a workflow, or a composite action that it uses, makes container images."""
     text = path.read_text()
-    used = {root / it / "action.yml" for it in re.findall(r"uses: (\./\.github/actions/\S+)", text)}
+    used = {
+        root / found / "action.yml"
+        for found in re.findall(r"uses: (\./\.github/actions/\S+)", text)
+    }
     return "uses: docker/" in text or any(needs_containers(root, action) for action in used)
 
 

@@ -111,7 +111,7 @@ class FakeAdvisories:
             "/data/announcements/": {},
             "/v1/querybatch": {"results": [self._find(query) for query in queries]},
         }
-        answers |= {f"/data/{name}": it for name, it in self._databases().items()}
+        answers |= {f"/data/{name}": database for name, database in self._databases().items()}
         answers |= {f"/v1/vulns/{advisory.id}": advisory.as_osv() for advisory in self.advisories}
         return answers.get(path)
 

@@ -165,7 +165,9 @@ class Releases(Part):
             return refuse(f"unknown fields {sorted(unknown)}")
         if len(release.fields.get("body", "")) > LONGEST_BODY:
             return refuse("body is too long (maximum is 125000 characters)")
-        others = (it for it in self.all if it.id != release.id and it.tag == release.tag)
+        others = (
+            other for other in self.all if other.id != release.id and other.tag == release.tag
+        )
         if any(not other.draft for other in others):
             return refuse("Validation Failed", "already_exists")
         return None
@@ -200,7 +202,9 @@ class Releases(Part):
         if kind == "true" and not release.fields.get("prerelease"):
             self.latest = release.tag
         elif kind == "legacy":
-            full = [it for it in self.all if not (it.draft or it.fields.get("prerelease"))]
+            full = [
+                other for other in self.all if not (other.draft or other.fields.get("prerelease"))
+            ]
             self.latest = max([*full, release], key=self._rank).tag
         return None
 

@@ -52,7 +52,7 @@ class Runs(Part):
         found = [run for run in self.runs if run.workflow == workflow]
         if sha := request.query.get("head_sha"):
             found = [other for other in found if other.sha == sha]
-        shown = [it.describe() for it in request.choose_page(found)]
+        shown = [run.describe() for run in request.choose_page(found)]
         return 200, {"total_count": len(found), "workflow_runs": shown}
 
     def _list_jobs(self, request: Request, number: str) -> Answer:

@@ -210,7 +210,9 @@ class Settings(Part):
         if self._is_free:
             return 403, {"message": UPGRADE}
         if request.method == "GET":
-            return 200, [{"id": key, "name": it["name"]} for key, it in self.rulesets.items()]
+            return 200, [
+                {"id": key, "name": ruleset["name"]} for key, ruleset in self.rulesets.items()
+            ]
         number = max(self.rulesets, default=0) + 1
         return self._put_ruleset(request, number, 201)
 

@@ -205,7 +205,9 @@ def _explain(error: urllib.error.HTTPError) -> str:
     """Return what GitHub said, and what to do about it."""
     try:
         answer = json.load(error)
-        details = [str(it.get("message") or it.get("code")) for it in answer.get("errors", [])]
+        details = [
+            str(detail.get("message") or detail.get("code")) for detail in answer.get("errors", [])
+        ]
         said = "; ".join([str(answer["message"]), *details])
     except (AttributeError, HTTPException, LookupError, OSError, TypeError, ValueError):
         said = str(error.reason)

@@ -234,10 +234,12 @@ def find_undone(git: Git, commit: Commit, earlier: Sequence[Commit]) -> list[Com
         return next(([other] for other in reversed(earlier) if fits(other)), [])
 
     if not found and pulls:
-        found = find_newest(lambda it: it.pull in pulls)
+        found = find_newest(lambda change: change.pull in pulls)
     if not found and commit.is_revert:
         wanted = commit.takes_back
-        found = find_newest(lambda it: not (wanted.isdisjoint(it.names) or (it.pull and pulls)))
+        found = find_newest(
+            lambda change: not (wanted.isdisjoint(change.names) or (change.pull and pulls))
+        )
     for merge in [other for other in found if len(other.parents) > 1]:
         brought = git("rev-list", f"{merge.id}^1..{merge.id}").split()
         found += [other for other in earlier if other.id in brought and other is not merge]
@@ -306,7 +308,7 @@ def show(commit: Commit) -> str:
     short = commit.id[:7]
     place = f"[{short}]({repository}/commit/{commit.id})" if repository else short
     line = f"- {scope}{plain(text) or '(no message)'} ({place})"
-    return "\\\n  ".join([line, *(plain(it) for it in commit.breaks if it != text)])
+    return "\\\n  ".join([line, *(plain(change) for change in commit.breaks if change != text)])
 
 
 def plain(text: str) -> str:

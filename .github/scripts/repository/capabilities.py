@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("capability", nargs="+", choices=QUESTIONS)
     options = parser.parse_args(arguments)
     answers = {name: QUESTIONS[name]() for name in options.capability}
-    set_outputs({name: str(not it).lower() for name, it in answers.items()})
+    set_outputs({name: str(not reason).lower() for name, reason in answers.items()})
     off = dict.fromkeys(filter(None, answers.values()))
     for answer in off:
         annotate("notice", "Not available here", f"{' — '.join(answer)}.")

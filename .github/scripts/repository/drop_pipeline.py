@@ -61,7 +61,7 @@ def find_names(path: str, text: str) -> set[str]:
     What is imported from a package has that before its name: `lib/git.py`.
     """
     words = " ".join(IMPORT.findall(text)) if path.endswith(".py") else ""
-    modules = {f"{it.replace('.', '/')}.py" for it in re.findall(r"[\w.]+", words)}
+    modules = {f"{found.replace('.', '/')}.py" for found in re.findall(r"[\w.]+", words)}
     return set(FILE.findall(text)) | modules
 
 
@@ -87,7 +87,9 @@ def find_used(texts: dict[str, str], parts: tuple[str, ...], ignored: tuple[str,
     used: set[str] = set()
     while todo:
         path = todo.pop()
-        new = {it for name in find_names(path, texts[path]) for it in known.get(name, ())} - used
+        new = {
+            found for name in find_names(path, texts[path]) for found in known.get(name, ())
+        } - used
         used |= new
         todo += new
     return used
@@ -139,11 +141,11 @@ def drop(texts: dict[str, str], names: set[str]) -> tuple[dict[str, str], list[s
                     f"{caller} calls {name}: it would go on without what {name} tests. Drop both, "
                     f"or take the job that calls it out of {flows[caller]} first."
                 )
-    owned = tuple(it for it, name in BELONGS.items() if name not in stay)
+    owned = tuple(place for place, name in BELONGS.items() if name not in stay)
     left = {
         path: text for path, text in texts.items()
         if path not in {flows[name] for name in names}
-        and not any(path == it or path.startswith(f"{it}/") for it in owned)
+        and not any(path == place or path.startswith(f"{place}/") for place in owned)
     }  # fmt: skip
     gone = Dropped(names, stay, set(), set())
     left = {path: cut_blocks(text, gone) for path, text in left.items()}
@@ -156,7 +158,11 @@ def drop(texts: dict[str, str], names: set[str]) -> tuple[dict[str, str], list[s
     for path in find_used(texts, helpers, PROOF) - find_used(left, helpers, PROOF):
         del left[path]
     for action in find_actions(texts) - find_actions(left):
-        left = {it: text for it, text in left.items() if not it.startswith(f"{STAND_INS}{action}/")}
+        left = {
+            path: text
+            for path, text in left.items()
+            if not path.startswith(f"{STAND_INS}{action}/")
+        }
         if PINS in left:
             pin = rf"^    - uses: {re.escape(action)}@.*\n(?:      .*\n)*"
             left[PINS] = re.sub(pin, "", left[PINS], flags=re.MULTILINE)

@@ -98,7 +98,11 @@ def set_fields(
     def find_changes() -> Iterable[Change]:
         if (now := find(path)) is None:
             raise GitHubError(path, "not available here")
-        kept = {key: it for key, it in now.items() if "url" not in key} if method == "PUT" else {}
+        kept = (
+            {key: value for key, value in now.items() if "url" not in key}
+            if method == "PUT"
+            else {}
+        )
         if text := explain(wanted, now):
             yield Change(method, path, kept | wanted, text)
 

@@ -240,11 +240,11 @@ def send(change: Change) -> None:
 
 def _enable(workflows: dict[str, str]) -> Iterable[Change]:
     """Enable what the default setup of CodeQL, or 60 days without a commit, switched off."""
-    for it in list_all("actions/workflows", "workflows"):
-        folder, _, name = it["path"].rpartition("/")
-        if folder == ".github/workflows" and name in workflows and it["state"] != "active":
-            path = f"actions/workflows/{it['id']}/enable"
-            yield Change("PUT", path, None, f"{name} {it['state']} → active")
+    for workflow in list_all("actions/workflows", "workflows"):
+        folder, _, name = workflow["path"].rpartition("/")
+        if folder == ".github/workflows" and name in workflows and workflow["state"] != "active":
+            path = f"actions/workflows/{workflow['id']}/enable"
+            yield Change("PUT", path, None, f"{name} {workflow['state']} → active")
 
 
 def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
@@ -272,7 +272,7 @@ def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
 def _name_rules(ruleset: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a ruleset, each rule one of them."""
     rules = {f"rule {rule['type']}": rule for rule in ruleset["rules"]}
-    return {key: it for key, it in ruleset.items() if key != "rules"} | rules
+    return {key: value for key, value in ruleset.items() if key != "rules"} | rules
 
 
 def _complete(

@@ -76,7 +76,9 @@ def find_release(git: Git, source: str) -> str:
     """
     listed = git("ls-remote", "--tags", "--refs", source).splitlines()
     found = [match for line in listed if (match := RELEASE.fullmatch(line.split("\t")[1]))]
-    newest = max(found, key=lambda it: [int(number) for number in it.groups()[1:]], default=None)
+    newest = max(
+        found, key=lambda match: [int(number) for number in match.groups()[1:]], default=None
+    )
     return newest[0] if newest else "HEAD"
 
 
@@ -215,7 +217,7 @@ def propose(tree: Path, update: Update, base: str) -> str:
     ):
         return f"{update.version} was proposed already."
     git("switch", "--quiet", "--force-create", branch)
-    title, changes, trailer = (update.message.split("\n\n")[it] for it in (0, 1, -1))
+    title, changes, trailer = (update.message.split("\n\n")[part] for part in (0, 1, -1))
     listed = "\n".join(f"- {plain(line[2:])}" for line in changes.splitlines())
     body = f"{listed}\n\n{trailer}"  # the trailer tells the next update where this one ended
     conflicts: list[str] = []

@@ -135,7 +135,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_whole_lock_is_judged(project: Path) -> None:
     packages = lockfile.read((project / "uv.lock").read_text())
     judged = check(packages, read(project, "deny-licenses: [GPL-3.0, AGPL-3.0]\n"), project)
-    verdicts = {it.locked.name: it.judgement.verdict for it in judged}
+    verdicts = {one.locked.name: one.judgement.verdict for one in judged}
     assert verdicts == {
         "plain": Verdict.ALLOWED,
         "extra": Verdict.FORBIDDEN,
@@ -143,13 +143,13 @@ def test_whole_lock_is_judged(project: Path) -> None:
         "gone": Verdict.UNKNOWN,
         "requests": Verdict.FORBIDDEN,
     }
-    assert [it.locked.name for it in judged if it.fails] == ["extra"], "an extra is production"
+    assert [one.locked.name for one in judged if one.fails] == ["extra"], "an extra is production"
     text = describe(judged)
     assert "| ❌ forbidden | extra | 1.0 | GNU GPL v3 |" in text
     assert "| ⚠️ unknown | gone | 1.0 |  | Not asked: " in text
     assert "GitHub's dependency review reads" in text
     listed = json.loads((project / "development.json").read_text())
-    assert {it["Name"] for it in listed} == {"windows", "requests"}
+    assert {package["Name"] for package in listed} == {"windows", "requests"}
     assert "plain" in (project / "production.md").read_text()
 
 
@@ -175,7 +175,7 @@ def test_package_in_two_versions_counts_twice(
         lambda folder: [row | {"License-Metadata": "MIT" if folder.name == "0" else "GPLv3"}],
     )
     judged = check(lockfile.read(text), read(tmp_path, POLICY), tmp_path)
-    assert [it.judgement.verdict for it in judged] == [Verdict.ALLOWED, Verdict.FORBIDDEN]
+    assert [one.judgement.verdict for one in judged] == [Verdict.ALLOWED, Verdict.FORBIDDEN]
     assert len(made) == 2
 
 

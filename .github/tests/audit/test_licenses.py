@@ -185,7 +185,7 @@ def recorded() -> list[dict[str, Any]]:
 
 def find_reach() -> list[str]:
     """Every licence that the distributions name; what `or-later` denies is tested above."""
-    found = {id_ for it in recorded() for name in it["names"] for id_ in name.split(" | ")}
+    found = {id_ for record in recorded() for name in record["names"] for id_ in name.split(" | ")}
     return sorted({id_.replace("or-later", "only") for id_ in found} - {"public-domain"})
 
 
@@ -196,9 +196,9 @@ def base(id_: str) -> str:
 def expect(entry: dict[str, Any], denied: str) -> set[Verdict]:
     """Return what may be said of a distribution, from what was written down by hand."""
     names = [name.split(" | ") for name in entry["names"]]
-    certain = {base(id_).split("-")[0] for it in names if len(it) == 1 for id_ in it}
-    names = [it for it in names if len(it) == 1 or it[0].split("-")[0] not in certain]
-    hits = [{base(id_) == base(denied) for id_ in it} for it in names]
+    certain = {base(id_).split("-")[0] for name in names if len(name) == 1 for id_ in name}
+    names = [name for name in names if len(name) == 1 or name[0].split("-")[0] not in certain]
+    hits = [{base(id_) == base(denied) for id_ in name} for name in names]
     if {True} in hits:
         return {Verdict.FORBIDDEN}
     return {Verdict.UNKNOWN} if {True, False} in hits else {Verdict.ALLOWED, Verdict.UNKNOWN}
@@ -207,22 +207,22 @@ def expect(entry: dict[str, Any], denied: str) -> set[Verdict]:
 @pytest.mark.parametrize("denied", find_reach())
 def test_denied_is_red_and_nothing_else_is(denied: str) -> None:
     rules = Rules([denied])
-    assert sum(len(it["distributions"]) for it in recorded()) >= 300
-    for it in recorded():
-        found = judge(it["fields"], rules)
-        if it["names"]:
-            assert found.verdict in expect(it, denied), (it["distributions"], found)
+    assert sum(len(record["distributions"]) for record in recorded()) >= 300
+    for record in recorded():
+        found = judge(record["fields"], rules)
+        if record["names"]:
+            assert found.verdict in expect(record, denied), (record["distributions"], found)
         else:  # an expression alone, or nothing that says which licence
-            ids = set(re.findall(r"[\w.+-]+", " ".join(it["fields"])))
+            ids = set(re.findall(r"[\w.+-]+", " ".join(record["fields"])))
             assert found.verdict is not Verdict.FORBIDDEN or base(denied) in map(base, ids)
 
 
 def test_what_real_distributions_write_is_known() -> None:
     unknown = {
         name
-        for it in recorded()
-        if judge(it["fields"], RULES).verdict is Verdict.UNKNOWN
-        for name in it["distributions"]
+        for record in recorded()
+        if judge(record["fields"], RULES).verdict is Verdict.UNKNOWN
+        for name in record["distributions"]
     }
     assert unknown == {"biopython", "docutils", "igraph", "pypiwin32", "pyramid", "python-igraph"}
 

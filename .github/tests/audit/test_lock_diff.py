@@ -47,7 +47,7 @@ def changes(base: str, head: str, *allowed: str) -> list[Change]:
     ],
 )
 def test_change(base: str, head: str, warning: str) -> None:
-    old, new = (lock(b="1", **({"a": it} if it else {})) for it in (base, head))
+    old, new = (lock(b="1", **({"a": version} if version else {})) for version in (base, head))
     (change,) = changes(old, new)
     assert change.name == "a"
     assert (change.old, change.new) == (base.partition(" ")[0], head.partition(" ")[0])
@@ -79,7 +79,7 @@ def test_place_that_nobody_named_is_an_error(edit: str) -> None:
     old, new, error = EDITS[edit]
     (change,) = changes(lock(a="1.0"), lock(a="1.0").replace(old, new))
     assert change.errors
-    assert all(it.startswith(error) for it in change.errors)
+    assert all(text.startswith(error) for text in change.errors)
     place = change.errors[0].removeprefix("comes from ")
     (change,) = changes(lock(a="1.0"), lock(a="1.0").replace(old, new), f"{place}/")
     assert not change.errors
@@ -141,8 +141,10 @@ def test_fork_that_goes_down_is_a_downgrade(
 ) -> None:
     old, new = (
         [
-            lockfile.Locked("a", it, "registry", INDEX, frozenset([lockfile.File("f", "", "h")]))
-            for it in lock
+            lockfile.Locked(
+                "a", package, "registry", INDEX, frozenset([lockfile.File("f", "", "h")])
+            )
+            for package in lock
         ]
         for lock in (base, head)
     )
@@ -177,7 +179,7 @@ HARMLESS = {"size", "upload-time"}
 def write(node: Any) -> str:
     """Return a document as TOML, on one line for each package."""
     if isinstance(node, dict):
-        return "{" + ", ".join(f'"{key}" = {write(it)}' for key, it in node.items()) + "}"
+        return "{" + ", ".join(f'"{key}" = {write(value)}' for key, value in node.items()) + "}"
     if isinstance(node, list):
         return "[" + ", ".join(map(write, node)) + "]"
     return (
@@ -229,7 +231,7 @@ def test_what_to_look_at_closely_comes_first() -> None:
             f"{FILES}/f", "https://evil.example/f"
         ),
     )
-    assert [it.name for it in found] == ["f", "c", "e", "a", "b", "d"]
+    assert [change.name for change in found] == ["f", "c", "e", "a", "b", "d"]
     text = lock_diff.describe(found, [])
     assert "Packages that changed: 6, to look at: 3." in text
     assert "| d |" not in text, "what is nothing to look at is in the diff"
@@ -355,7 +357,9 @@ dev = [{ name = "tool" }, { name = "web" }]
     for number in (1, 2):
         text += f'[[package]]\nname = "two"\nversion = "{number}"\nsource = {{ registry = "x" }}\n'
     text += '[[package]]\nname = "own"\nversion = "1"\nsource = { editable = "lib" }\n'
-    found = {(it.name, it.version): it.is_production for it in lockfile.read(text)}
+    found = {
+        (package.name, package.version): package.is_production for package in lockfile.read(text)
+    }
     assert {name for name, version in found if found[name, version]} == {
         "web",
         "loop",

@@ -60,8 +60,10 @@ def test_code_may_be_elsewhere() -> None:
 
 def test_every_file_of_this_repository_is_in_a_list() -> None:
     files = Git(ROOT)("ls-files", "src", "tests", ".github", "deploy", "docs").splitlines()
-    named = [*DOCUMENTS, *(it for patterns in AREAS.values() for it in patterns)]
-    assert not [it for it in files if not any(PurePosixPath(it).full_match(one) for one in named)]
+    named = [*DOCUMENTS, *(pattern for patterns in AREAS.values() for pattern in patterns)]
+    assert not [
+        file for file in files if not any(PurePosixPath(file).full_match(one) for one in named)
+    ]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ PLANTED = """def check(data):
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Atheris is there for Linux only")
 
 
-@pytest.mark.parametrize("target", find_targets(ROOT), ids=lambda it: it.stem)
+@pytest.mark.parametrize("target", find_targets(ROOT), ids=lambda path: path.stem)
 def test_known_inputs_break_nothing(target: Path) -> None:
     folder = target.parent / "corpus" / target.stem.removeprefix("fuzz_")
     inputs = sorted(folder.iterdir())

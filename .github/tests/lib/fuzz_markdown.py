@@ -16,4 +16,6 @@ def check(data: bytes) -> None:
     for block in (fence(quote(text)), show_end(text) or fence("")):
         first, *inner, last = block.rstrip("\n").split("\n")
         assert first == f"{last}text", text
-        assert not any(it.startswith(last) or "##[" in it or "\x1b" in it for it in inner), text
+        assert not any(
+            line.startswith(last) or "##[" in line or "\x1b" in line for line in inner
+        ), text

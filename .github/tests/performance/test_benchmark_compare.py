@@ -58,9 +58,9 @@ def test_slowdown_is_caught_and_equal_code_is_not(
     summary = (tmp_path / "summary").read_text()
     assert "### ❌ Benchmark: slower than the base" in summary
     assert Path("out/report.md").read_text().strip() in summary
-    histograms = {it.read_text()[:5] for it in Path("out").glob("histogram-*.svg")}
+    histograms = {path.read_text()[:5] for path in Path("out").glob("histogram-*.svg")}
     assert histograms == {"<?xml"}
-    assert {"base.json", "change.json"} <= {it.name for it in Path("out").iterdir()}
+    assert {"base.json", "change.json"} <= {path.name for path in Path("out").iterdir()}
 
 
 @pytest.mark.usefixtures("our_packages")

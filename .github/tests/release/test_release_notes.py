@@ -185,9 +185,9 @@ def test_reverts_of_this_release_are_out_with_what_they_reverted(history: Histor
 
 def test_reverts_name_what_they_take_back_in_many_ways(history: History) -> None:
     history.git("tag", "v1.0.0")
-    one, two = (history.commit(f"feat: {it}") for it in ("one", "two"))
+    one, two = (history.commit(f"feat: {name}") for name in ("one", "two"))
     history.commit(f"revert: let us never speak of it again\n\nRefs: {one[:7]}, {two[:7]}")
-    three, four = (history.commit(f"feat: {it}") for it in ("three", "four"))
+    three, four = (history.commit(f"feat: {name}") for name in ("three", "four"))
     history.commit(f"revert: both\n\nThis reverts commits {three} and\n{four[:12]}.")
     history.commit("feat: five")
     history.commit('revert: "feat: five"')
@@ -445,7 +445,7 @@ def test_empty_commits_are_not_the_same_change(history: History) -> None:
 @pytest.mark.parametrize(("second", "is_known"), [("feat: b", False), ("fix: c", True)])
 def test_squash_is_known_if_all_of_it_is(history: History, second: str, *, is_known: bool) -> None:
     history.git("checkout", "--quiet", "-b", "release/1.0")
-    one, two = (history.commit(it) for it in ("fix: a", "fix: c"))
+    one, two = (history.commit(name) for name in ("fix: a", "fix: c"))
     history.git("tag", "v1.0.0")
     history.git("checkout", "--quiet", "main")
     picked = f"\n\n(cherry picked from commit {two})" if is_known else ""

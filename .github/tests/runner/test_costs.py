@@ -38,7 +38,7 @@ def plan_jobs(tree: Path, jobs: dict[str, Any], event: str = "push") -> list[tup
     lines = [f"  {name}: {body}" for name, body in jobs.items()]
     text = "\n".join(["on: [push, pull_request]", "jobs:", *lines])
     (folder / "trial.yml").write_text(text)
-    return [(it.id, it.runner) for it in plan(tree, Event.parse(event), {"app"})]
+    return [(job.id, job.runner) for job in plan(tree, Event.parse(event), {"app"})]
 
 
 def test_jobs_that_run(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_jobs_that_run(tmp_path: Path) -> None:
 
 
 def test_jobs_that_a_change_does_not_touch(tmp_path: Path) -> None:
-    outputs = {it: f"'${{{{ steps.changes.outputs.{it} }}}}'" for it in ("app", "image")}
+    outputs = {name: f"'${{{{ steps.changes.outputs.{name} }}}}'" for name in ("app", "image")}
     jobs: dict[str, Any] = {
         "decide": f"{{runs-on: x, outputs: {{app: {outputs['app']}, image: {outputs['image']}}}}}"
     }

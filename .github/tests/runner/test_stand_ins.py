@@ -21,7 +21,7 @@ COMMIT = "0" * 40
 def run(action: str, tree: Path, **inputs: str) -> tuple[int, str, str]:
     """Run a stand-in in a folder; return its exit code, what it printed, and its outputs."""
     declared = load(STAND_INS / action / "interface.yml")["inputs"]
-    defaults = {f"INPUT_{it.replace('-', '_').upper()}": text for it, text in declared.items()}
+    defaults = {f"INPUT_{key.replace('-', '_').upper()}": text for key, text in declared.items()}
     output = tree.parent / "output"
     output.write_text("")
     (tree.parent / "kept").mkdir(exist_ok=True)

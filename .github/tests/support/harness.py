@@ -99,7 +99,7 @@ def explain(run: Run) -> str:
     lines = [run.error]
     for job in run.jobs:
         for step in job.failed_steps:
-            parts = [it for it in job.steps if it.id[: len(step.id)] == step.id]
+            parts = [part for part in job.steps if part.id[: len(step.id)] == step.id]
             log = "".join(line for part in parts for line in part.log)
             lines.append(f"{job.name} / {step.name}:\n{log[-2000:]}")
     return "\n".join(lines)

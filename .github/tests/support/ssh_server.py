@@ -60,9 +60,9 @@ class Server:
         options: list[str | Path] = ["-F", "none", "-i", self.folder / "key", port, str(self.port)]
         options += ["-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes"]
         options += ["-o", f"UserKnownHostsFile={self.folder}/known_hosts"]
-        flags = [it for it in words if it.startswith("-")]
+        flags = [word for word in words if word.startswith("-")]
         where = [f"{getpass.getuser()}@127.0.0.1"] if client == "ssh" else []
-        rest = [it for it in words if not it.startswith("-")]
+        rest = [word for word in words if not word.startswith("-")]
         return subprocess.run(
             [client, *options, *flags, *where, *rest],
             stdin=subprocess.DEVNULL,

@@ -63,6 +63,6 @@ def test_action_passes_everything_on(
     assert "production has the version before" in embed["title"]
     assert embed["description"].startswith("`the smoke tests failed`\n[Run](")
     assert "[Open](https://example.com)" in embed["description"]
-    version, commit = (it["value"] for it in embed["fields"])
+    version, commit = (field["value"] for field in embed["fields"])
     assert version == f"`{HOSTILE.replace('`', '\u02cb')}`"
     assert len(commit) == 42

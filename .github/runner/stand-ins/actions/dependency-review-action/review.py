@@ -53,7 +53,7 @@ def read_config(text: str) -> dict[str, Any]:
 
 def _check_licenses(options: dict[str, Any]) -> None:
     for key in ("allow-licenses", "deny-licenses"):
-        if wrong := [it for it in options.get(key, []) if not is_valid(it)]:
+        if wrong := [value for value in options.get(key, []) if not is_valid(value)]:
             raise ValueError(f"Invalid license(s) in {key}: {', '.join(map(str, wrong))}")
     if "allow-licenses" in options and "deny-licenses" in options:
         raise ValueError("You cannot specify both allow-licenses and deny-licenses")

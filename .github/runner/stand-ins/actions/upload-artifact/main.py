@@ -18,7 +18,7 @@ def fail(text: str) -> None:
 def find_root(pattern: str) -> Path:
     """Return the part of a pattern in front of its first wildcard."""
     parts = Path(pattern).absolute().parts
-    first = next((number for number, it in enumerate(parts) if glob.has_magic(it)), len(parts))
+    first = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts))
     return Path(*parts[:first])
 
 
