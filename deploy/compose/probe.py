@@ -33,7 +33,10 @@ def ask(path: str) -> tuple[int, Any]:
 
 def clean(text: object) -> str:
     """Return what a person can read and a shell does not obey."""
-    letters = "".join(it if it.isalnum() or it in " .,_-" else " " for it in str(text)[:200])
+    letters = "".join(
+        character if character.isalnum() or character in " .,_-" else " "
+        for character in str(text)[:200]
+    )
     return " ".join(letters.split())
 
 

@@ -69,7 +69,9 @@ ERRORS: Sequence[tuple[str, tuple[str, str]]] = (
 
 def is_outage(text: str) -> bool:
     """Tell whether what a program has written is about something that does not answer."""
-    return bool(text) and next(it for pattern, it in ERRORS if re.search(pattern, text)) == AWAY
+    return (
+        bool(text) and next(title for pattern, title in ERRORS if re.search(pattern, text)) == AWAY
+    )
 
 
 class Failure(Exception):  # noqa: N818
@@ -113,7 +115,9 @@ class Namespace:
             if not done.returncode:
                 sys.stderr.write(done.stderr)
                 return done.stdout
-            title, remedy = next(it for pattern, it in ERRORS if re.search(pattern, done.stderr))
+            title, remedy = next(
+                title for pattern, title in ERRORS if re.search(pattern, done.stderr)
+            )
             if not is_outage(done.stderr) or time.monotonic() - since > PATIENCE:
                 title = title.format(namespace=self.name)
                 raise Failure(title, remedy, said=done.stderr)
@@ -132,18 +136,18 @@ class Namespace:
         """Return the Deployment, once its controller has seen the last change."""
         deadline = time.monotonic() + 30
         while True:
-            it = self.read("deployment", self.deployment)
-            seen = it.get("status", {}).get("observedGeneration", 0)
-            if seen >= it["metadata"].get("generation", 0) or time.monotonic() > deadline:
-                return it
+            live = self.read("deployment", self.deployment)
+            seen = live.get("status", {}).get("observedGeneration", 0)
+            if seen >= live["metadata"].get("generation", 0) or time.monotonic() > deadline:
+                return live
             time.sleep(0.5)
 
     def read_sets(self, deployment: Json) -> list[Json]:
         """Return the ReplicaSets of the Deployment, the newest revision first."""
         uid = deployment["metadata"]["uid"]
         found = [
-            it for it in self.read("replicasets")["items"]
-            if any(owner["uid"] == uid for owner in it["metadata"].get("ownerReferences", []))
+            item for item in self.read("replicasets")["items"]
+            if any(owner["uid"] == uid for owner in item["metadata"].get("ownerReferences", []))
         ]  # fmt: skip
         return sorted(found, key=find_revision, reverse=True)
 
@@ -166,9 +170,9 @@ def find_revision(it: Json) -> int:
 
 def find_app(namespace: Namespace, deployment: Json) -> Json:
     """Return the container that is the app."""
-    for it in deployment["spec"]["template"]["spec"]["containers"]:
-        if it["name"] == namespace.container:
-            found: Json = it
+    for container in deployment["spec"]["template"]["spec"]["containers"]:
+        if container["name"] == namespace.container:
+            found: Json = container
             return found
     title = f"The Deployment {namespace.deployment} has no container {namespace.container}"
     raise Failure(title, "Set KUBE_CONTAINER to the name of the one to update.")
@@ -188,18 +192,22 @@ def find_serving(namespace: Namespace, deployment: Json) -> str:
     if deployment["spec"].get("replicas", 1) == 0:
         return ""
     sets = namespace.read_sets(deployment)
-    newest = [it for it in sets if find_revision(it) == find_revision(deployment)]
+    newest = [replicas for replicas in sets if find_revision(replicas) == find_revision(deployment)]
     if find_condition(deployment, "Progressing").get("reason") == "NewReplicaSetAvailable":
         return str(newest[0]["metadata"]["name"]) if newest else ""
-    older = [it for it in sets if it not in newest and it["spec"].get("replicas", 0)]
+    older = [
+        replicas
+        for replicas in sets
+        if replicas not in newest and replicas["spec"].get("replicas", 0)
+    ]
     if older:
-        best = max(older, key=lambda it: (
-            it.get("status", {}).get("availableReplicas", 0), it["spec"]["replicas"],
-            find_revision(it),
+        best = max(older, key=lambda replicas: (
+            replicas.get("status", {}).get("availableReplicas", 0), replicas["spec"]["replicas"],
+            find_revision(replicas),
         ))  # fmt: skip
         return str(best["metadata"]["name"])
     noted = deployment["metadata"]["annotations"].get(BEFORE, "")
-    return noted if any(it["metadata"]["name"] == noted for it in sets) else ""
+    return noted if any(replicas["metadata"]["name"] == noted for replicas in sets) else ""
 
 
 def check_versions(text: str) -> None:
@@ -213,7 +221,7 @@ def check_versions(text: str) -> None:
         version = found.get(key) or {}
         if "minor" not in version:
             continue
-        number = tuple(int(re.sub(r"\D", "", version[it])) for it in ("major", "minor"))
+        number = tuple(int(re.sub(r"\D", "", version[name])) for name in ("major", "minor"))
         if number < MINIMUM:
             raise Failure(
                 f"{name} is too old, {version['gitVersion']}",
@@ -224,10 +232,10 @@ def check_versions(text: str) -> None:
 def make_job(deployment: Json, container: str, image: str, environment: Json, name: str) -> Json:
     """Return the Job that migrates: the pod of the Deployment, the new image, another command."""
     pod = json.loads(json.dumps(deployment["spec"]["template"]["spec"]))
-    app = next(it for it in pod["containers"] if it["name"] == container)
+    app = next(one for one in pod["containers"] if one["name"] == container)
     for key in ("lifecycle", "livenessProbe", "ports", "readinessProbe", "startupProbe"):
         app.pop(key, None)
-    kept = [it for it in app.get("env", []) if it["name"] not in environment]
+    kept = [variable for variable in app.get("env", []) if variable["name"] not in environment]
     values = [{"name": key, "value": value} for key, value in environment.items()]
     pod.pop("topologySpreadConstraints", None)
     app |= {"image": image, "args": ["migrate"], "env": kept + values}
@@ -388,14 +396,14 @@ def wait_for_rollout(namespace: Namespace, own: str = "", image: str = "") -> No
     """
     watch, shown = Watch(namespace), ""
     while True:
-        it = namespace.read_deployment()
-        spec, status = it["spec"], it.get("status", {})
+        live = namespace.read_deployment()
+        spec, status = live["spec"], live.get("status", {})
         wanted = spec.get("replicas", 1)
         updated, total, available = (
             status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas")
         )
-        if own and it["metadata"]["annotations"].get(DEPLOY) != own:
-            watch.fail("Somebody else has deployed meanwhile", describe(it))
+        if own and live["metadata"]["annotations"].get(DEPLOY) != own:
+            watch.fail("Somebody else has deployed meanwhile", describe(live))
         there = updated >= wanted and total <= updated
         if there and available >= wanted:
             return
@@ -408,13 +416,13 @@ def wait_for_rollout(namespace: Namespace, own: str = "", image: str = "") -> No
             return
         limit = (spec.get("progressDeadlineSeconds") or 600) * (wanted + 2)
         settled = bool(own) or seconds > SETTLE_SECONDS
-        given_up = find_condition(it, "Progressing").get("status") == "False" and settled
+        given_up = find_condition(live, "Progressing").get("status") == "False" and settled
         if given_up or seconds > limit:
             watch.fail("The new version does not get ready", "The log says why.")
-        if (failure := find_condition(it, "ReplicaFailure")).get("status") == "True":
+        if (failure := find_condition(live, "ReplicaFailure")).get("status") == "True":
             watch.wait("The new pod cannot be made", failure.get("message", ""), 25 / 60)
         if own:
-            newest = namespace.read_sets(it)[:1]
+            newest = namespace.read_sets(live)[:1]
             for each in newest:
                 watch.look(select_pods(each), each["metadata"]["name"], image)
         time.sleep(POLL_SECONDS)
@@ -494,22 +502,22 @@ def rollback(namespace: Namespace, previous: str) -> None:
     if own:
         delete_job(namespace, name_job(namespace, own), seconds=45)
     for _ in range(20):
-        it = namespace.read_deployment()
-        mine = it["metadata"]["annotations"].get(DEPLOY) == own and (
-            find_app(namespace, it)["image"] == notes.get("image")
+        live = namespace.read_deployment()
+        mine = live["metadata"]["annotations"].get(DEPLOY) == own and (
+            find_app(namespace, live)["image"] == notes.get("image")
         )
-        sets = namespace.read_sets(it)
+        sets = namespace.read_sets(live)
         newest = sets[0]["metadata"]["name"] if sets else ""
-        if not previous and it["spec"].get("replicas", 1) == 0:
+        if not previous and live["spec"].get("replicas", 1) == 0:
             print("Nothing served before, and nothing does.")
             return
         if previous and newest == previous:
             print(f"{previous} is still the newest: nothing to undo.", flush=True)
             break
         if own and not mine:
-            raise Failure("Somebody else has deployed since", describe(it), NOT_OURS)
+            raise Failure("Somebody else has deployed since", describe(live), NOT_OURS)
         operations = [{"op": "test", "path": "/metadata/generation",
-                       "value": it["metadata"]["generation"]}]  # fmt: skip
+                       "value": live["metadata"]["generation"]}]  # fmt: skip
         if previous:
             operations += undo(next((s for s in sets if s["metadata"]["name"] == previous), None))
         else:
@@ -563,15 +571,19 @@ def show_logs(namespace: Namespace) -> None:
                         else rf"{re.escape(name)}(-\w+)?")  # fmt: skip
     events = namespace.read("events", "--field-selector=type=Warning")["items"]
     about = [
-        f"{it.get('reason', '')} {it['involvedObject']['name']}: {flatten(it.get('message', ''))}"
-        for it in sorted(events, key=lambda it: it.get("lastTimestamp") or "")
-        if makers.fullmatch(it["involvedObject"]["name"])
-        and it.get("reason") != "FailedToRetrieveImagePullSecret"
+        f"{event.get('reason', '')} {event['involvedObject']['name']}: "
+        f"{flatten(event.get('message', ''))}"
+        for event in sorted(events, key=lambda event: event.get("lastTimestamp") or "")
+        if makers.fullmatch(event["involvedObject"]["name"])
+        and event.get("reason") != "FailedToRetrieveImagePullSecret"
     ]
     print(*about[-10:], sep="\n")
     for pod in pods[-8:]:
         status = pod.get("status", {})
-        states = [next(iter(it.get("state", {})), "") for it in status.get("containerStatuses", [])]
+        states = [
+            next(iter(container.get("state", {})), "")
+            for container in status.get("containerStatuses", [])
+        ]
         print(pod["metadata"]["name"], status.get("phase"), *states)
     written = []
     for pod in pods[-2:]:
@@ -630,9 +642,9 @@ def main(arguments: Sequence[str]) -> int:
         with connect() as namespace:
             match arguments:
                 case ["current"]:
-                    it = namespace.read_deployment()
-                    find_app(namespace, it)
-                    print(find_serving(namespace, it))
+                    live = namespace.read_deployment()
+                    find_app(namespace, live)
+                    print(find_serving(namespace, live))
                 case ["deploy", image]:
                     deploy(namespace, image)
                 case ["rollback", previous]:

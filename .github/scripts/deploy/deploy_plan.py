@@ -47,8 +47,8 @@ class Plan:
     @property
     def elsewhere(self) -> str:
         """Which environments stay as they are, and what would change them."""
-        others = (it for it in ENVIRONMENTS if it != self.environment)
-        return "; ".join(f"{it}: {ENVIRONMENTS[it]}" for it in others)
+        others = (environment for environment in ENVIRONMENTS if environment != self.environment)
+        return "; ".join(f"{other}: {ENVIRONMENTS[other]}" for other in others)
 
 
 def decide(event: Mapping[str, str]) -> Plan:

@@ -44,8 +44,8 @@ def tell(needs: Mapping[str, Any]) -> dict[str, str]:
         if deploy.get("target") == "rehearsal":
             story[environment] += " (a rehearsal on the runner: no target is configured)"
     elif environment:
-        ended = [f"{key} ended as {it['result']}" for key, it in needs.items()]
-        why = ", ".join(it for it in ended if not it.endswith(" success"))
+        ended = [f"{key} ended as {need['result']}" for key, need in needs.items()]
+        why = ", ".join(text for text in ended if not text.endswith(" success"))
         story[environment] = f"⏭️ not deployed, because {plain(why) or 'nobody knows how it ended'}"
     for other in filter(None, plan.get("elsewhere", "").split("; ")):
         name, _, why = other.partition(": ")

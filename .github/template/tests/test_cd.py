@@ -127,7 +127,7 @@ def test_broken_version_is_rolled_back_and_told(deploy: Deploy, source: Git, hos
         server.shutdown()
 
     assert run.conclusion == "failure"
-    assert [it.name for it in run.find_job("deploy").failed_steps] == ["Deploy"]
+    assert [step.name for step in run.find_job("deploy").failed_steps] == ["Deploy"]
     result = outcome(run)
     assert (result["outcome"], result["reason"]) == ("rolled-back", "the smoke tests failed")
     assert serving in result["previous"]
@@ -329,7 +329,7 @@ def test_image_that_nobody_attested_is_not_deployed(
 def test_production_that_nobody_protects_gets_nothing(deploy: Deploy) -> None:
     real = {"DEPLOY_TARGET": "kubernetes"}
     refused = deploy("push:v1.0.0", variables=real)
-    assert [it.name for it in refused.find_job("deploy").failed_steps] == [
+    assert [step.name for step in refused.find_job("deploy").failed_steps] == [
         "Refuse what nobody has to approve"
     ]
     assert "setup-github --apply --reviewer" in refused.find_job("deploy").summary

@@ -110,7 +110,7 @@ def test_little_is_added_to_the_base(image: str) -> None:
 
 
 def test_nothing_that_builds_is_in_it(image: str) -> None:
-    script = "for it in uv pip gcc strip git curl hatchling; do command -v $it; done; true"
+    script = "for name in uv pip gcc strip git curl hatchling; do command -v $name; done; true"
     assert not docker("run", "--rm", "--entrypoint=/bin/sh", image, "-c", script)
 
 

@@ -156,8 +156,12 @@ def test_version_before_lives_with_a_newer_schema(
         client = Client(made.outputs["url"], ASKED)
 
         def note(name: str, outcome: str, began: float) -> None:
-            failed = client.total - sum(client.answers[it] for it in client.answers)
-            wrong = {it: count for it, count in client.answers.items() if not it.startswith("v")}
+            failed = client.total - sum(client.answers[answer] for answer in client.answers)
+            wrong = {
+                answer: count
+                for answer, count in client.answers.items()
+                if not answer.startswith("v")
+            }
             rows.append(
                 (name, outcome, client.total, sum(wrong.values()), time.monotonic() - began)
             )

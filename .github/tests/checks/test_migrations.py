@@ -46,8 +46,8 @@ CASES = {
 @pytest.mark.parametrize("line", CASES)
 def test_alembic(line: str) -> None:
     found = list(find_changes("migrations/2.py", ALEMBIC.format(line)))
-    assert [(it.does, it.name) for it in found] == CASES[line]
-    assert {it.place for it in found} <= {"migrations/2.py:5"}
+    assert [(change.does, change.name) for change in found] == CASES[line]
+    assert {change.place for change in found} <= {"migrations/2.py:5"}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,9 @@ def test_alembic(line: str) -> None:
 )
 def test_django(line: str, expected: tuple[str, str] | None) -> None:
     text = f"class Migration(migrations.Migration):\n    operations = [\n        {line},\n    ]\n"
-    found = [(it.does, it.name) for it in find_changes("shop/migrations/0002_x.py", text)]
+    found = [
+        (change.does, change.name) for change in find_changes("shop/migrations/0002_x.py", text)
+    ]
     assert found == ([expected] if expected else [])
 
 

@@ -79,7 +79,9 @@ def find_variables(server: Server) -> str:
     proxy = ("ps", f"--filter=volume={server.state}/live")
     project = docker(*proxy, f'--format={{{{.Label "{label}.project"}}}}')
     filters = (f"{label}.project={project}", f"{label}.service={copy}")
-    container = docker("ps", "--quiet", *(f"--filter=label={it}" for it in filters))
+    container = docker(
+        "ps", "--quiet", *(f"--filter=label={label_filter}" for label_filter in filters)
+    )
     return docker("inspect", "--format={{json .Config.Env}}", container)
 
 
@@ -96,7 +98,7 @@ def watching_arguments(*secrets: str) -> Iterator[list[str]]:
                     text = path.read_text(errors="replace")
                 except OSError:
                     continue  # it has ended
-                found.extend(text for it in secrets if it in text)
+                found.extend(text for secret in secrets if secret in text)
             time.sleep(0.02)
 
     thread = Thread(target=look)
@@ -121,8 +123,8 @@ def test_credentials_reach_the_server_and_do_not_stay(
     assert seen == []
     assert CREDENTIAL not in done.log
     assert DATABASE not in done.log
-    files = [it for folder in (server.state, driver.folder) for it in folder.rglob("*")]
-    holders = {it for it in files if it.is_file() and CREDENTIAL in it.read_text()}
+    files = [path for folder in (server.state, driver.folder) for path in folder.rglob("*")]
+    holders = {file for file in files if file.is_file() and CREDENTIAL in file.read_text()}
     assert holders == set()
     assert not list(driver.folder.glob("compose.*")), "the key went with the connection"
     settings = server.state / f"{(server.state / 'serving').read_text().strip()}.env"

@@ -196,7 +196,7 @@ def test_every_target_has_the_five_functions() -> None:
         script = f"ROOT={ROOT} TARGET_FILE={target}; source {target}; declare -F"
         text = subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True)
         functions = {line.split()[-1] for line in text.stdout.splitlines()}
-        wanted = {f"target_{it}" for it in ("current", "deploy", "rollback", "url", "logs")}
+        wanted = {f"target_{name}" for name in ("current", "deploy", "rollback", "url", "logs")}
         assert wanted <= functions, target
 
 
@@ -229,7 +229,9 @@ def test_log_of_a_version_gives_no_commands(driver: Driver) -> None:
     done = driver.run("deploy", IMAGE, version="v2", revision=NEW, SMOKE_TESTS="false")
     assert COMMAND in done.log
     assert COMMAND not in find_commands(done.log)
-    assert any(it.startswith("::error title=Not deployed") for it in find_commands(done.log))
+    assert any(
+        command.startswith("::error title=Not deployed") for command in find_commands(done.log)
+    )
 
 
 def test_answer_of_a_version_gives_no_commands(driver: Driver) -> None:

@@ -129,7 +129,7 @@ def objects() -> list[Any]:
     command = ("kubectl", "kustomize", ROOT / "deploy/kubernetes")
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found = list(yaml.safe_load_all(done.stdout))
-    next(it for it in found if it["kind"] == "Deployment")["spec"]["replicas"] = 0
+    next(thing for thing in found if thing["kind"] == "Deployment")["spec"]["replicas"] = 0
     return found
 
 
@@ -261,7 +261,7 @@ def test_missing_image_changes_nothing(deployed: Deployment) -> None:
     assert f"does not start (ImagePullBackOff)::Can the cluster pull {MISSING}" in done.errors
     assert "The migrations failed" not in done.errors
     assert (deployed.cluster.revision, deployed.serving) == (revision, "good")
-    assert not [it for it in deployed.cluster.objects["jobs"] if MISSING in str(it)]
+    assert not [job for job in deployed.cluster.objects["jobs"] if MISSING in str(job)]
 
 
 def test_revision_that_is_gone(deployed: Deployment) -> None:
@@ -286,8 +286,8 @@ def test_killed_and_run_again(deployed: Deployment, sent: signal.Signals) -> Non
             time.sleep(0.05)
         os.killpg(process.pid, sent)
     time.sleep(0.5)  # until nobody is left who could clean up
-    left = [it for it in deployed.folder.rglob("*") if it.is_file()]
-    assert {it.stat().st_mode & 0o777 for it in left} == (
+    left = [path for path in deployed.folder.rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in left} == (
         {0o600} if sent == signal.SIGKILL else set()
     )
     assert deployed.serving == "good"
@@ -667,7 +667,7 @@ def test_what_a_migration_needs_is_waited_for(deployed: Deployment, what: str, s
 
 def test_later_deploy_of_somebody_else_stays(deployed: Deployment) -> None:
     previous = deployed.current()
-    ours, theirs = (note(deployed.folder, it) for it in ("ours", "theirs"))
+    ours, theirs = (note(deployed.folder, name) for name in ("ours", "theirs"))
     deployed.deploy(SMOKES, **ours)
     deployed.deploy(BETTER, **theirs, APP_VERSION="v9")
     for wanted in (previous, ""):
@@ -681,7 +681,7 @@ def test_later_deploy_of_somebody_else_stays(deployed: Deployment) -> None:
 
 
 def test_two_deploys_at_once(deployed: Deployment) -> None:
-    ours, theirs = (note(deployed.folder, it) for it in ("ours", "theirs"))
+    ours, theirs = (note(deployed.folder, name) for name in ("ours", "theirs"))
     previous, revision = deployed.current(), deployed.cluster.revision
     with subprocess.Popen(
         ["bash", "-c", f". {TARGET}; target_deploy {STUCK}"],
@@ -744,7 +744,7 @@ def test_log_is_that_of_the_new_version(deployed: Deployment) -> None:
     assert "noise" not in output
     assert f"log of {newest}-pod" in output
     others = set(deployed.cluster.objects["replicasets"]) - {newest}
-    assert not any(it in output for it in others)
+    assert not any(other in output for other in others)
 
 
 def test_server_that_is_too_old(deployed: Deployment) -> None:
@@ -797,8 +797,8 @@ def test_version_before_lives_with_a_newer_schema(
         cluster.finish_migrations()  # what is left of them
     total = client.total
     assert cluster.schema == (1 if second.migrates is not True else 2)
-    served = {it.split()[-1] for it in client.answers}
-    known = {Version(it).commit for it in ("good", "next")}
+    served = {answer.split()[-1] for answer in client.answers}
+    known = {Version(name).commit for name in ("good", "next")}
     # What passes its probes and fails its smoke tests has traffic until these are run.
     assert served <= known | {"500" for _ in [0] if not second.works}, client.answers
     with client.asking():
@@ -807,7 +807,7 @@ def test_version_before_lives_with_a_newer_schema(
         cluster.versions[NEXT] = Version("next", schema=2)
         deployed.deploy(NEXT)
     assert (cluster.schema, deployed.serving) == (2, "next")
-    assert {it.split()[-1] for it in client.answers} <= known, client.answers
+    assert {answer.split()[-1] for answer in client.answers} <= known, client.answers
     print(f"{scenario}: {total + client.total} requests")
 
 
@@ -855,7 +855,7 @@ def begin_and_end(deployed: Deployment, scenario: str, notes: dict[str, str]) ->
 )
 def test_words_for_a_server_that_is_away(said: str) -> None:
     code = runpy.run_path(str(ROOT / "deploy/kubernetes/target.py"))
-    found = next(it for pattern, it in code["ERRORS"] if re.search(pattern, said))
+    found = next(cause for pattern, cause in code["ERRORS"] if re.search(pattern, said))
     assert found == code["AWAY"]
 
 

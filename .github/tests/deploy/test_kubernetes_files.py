@@ -24,7 +24,7 @@ def build(folder: Path = FILES) -> list[Any]:
 @pytest.fixture(scope="module")
 def objects() -> dict[str, Any]:
     """Everything that the files describe, by kind and name."""
-    return {f"{it['kind']}/{it['metadata']['name']}": it for it in build()}
+    return {f"{thing['kind']}/{thing['metadata']['name']}": thing for thing in build()}
 
 
 def make_job(deployment: Any) -> Any:
@@ -36,8 +36,8 @@ def make_job(deployment: Any) -> Any:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_files_fit_the_published_schemas(objects: dict[str, Any], version: str) -> None:
     everything = [*objects.values(), make_job(objects["Deployment/app"])]
-    for it in everything:
-        kubernetes_validate.validate(it, version, strict=True)
+    for thing in everything:
+        kubernetes_validate.validate(thing, version, strict=True)
 
 
 def test_schemas_find_a_field_that_is_not_there(objects: dict[str, Any]) -> None:
@@ -49,16 +49,16 @@ def test_schemas_find_a_field_that_is_not_there(objects: dict[str, Any]) -> None
 
 def test_every_file_is_used() -> None:
     listed = yaml.safe_load((FILES / "kustomization.yaml").read_text())["resources"]
-    assert {it.name for it in FILES.glob("*.yaml")} == {*listed, "kustomization.yaml"}
+    assert {path.name for path in FILES.glob("*.yaml")} == {*listed, "kustomization.yaml"}
 
 
 def test_everything_moves_to_another_namespace(tmp_path: Path) -> None:
     shutil.copytree(FILES, tmp_path / "files")
     (tmp_path / "kustomization.yaml").write_text("namespace: shop\nresources: [files]\n")
-    for it in build(tmp_path):
-        where = it["metadata"]["name" if it["kind"] == "Namespace" else "namespace"]
+    for thing in build(tmp_path):
+        where = thing["metadata"]["name" if thing["kind"] == "Namespace" else "namespace"]
         assert where == "shop"
-        assert all(subject["namespace"] == "shop" for subject in it.get("subjects", []))
+        assert all(subject["namespace"] == "shop" for subject in thing.get("subjects", []))
 
 
 def test_rollout_loses_no_request(objects: dict[str, Any]) -> None:
@@ -90,8 +90,8 @@ def test_pods_have_few_rights(objects: dict[str, Any]) -> None:
     label = objects["Namespace/app"]["metadata"]["labels"]
     assert label == {"pod-security.kubernetes.io/enforce": "restricted"}
     deployment = objects["Deployment/app"]
-    for it in (deployment, make_job(deployment)):
-        pod = it["spec"]["template"]["spec"]
+    for thing in (deployment, make_job(deployment)):
+        pod = thing["spec"]["template"]["spec"]
         assert pod["automountServiceAccountToken"] is False
         security = pod["securityContext"]
         assert security["runAsNonRoot"] is True
@@ -114,7 +114,7 @@ def test_migration_is_the_same_pod_with_another_command(objects: dict[str, Any])
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert (container["image"], container["args"]) == ("new", ["migrate"])
-    assert {it["name"]: it["value"] for it in container["env"]} == {
+    assert {variable["name"]: variable["value"] for variable in container["env"]} == {
         "KEPT": "x",
         "APP_VERSION": "v2",
     }
@@ -129,4 +129,6 @@ def test_migration_belongs_to_the_container_that_is_named(objects: dict[str, Any
     pod = deployment["spec"]["template"]["spec"]
     pod["containers"].insert(0, {"name": "sidecar", "image": "other"})
     job = make_job(deployment)
-    assert [it["name"] for it in job["spec"]["template"]["spec"]["containers"]] == ["app"]
+    assert [container["name"] for container in job["spec"]["template"]["spec"]["containers"]] == [
+        "app"
+    ]

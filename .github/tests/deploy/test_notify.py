@@ -184,7 +184,7 @@ def check_discord(message: Any) -> None:
     jsonschema.validate(message, DISCORD)
     embed = message["embeds"][0]
     parts = [embed["title"], embed["description"]]
-    parts += [it[key] for it in embed["fields"] for key in ("name", "value")]
+    parts += [part[key] for part in embed["fields"] for key in ("name", "value")]
     assert sum(map(len, parts)) <= 6000
 
 
@@ -192,7 +192,7 @@ def test_slack(service: Service) -> None:
     message = send_to_slack(service)
     header, facts, links = message["blocks"]
     assert header["text"]["text"] == message["text"] == "✅ Deployed to staging"
-    assert [it["text"] for it in facts["fields"]] == [
+    assert [part["text"] for part in facts["fields"]] == [
         "Version: v1.2.3",
         f"Commit: {DEPLOY['APP_REVISION']}",
     ]
@@ -205,15 +205,18 @@ def test_discord(service: Service) -> None:
     embed = message["embeds"][0]
     assert embed["title"] == "✅ Deployed to staging"
     assert embed["description"] == f"[Run]({RUN}) · [Open]({DEPLOY['DEPLOY_URL']})"
-    assert [it["value"] for it in embed["fields"]] == ["`v1.2.3`", f"`{DEPLOY['APP_REVISION']}`"]
+    assert [part["value"] for part in embed["fields"]] == [
+        "`v1.2.3`",
+        f"`{DEPLOY['APP_REVISION']}`",
+    ]
 
 
 def test_every_outcome_has_a_message_of_its_own(service: Service) -> None:
     outcomes = ("deployed", "rolled-back", "failed", "rollback-failed", "something else")
-    titles = [send_to_slack(service, OUTCOME=it)["text"] for it in outcomes]
+    titles = [send_to_slack(service, OUTCOME=outcome)["text"] for outcome in outcomes]
     assert len(set(titles)) == len(outcomes)
     assert "needs somebody now" in titles[3]
-    assert all("staging" in it for it in titles)
+    assert all("staging" in title for title in titles)
 
 
 def test_reason_is_told(service: Service) -> None:
@@ -246,18 +249,18 @@ def test_text_of_others_has_no_effect(service: Service, reason: str, version: st
     service.messages.clear()
     jsonschema.validate(slack, SLACK)
     plain = [
-        it["text"]
+        part["text"]
         for block in slack["blocks"]
         if block["type"] == "section"
-        for it in block.get("fields", [block.get("text")])
+        for part in block.get("fields", [block.get("text")])
     ]
-    assert not any(re.search(r"[<>\x00-\x1f\u202e]", it) for it in plain)
+    assert not any(re.search(r"[<>\x00-\x1f\u202e]", text) for text in plain)
 
     check_discord(discord)
     embed = discord["embeds"][0]
     *lines, _ = embed["description"].splitlines()
-    for it in [*lines, *(it["value"] for it in embed["fields"])]:
-        assert re.fullmatch(r"`[^`\x00-\x1f\u202e]+`", it), "all of it is code"
+    for line in [*lines, *(part["value"] for part in embed["fields"])]:
+        assert re.fullmatch(r"`[^`\x00-\x1f\u202e]+`", line), "all of it is code"
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ class Cluster:
         self.owners: dict[tuple[str, str], Owners] = {}
         self.versions, self.served, self.used = {}, [], set()
         self.objects: dict[str, dict[str, Json]] = {
-            it: {} for kinds in GROUPS.values() for it in kinds
+            kind: {} for kinds in GROUPS.values() for kind in kinds
         }
 
     # What a test asks.
@@ -138,18 +138,18 @@ class Cluster:
     def install(self, namespace: str, files: list[Json]) -> None:
         """Make a namespace and what is in it, as if it had been applied."""
         self.namespace = namespace
-        for it in files:
+        for file in files:
             resource = next(
                 plural for kinds in GROUPS.values() for plural, kind in kinds.items()
-                if kind == it["kind"]
+                if kind == file["kind"]
             )  # fmt: skip
-            self.store(resource, copy.deepcopy(it))
+            self.store(resource, copy.deepcopy(file))
 
     @property
     def deployment(self) -> Json:
         """The only Deployment."""
-        (it,) = self.objects["deployments"].values()
-        return it
+        (deployment,) = self.objects["deployments"].values()
+        return deployment
 
     @property
     def revision(self) -> str:
@@ -159,12 +159,14 @@ class Cluster:
     @property
     def serving(self) -> tuple[Version, dict[str, str]] | None:
         """The version that serves, with its environment; while it is rolled out, the old one."""
-        sets = [it for it in self.objects["replicasets"].values() if it["ready"]]
+        sets = [
+            replicaset for replicaset in self.objects["replicasets"].values() if replicaset["ready"]
+        ]
         if not sets or not self.database:
             return None
-        oldest = min(sets, key=lambda it: int(it["metadata"]["annotations"][REVISION]))
+        oldest = min(sets, key=lambda replicas: int(replicas["metadata"]["annotations"][REVISION]))
         container = oldest["spec"]["template"]["spec"]["containers"][0]
-        environment = {it["name"]: it["value"] for it in container.get("env", [])}
+        environment = {variable["name"]: variable["value"] for variable in container.get("env", [])}
         return self.versions[container["image"]], environment
 
     def find_log(self, pod: str) -> str:
@@ -176,31 +178,31 @@ class Cluster:
     def lose_database(self) -> None:
         """Take the database away: pods stay, and are not available; the rollout stays complete."""
         self.database = False
-        for it in (self.deployment, *self.objects["replicasets"].values()):
-            it["status"].pop("availableReplicas", None)
+        for replicaset in (self.deployment, *self.objects["replicasets"].values()):
+            replicaset["status"].pop("availableReplicas", None)
 
     def finish_migrations(self) -> None:
         """Let the Jobs that are still there do what they were to do."""
-        for it in self.objects["jobs"].values():
-            image = it["spec"]["template"]["spec"]["containers"][0]["image"]
+        for job in self.objects["jobs"].values():
+            image = job["spec"]["template"]["spec"]["containers"][0]["image"]
             self.schema = max(self.schema, self.versions[image].schema)
 
     # What the API server and the controllers do.
 
     def remove(self, resource: str, name: str) -> Json:
         """Delete an object, and what belongs to it."""
-        it = self.objects[resource].pop(name)
+        taken = self.objects[resource].pop(name)
         if resource == "jobs":
             self.objects["pods"].pop(f"{name}-pod", None)
         elif resource == "serviceaccounts":
             self.tokens.pop(name, None)
             self.objects["secrets"].pop(name, None)
-        return it
+        return taken
 
     def look_at_rollout(self, deployment: Json) -> None:
         """Let the pods of a version that starts slowly get ready, when it is time."""
         sets = self.objects["replicasets"].values()
-        if any("begun" in it and not it["ready"] for it in sets):
+        if any("begun" in replicas and not replicas["ready"] for replicas in sets):
             self._roll_out(deployment)
 
     def look_at_job(self, job: Json) -> None:
@@ -216,7 +218,7 @@ class Cluster:
         good = version.migrates and self.database
         steps = ("SuccessCriteriaMet", "Complete") if good else ("FailureTarget", "Failed")
         job["status"] = {
-            "conditions": [{"type": it, "status": "True"} for it in steps[: job["looks"] - 1]]
+            "conditions": [{"type": step, "status": "True"} for step in steps[: job["looks"] - 1]]
         }
         if good and len(job["status"]["conditions"]) == len(steps):
             self.schema = max(self.schema, version.schema)
@@ -266,13 +268,17 @@ class Cluster:
             now = time.monotonic()
             ready = True if now - own.setdefault("begun", now) >= version.slow else None
         own["ready"] = bool(ready) and wanted > 0
-        for it in sets.values():
+        for replicas in sets.values():
             if ready or not wanted:
-                it["ready"] = it["ready"] and it is own
-            it["status"] = {"availableReplicas": wanted} if it["ready"] and self.database else {}
-            it["spec"]["replicas"] = wanted if it["ready"] else int(it is own)
+                replicas["ready"] = replicas["ready"] and replicas is own
+            replicas["status"] = (
+                {"availableReplicas": wanted} if replicas["ready"] and self.database else {}
+            )
+            replicas["spec"]["replicas"] = wanted if replicas["ready"] else int(replicas is own)
         updated = wanted if ready else min(wanted, 1)
-        available = sum(it["status"].get("availableReplicas", 0) for it in sets.values())
+        available = sum(
+            replicas["status"].get("availableReplicas", 0) for replicas in sets.values()
+        )
         deployment["status"] = {
             "observedGeneration": deployment["metadata"]["generation"],
             "replicas": updated if ready else updated + available,
@@ -309,7 +315,9 @@ class Cluster:
     def _find_set(self, deployment: Json) -> tuple[Json, bool]:
         """Return the ReplicaSet of a Deployment with its new revision; and whether it was there."""
         sets = self.objects["replicasets"]
-        revisions = [int(it["metadata"]["annotations"][REVISION]) for it in sets.values()]
+        revisions = [
+            int(replicas["metadata"]["annotations"][REVISION]) for replicas in sets.values()
+        ]
         newest = max(revisions, default=0)
         wanted = _identify(deployment["spec"]["template"])
         causes = {
@@ -317,9 +325,9 @@ class Cluster:
             for key, value in deployment["metadata"]["annotations"].items()
             if not key.startswith(REVISION)
         }
-        for it in sets.values():
-            if _identify(it["spec"]["template"]) == wanted:
-                annotations = it["metadata"]["annotations"]
+        for replicas in sets.values():
+            if _identify(replicas["spec"]["template"]) == wanted:
+                annotations = replicas["metadata"]["annotations"]
                 annotations.update(causes)
                 again = int(annotations[REVISION]) < newest
                 if again:
@@ -328,7 +336,7 @@ class Cluster:
                         filter(None, (history, annotations[REVISION]))
                     )
                 annotations[REVISION] = str(newest + again)
-                return it, again
+                return replicas, again
         own = self._make_set(deployment, newest + 1)
         own["metadata"]["annotations"] |= causes
         return own, False
@@ -336,7 +344,7 @@ class Cluster:
     def _make_set(self, deployment: Json, revision: int) -> Json:
         self.count += 1
         name = f"{deployment['metadata']['name']}-{self.count:05}"
-        it = {
+        made = {
             "metadata": {
                 "name": name,
                 "namespace": self.namespace,
@@ -360,16 +368,18 @@ class Cluster:
             },
             "ready": False,
         }
-        self.objects["replicasets"][name] = it
-        return it
+        self.objects["replicasets"][name] = made
+        return made
 
     def _start_pods(self, newest: Json) -> None:
         pods = self.objects["pods"]
-        for name in [it for it in pods if "-migrate-" not in it]:
+        for name in [pod for pod in pods if "-migrate-" not in pod]:
             del pods[name]
-        for name, it in self.objects["replicasets"].items():
-            if it["ready"] or it is newest:
-                self._make_pod(f"{name}-pod", it["metadata"]["labels"], it["spec"]["template"])
+        for name, replicas in self.objects["replicasets"].items():
+            if replicas["ready"] or replicas is newest:
+                self._make_pod(
+                    f"{name}-pod", replicas["metadata"]["labels"], replicas["spec"]["template"]
+                )
 
     def warn(self, name: str, reason: str, message: str) -> None:
         """Keep a warning about an object."""
@@ -438,7 +448,8 @@ def find_violations(pod: Json) -> str:
     wrong = {
         "allowPrivilegeEscalation != false": inner.get("allowPrivilegeEscalation") is not False,
         "unrestricted capabilities": inner.get("capabilities", {}).get("drop") != ["ALL"],
-        "runAsNonRoot != true": True not in {it.get("runAsNonRoot") for it in (outer, inner)},
+        "runAsNonRoot != true": True
+        not in {context.get("runAsNonRoot") for context in (outer, inner)},
         "seccompProfile": not (outer | inner).get("seccompProfile"),
     }
-    return ", ".join(it for it, is_wrong in wrong.items() if is_wrong)
+    return ", ".join(title for title, is_wrong in wrong.items() if is_wrong)

@@ -59,8 +59,8 @@ def _replace(it: Json, operations: list[Json]) -> Json:
 
 def _allow(rules: list[Json], group: str, resource: str, verb: str) -> bool:
     return any(
-        group in it["apiGroups"] and resource in it["resources"] and verb in it["verbs"]
-        for it in rules
+        group in rule["apiGroups"] and resource in rule["resources"] and verb in rule["verbs"]
+        for rule in rules
     )
 
 
@@ -145,26 +145,26 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(HTTPStatus.INTERNAL_SERVER_ERROR if fails else HTTPStatus.OK, {})
 
     def _discover(self, path: str) -> Json | None:
-        groups = [it for it in GROUPS if "/" in it]
+        groups = [group for group in GROUPS if "/" in group]
         if path == "/api":
             return {"kind": "APIVersions", "versions": ["v1"]}
         if path == "/apis":
-            entries = [{"groupVersion": it, "version": it.split("/")[1]} for it in groups]
+            entries = [{"groupVersion": group, "version": group.split("/")[1]} for group in groups]
             return {
                 "kind": "APIGroupList",
                 "apiVersion": "v1",
                 "groups": [
                     {
-                        "name": it["groupVersion"].split("/")[0],
-                        "versions": [it],
-                        "preferredVersion": it,
+                        "name": entry["groupVersion"].split("/")[0],
+                        "versions": [entry],
+                        "preferredVersion": entry,
                     }
-                    for it in entries
+                    for entry in entries
                 ],
             }
         if path == "/openapi/v3":
-            paths = {f"apis/{it}" if "/" in it else f"api/{it}" for it in GROUPS}
-            return {"paths": {it: {"serverRelativeURL": f"{path}/{it}"} for it in paths}}
+            paths = {f"apis/{group}" if "/" in group else f"api/{group}" for group in GROUPS}
+            return {"paths": {group: {"serverRelativeURL": f"{path}/{group}"} for group in paths}}
         version = re.sub(r"^(/openapi/v3)?/apis?/", "", path)
         if version not in GROUPS:
             return None
@@ -234,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name and name not in objects and not self._applies():
             raise RefusedError(HTTPStatus.NOT_FOUND, "NotFound", f'{resource} "{name}" not found')
         if verb in {"list", "watch"}:
-            found = shuffle([it for it in objects.values() if self._selects(it)])
+            found = shuffle([thing for thing in objects.values() if self._selects(thing)])
             kind["kind"] += "List"
             metadata = {"resourceVersion": str(self.cluster.count)}
             return kind | {"metadata": metadata, "items": found}
@@ -269,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
         group = "" if match["core"] else version.rpartition("/")[0]
         what = f"{match['resource']}/{match['part']}" if match["part"] else match["resource"]
         cluster.used.add((group, what, verb))
-        rules = [it for role in cluster.objects["roles"].values() for it in role["rules"]]
+        rules = [rule for role in cluster.objects["roles"].values() for rule in role["rules"]]
         namespace = match["namespace"]
         if namespace != cluster.namespace or not _allow(rules, group, what, verb):
             text = f'{what} is forbidden: "{user}" cannot {verb} {what} in "{namespace}"'
@@ -332,10 +332,10 @@ class _Handler(BaseHTTPRequestHandler):
         kind = {"apiVersion": found["apiVersion"], "kind": found["kind"].removesuffix("List")}
         done = {"annotations": {"k8s.io/initial-events-end": "true"},
                 "resourceVersion": found["metadata"]["resourceVersion"]}  # fmt: skip
-        events = [{"type": "ADDED", "object": kind | it} for it in found["items"]]
+        events = [{"type": "ADDED", "object": kind | item} for item in found["items"]]
         events.append({"type": "BOOKMARK", "object": kind | {"metadata": done}})
-        for it in events:
-            self.wfile.write(json.dumps(it).encode() + b"\n")
+        for event in events:
+            self.wfile.write(json.dumps(event).encode() + b"\n")
         self.wfile.flush()
         self.cluster.closed.wait(60)
 

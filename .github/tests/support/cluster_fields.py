@@ -110,7 +110,7 @@ def _find_leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 def _is_named(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(
-        isinstance(it, dict) and "name" in it for it in value
+        isinstance(entry, dict) and "name" in entry for entry in value
     )  # fmt: skip
 
 
@@ -120,9 +120,9 @@ def merge(old: Any, new: Any) -> Any:
         merged = {key: merge(old.get(key), value) for key, value in new.items()}
         return {key: value for key, value in (old | merged).items() if value is not None}
     if _is_named(old) and _is_named(new):
-        names = {it["name"]: it for it in old}
-        for it in new:
-            names[it["name"]] = merge(names.get(it["name"]), it)
+        names = {entry["name"]: entry for entry in old}
+        for entry in new:
+            names[entry["name"]] = merge(names.get(entry["name"]), entry)
         return list(names.values())
     return new
 

@@ -96,7 +96,7 @@ def publish(host: str, image: str, revision: str, line: str = "") -> str:
     )
     docker("push", tag)
     digests: list[str] = json.loads(docker("inspect", "--format={{json .RepoDigests}}", tag))
-    return next(it for it in digests if it.startswith(f"{name}@"))
+    return next(digest for digest in digests if digest.startswith(f"{name}@"))
 
 
 def fail_network(folder: Path, program: str, **faults: tuple[str, float]) -> dict[str, str]:

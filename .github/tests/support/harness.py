@@ -27,7 +27,7 @@ jobs:
 
 REPORT_STUB = """import os, pathlib, sys
 
-(option,) = (it for it in sys.argv[1:] if it.startswith("--output="))
+(option,) = (word for word in sys.argv[1:] if word.startswith("--output="))
 folder = pathlib.Path(option.removeprefix("--output="))
 folder.mkdir()
 (folder / "report.txt").write_text("")

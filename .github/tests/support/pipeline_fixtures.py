@@ -39,8 +39,8 @@ ENOUGH_BYTES = 1 << 30
 def _can_write_in_memory() -> bool:
     if not MEMORY.is_dir():
         return False
-    it = os.statvfs(MEMORY)
-    return it.f_bavail * it.f_frsize > ENOUGH_BYTES and not it.f_flag & os.ST_NOEXEC
+    space = os.statvfs(MEMORY)
+    return space.f_bavail * space.f_frsize > ENOUGH_BYTES and not space.f_flag & os.ST_NOEXEC
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -46,7 +46,7 @@ def test_skip_by_design(run_pipeline: RunPipeline) -> None:
       - uses: actions/checkout@v7.0.1
       - uses: ./.github/actions/verdict
         with:
-          needs: '{json.dumps({job: {"result": result} for job, result in RESULTS["skipped"].items()})}'
+          needs: '{json.dumps({job: {"result": end} for job, end in RESULTS["skipped"].items()})}'
           skippable: {skippable}
 """
     run = run_pipeline(
