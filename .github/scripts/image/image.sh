@@ -90,13 +90,14 @@ create() {
 
 # The digest of what will be pushed: what is attested before anybody can pull it.
 assemble() {
-  local image digest built=false
+  local image manifest digest built=false
   image=$(name_image)
   digest=$(find_digest "$image:sha-$COMMIT")
   if [[ -z $digest ]]; then
     [[ -d $1 ]] || fail 'There is no such image' "The registry has no $image:sha-$COMMIT: it was never built, or it was deleted. Build it: gh workflow run docker.yml --ref TAG"
     built=true
-    digest=$(hash_text "$(create "$1" --dry-run)")
+    manifest=$(create "$1" --dry-run) || fail 'The images of the platforms cannot be put together' "The log above says why. If the registry did not answer, run the job again."
+    digest=$(hash_text "$manifest")
   fi
   set_output image "$image"
   set_output digest "$digest"
@@ -141,7 +142,8 @@ TEXT
 }
 
 mark() {
-  ask_registry create --tag "${1%@*}:$2" "$1"
+  ask_registry create --tag "${1%@*}:$2" "$1" ||
+    fail "The tag $2 was not moved" "The deployment stands. Only the registry does not tell what serves in $2: run the job again."
 }
 
 explain() {

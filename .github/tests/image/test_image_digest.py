@@ -60,6 +60,17 @@ def test_warning_while_the_index_is_computed(tmp_path: Path) -> None:
     assert f"digest={DIGEST}\nreference=ghcr.io/octo-org/widget@{DIGEST}\nbuilt=true" in outputs
 
 
+def test_images_that_cannot_be_put_together_have_no_digest(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/amd64").write_text("sha256:1\n")
+    code, outputs, said = call(
+        tmp_path, "echo 'ERROR: not found' >&2; exit 1", "assemble", str(tmp_path / "images")
+    )
+    assert code == 1
+    assert "digest=" not in outputs
+    assert "::error title=The images of the platforms cannot be put together::" in said
+
+
 AWAY = """if [ -z "$(find "$0.back" 2>/dev/null)" ]; then
   touch "$0.back"; echo 'dial tcp 10.0.0.1:443: connect: connection refused' >&2; exit 1
 fi
@@ -76,6 +87,12 @@ def test_registry_that_comes_back_is_waited_for(tmp_path: Path, command: tuple[s
     assert code == 0, said
     assert said.count("Waiting for the registry: dial tcp 10.0.0.1:443") == 1
     assert command[0] != "find" or f"digest={DIGEST}\n" in outputs
+
+
+def test_tag_that_cannot_be_moved_is_no_failed_deployment(tmp_path: Path) -> None:
+    code, _, said = call(tmp_path, "echo denied >&2; exit 1", "mark", f"a@{DIGEST}", "staging")
+    assert code == 1
+    assert "::error title=The tag staging was not moved::The deployment stands." in said
 
 
 def test_registry_that_does_not_answer_is_no_missing_image(tmp_path: Path) -> None:
