@@ -47,7 +47,7 @@ main() {
       fail "The attestations were not made: pypi-attestations says why in the log. Give the job the permission id-token: write; if Sigstore did not answer, run the job again."
     publish --trusted-publishing always "$@" "${@/%/.publish.attestation}"
   else
-    text="People cannot pip install this release: the environment has no secret PYPI_API_TOKEN, and the repository variable PYPI_TRUSTED_PUBLISHING is not true. To switch it on: gh secret set PYPI_API_TOKEN --env pypi, or register the repository as a Trusted Publisher and gh variable set PYPI_TRUSTED_PUBLISHING --body true."
+    text="People cannot install this release with pip: the environment has no secret PYPI_API_TOKEN, and the repository variable PYPI_TRUSTED_PUBLISHING is not true. To switch it on: gh secret set PYPI_API_TOKEN --env pypi, or register the repository as a Trusted Publisher and gh variable set PYPI_TRUSTED_PUBLISHING --body true."
     tell notice "Not published to PyPI" "$text"
     tell summary "⏭️ Not published to PyPI" "$text"
     return

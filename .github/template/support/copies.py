@@ -94,7 +94,11 @@ def execute(tree: Path, *command: str, **environment: str) -> str:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=own | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"} | environment,
+        env=own
+        | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        # pytest closes this folder to other accounts, such as that of PostgreSQL
+        | {"PYTEST_DEBUG_TEMPROOT": str(tree.parent)}
+        | environment,
     )
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout

@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     The types of what is the same in every copy are checked once, not once a copy.
     """
-    if _can_write_in_memory():
+    if _can_write_in_memory() and os.environ.get("ACT") != "true":
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     types = tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"), prefix="mypy-")
     os.environ["MYPY_CACHE_DIR"] = types.name
