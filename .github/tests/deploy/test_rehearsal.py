@@ -110,10 +110,17 @@ def test_nothing_that_a_version_prints_is_obeyed(
 AWAY = "connection to server at 10.0.0.5 failed: Connection refused"
 
 
-@pytest.mark.parametrize(("comes_back", "ended"), [(True, "deployed"), (False, "rolled-back")])
+@pytest.mark.parametrize(
+    ("patience", "ended"),
+    [
+        pytest.param("60", "deployed", id="for a while"),
+        pytest.param("3", "rolled-back", id="longer"),
+    ],
+)
 def test_database_that_is_away_is_waited_for(
-    driver: Driver, client: Client, releases: Releases, comes_back: bool, ended: str
+    driver: Driver, client: Client, releases: Releases, patience: str, ended: str
 ) -> None:
+    comes_back = ended == "deployed"
     folder, mark = "/opt/venv/bin", f"/data/{comes_back}"
     note = f"touch {mark}; " if comes_back else ""
     lines = f"[ ! -e {mark} ] || exec {folder}/app-migrate; {note}echo {AWAY} >&2; exit 1"
@@ -121,7 +128,7 @@ def test_database_that_is_away_is_waited_for(
     change = f"mv {folder}/migrate {folder}/app-migrate && {write} && chmod +x {folder}/migrate"
     image = releases(BROKEN, f"USER 0\nRUN {change}\nUSER 10001:10001")
     with client.asking():
-        done = driver.run("deploy", image, version="v3", revision=BROKEN)
+        done = driver.run("deploy", image, version="v3", revision=BROKEN, PATIENCE=patience)
     assert done.outputs["outcome"] == ended, done.log
     assert done.log.count(f"Waiting for the database: | {AWAY}") == 1
     assert client.answers.keys() <= {f"v1 {ONE}", f"v3 {BROKEN}"}
