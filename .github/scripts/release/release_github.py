@@ -21,17 +21,15 @@ from lib.github import GitHubError, ask, download, find, list_all
 from lib.markdown import plain
 from lib.workflow_commands import annotate, summarize
 from release.release_notes import shorten
-from release.release_version import MARK, Refusal, Version, parse
+from release.release_version import Refusal, Version, parse
 
+MARK = re.compile(r"<!-- release of [0-9a-f]{40}, ([0-9a-f]{64}) -->\s*$")
+"""What stands at the end of notes that nobody edited: the commit, and the digest of the text."""
 SUMS = "SHA256SUMS"
 SIGNATURE = ".sigstore.json"
 """How the name of a file ends that attests the others."""
 
 Release = dict[str, Any]
-
-
-class Conflict(Exception):  # noqa: N818
-    """GitHub has something else under the same name."""
 
 
 def sign(notes: str, commit: str) -> str:
@@ -47,7 +45,7 @@ def is_ours(body: str | None) -> bool:
     mark = MARK.search(text)
     if mark is None:
         return not text.strip()
-    return hashlib.sha256(text[: mark.start()].rstrip().encode()).hexdigest() == mark[2]
+    return hashlib.sha256(text[: mark.start()].rstrip().encode()).hexdigest() == mark[1]
 
 
 def prepare_draft(
@@ -78,7 +76,7 @@ def attach(release: Release, files: Sequence[Path], commit: str) -> None:
     The label of the checksums names the commit, whatever people write into the notes.
 
     Raises:
-        Conflict: A published release has other bytes.
+        Refusal: A published release has other bytes.
         GitHubError: It lacks a file, and is immutable.
     """
     assets = {asset["name"]: asset for asset in release["assets"]}
@@ -89,7 +87,7 @@ def attach(release: Release, files: Sequence[Path], commit: str) -> None:
         if asset and not release["draft"] and file.name.endswith(SIGNATURE):
             continue  # another signature of the same files is as good
         if asset and not release["draft"]:
-            raise Conflict(
+            raise Refusal(
                 f"{file.name} is published with other bytes ({digest_of(asset)}) than this run "
                 f"built ({digest(file)}). A published version never changes: release the next one."
             )
@@ -121,33 +119,28 @@ def has_tag(version: Version) -> bool:
     return find(f"git/ref/tags/{version}") is not None
 
 
-def explain(error: GitHubError, version: Version, commit: str) -> str:
+def explain(error: GitHubError, version: str, commit: str) -> str:
     """Return what GitHub said, and what to do about it, as sentences."""
     push = f"git tag {version} {commit[:12]} && git push origin {version}"
     reason = error.reason.lower()
-    if error.status == HTTPStatus.UNAUTHORIZED or "limit of requests" in reason:
-        advice = "Then run this job again: it goes on where it stopped."
-    elif error.status == HTTPStatus.FORBIDDEN and "tag" not in reason:
-        advice = (
-            "Either the job lacks the permission contents: write, or the default branch has other "
-            "workflows by now than the commit: then GitHub lets no pipeline make the tag. Push it "
-            f"by hand, which starts this pipeline again: {push}"
-        )
-    elif "cannot create ref" in reason or "rule violations" in reason:
+    if "cannot create ref" in reason or "rule violations" in reason:
         advice = f"A ruleset lets no pipeline make this tag. Push it as somebody who may: {push}"
     elif "immutable" in reason:
         advice = (
             "It was published without this pipeline, and never changes: release the next version, "
             "and leave it to this pipeline to publish it."
         )
-    elif "already" in reason:
-        advice = "Something else made it at the same time. Run this job again: it goes on there."
-    elif error.status in {0, 429} or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        advice = "Run this job again: it goes on where it stopped."
-    elif error.status == HTTPStatus.NOT_FOUND:
-        advice = "The token may not see the repository, or somebody deleted the draft: run again."
+    elif error.status == HTTPStatus.FORBIDDEN and "limit of requests" not in reason:
+        advice = (
+            "Either the job lacks the permission contents: write, or the default branch has other "
+            "workflows by now than the commit: then GitHub lets no pipeline make the tag. Push it "
+            f"by hand, which starts this pipeline again: {push}"
+        )
     else:
-        advice = "Look at the releases page, correct what is named there, and run this job again."
+        advice = (
+            "If that does not pass by itself, correct what is named there. Then run this job "
+            "again: it goes on where it stopped."
+        )
     return f"{error}. {advice}"
 
 
@@ -167,7 +160,7 @@ def release_files(version: Version, commit: str, notes: str, files: Sequence[Pat
     """Release files under a version; return what was done.
 
     Raises:
-        Conflict: GitHub has something else under the same name.
+        Refusal: GitHub has something else under the same name.
         GitHubError: GitHub refused, or did not answer.
     """
     own: list[Release] = []
@@ -193,40 +186,33 @@ def release_files(version: Version, commit: str, notes: str, files: Sequence[Pat
     return "is published" if version.stable else "is a draft: publish it when people may see it"
 
 
-def read_version(tag: str) -> Version:
-    """Return the version that a tag of the command line writes."""
-    try:
-        return parse(tag)
-    except Refusal as refusal:
-        raise argparse.ArgumentTypeError(str(refusal)) from refusal
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Release what the command line names; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__.partition("\n")[0],
         epilog="Reads GH_TOKEN and GITHUB_REPOSITORY.",
     )
-    parser.add_argument("--tag", required=True, type=read_version)
+    parser.add_argument("--tag", required=True)
     parser.add_argument("--commit", required=True)
     parser.add_argument("--notes", required=True, type=Path, help="file with the release notes")
     parser.add_argument("files", nargs="+", type=Path)
     options = parser.parse_args(arguments)
     try:
+        version = parse(options.tag)
         notes = options.notes.read_text(encoding="utf-8")
-        done = release_files(options.tag, options.commit, notes, options.files)
-    except (Conflict, GitHubError) as error:
+        done = release_files(version, options.commit, notes, options.files)
+    except (GitHubError, Refusal) as error:
         text = str(error)
         if isinstance(error, GitHubError):
             text = explain(error, options.tag, options.commit)
         annotate("error", "The release is not complete", text)
-        summarize(f"### ❌ {options.tag} is not complete\n\n{plain(text, 1000)}")
+        summarize(f"### ❌ The release is not complete\n\n{plain(text, 1000)}")
         return 1
-    lines = [f"### ✅ {options.tag} {done}\n", "| File | SHA-256 |", "| --- | --- |"]
+    lines = [f"### ✅ {version} {done}\n", "| File | SHA-256 |", "| --- | --- |"]
     lines += [f"| {file.name} | `{digest(file)[7:]}` |" for file in options.files]
     summarize("\n".join(lines))
     address = f"{os.environ.get('GITHUB_SERVER_URL')}/{os.environ['GITHUB_REPOSITORY']}/releases"
-    print(f"{options.tag} {done}: {address}")
+    print(f"{version} {done}: {address}")
     return 0
 
 

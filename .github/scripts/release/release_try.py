@@ -19,6 +19,8 @@ from lib.processes import LOCALHOST, NoAnswerError, find_free_port, serve
 from lib.project import ProjectError, read_project
 from lib.workflow_commands import annotate, summarize
 
+TITLE = "The wheel in an empty environment"
+
 
 class Failure(Exception):  # noqa: N818
     """The wheel does not do what a release must do."""
@@ -36,33 +38,24 @@ def install(wheel: Path, environment: Path) -> None:
         subprocess.run(["uv", "--quiet", *command], check=True, stdout=subprocess.DEVNULL)
 
 
-def ask_health(environment: Path, command: Sequence[str], port: int, seconds: float) -> bytes:
-    """Serve the app in an empty folder; return what `/health` answers.
-
-    Args:
-        environment: Where the wheel is installed.
-        command: The words of the serving command.
-        port: Where it listens.
-        seconds: How long it has to answer.
+def ask_health(environment: Path, command: Sequence[str], port: int, seconds: float = 60) -> bytes:
+    """Serve the app of an environment on a port; return what `/health` answers in some seconds.
 
     Raises:
-        Failure: There is no such command, it ended, or it did not answer in time.
+        Failure: There is no such command.
+        NoAnswerError: It ended, or did not answer in time.
     """
     program = environment / "bin" / command[0]
     if not program.exists():
         raise Failure(f"the wheel has no command {command[0]}, which [tool.pipelines] serves with")
-    with tempfile.TemporaryDirectory() as folder:
-        variables = {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}", "HOME": folder}
-        url = f"http://{LOCALHOST}:{port}/health"
-        words = [str(program), *command[1:]]
-        try:
-            with serve(words, url, seconds, folder=Path(folder), environment=variables) as (
-                _,
-                answer,
-            ):
-                return answer
-        except NoAnswerError as error:
-            raise Failure(f"{command[0]}: {error}; its output is in the log") from error
+    variables = {
+        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(environment),
+    }
+    url = f"http://{LOCALHOST}:{port}/health"
+    words = [str(program), *command[1:]]
+    with serve(words, url, seconds, folder=environment, environment=variables) as (_, answer):
+        return answer
 
 
 def judge(answer: bytes, version: str) -> str:
@@ -89,15 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         port = find_free_port()
         command = read_project(Path()).serve_command(LOCALHOST, port)
         with tempfile.TemporaryDirectory() as folder:
-            install(options.wheel, Path(folder) / "environment")
-            answer = ask_health(Path(folder) / "environment", command, port, 60)
-        result = f"`{command[0]}` started, `/health` {judge(answer, options.version)}."
-    except (Failure, ProjectError, subprocess.CalledProcessError) as failure:
+            environment = Path(folder) / "environment"
+            install(options.wheel, environment)
+            told = judge(ask_health(environment, command, port), options.version)
+    except (Failure, NoAnswerError, ProjectError, subprocess.CalledProcessError) as failure:
         annotate("error", "The wheel does not work", str(failure))
-        summarize(f"### ❌ The wheel in an empty environment\n\n{failure}")
+        summarize(f"### ❌ {TITLE}\n\n{failure}")
         return 1
-    summarize(f"### ✅ The wheel in an empty environment\n\nInstalled, {result}")
-    print(result)
+    summarize(f"### ✅ {TITLE}\n\nInstalled, `{command[0]}` started, `/health` {told}.")
     return 0
 
 

@@ -25,10 +25,8 @@ GRAMMAR = re.compile(Path(__file__).with_name("tag.regex").read_text(encoding="a
 STAGES = {"alpha": "a", "beta": "b", "rc": "rc"}
 """The stages of pre-releases, with what PEP 440 calls them."""
 EXAMPLE = "v1.2.3, or v1.2.3-beta.1 for a pre-release"
-COMMIT = re.compile(r"(?<=release of )[0-9a-f]{40}|(?<=SUMS of )[0-9a-f]{40}$|^[0-9a-f]{40}$")
-"""Where a release names its commit: its target, its notes, the label of its checksums."""
-MARK = re.compile(r"<!-- release of ([0-9a-f]{40}), ([0-9a-f]{64}) -->\s*$")
-"""What this pipeline writes at the end of its notes: the commit, and the digest of the text."""
+COMMIT = re.compile(r"(?:SUMS of |^)([0-9a-f]{40})$")
+"""How a release names its commit: as its target, or in the label of its checksums."""
 
 
 class Refusal(Exception):  # noqa: N818
@@ -197,11 +195,9 @@ def _check_published(version: Version, commit: str) -> bool:
     published = find(f"releases/tags/{version}")
     if published is None:
         return False
-    told = [str(published["target_commitish"]), published.get("body") or ""]
-    told += [asset.get("label") or "" for asset in published.get("assets", [])]
-    targets = [found[0] for text in told if (found := COMMIT.search(text))]
-    target = targets[-1] if targets else commit
-    if target != commit:
+    told = [published["target_commitish"], *(asset["label"] for asset in published["assets"])]
+    targets = [found[1] for text in told if (found := COMMIT.search(text or ""))]
+    if targets and (target := targets[-1]) != commit:
         raise Refusal(
             f"{version} was already released from {target[:7]}, and the tag is now on "
             f"{commit[:7]}. A published version never changes. Put the tag back, and "

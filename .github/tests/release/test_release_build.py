@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from lib.processes import find_free_port
+from lib.processes import NoAnswerError, find_free_port
 from origin import Git
 from release import release_try
 from release.release_try import Failure
@@ -30,9 +30,6 @@ demo = "demo:main"
 [tool.hatch.version]
 source = "vcs"
 fallback-version = "0.0.0"
-"""
-CLOCK = """
-[tool.hatch.build.hooks.custom]
 """
 HOOK = """
 import time
@@ -82,11 +79,16 @@ def lock(git: Git) -> None:
 
 def test_builds_what_the_version_says_whatever_the_tags_say(project: Git) -> None:
     lock(project)
+    (project.directory / "dist").mkdir()
+    (project.directory / "dist/demo-0.9.0.tar.gz").touch()
+    project("config", "log.showSignature", "true")
     code, text = build(project, "1.0.0b1", {"UV_PYTHON": sys.executable})
     assert code == 0, text
+    assert "0.9.0" not in (project.directory / "dist/SHA256SUMS").read_text()
     names = sorted(path.name for path in (project.directory / "dist").iterdir())
     assert names == [
         "SHA256SUMS",
+        "demo-0.9.0.tar.gz",
         "demo-1.0.0b1-py3-none-any.whl",
         "demo-1.0.0b1.cdx.json",
         "demo-1.0.0b1.tar.gz",
@@ -102,7 +104,7 @@ def test_builds_what_the_version_says_whatever_the_tags_say(project: Git) -> Non
 
 def test_build_that_depends_on_the_clock(project: Git) -> None:
     with (project.directory / "pyproject.toml").open("a") as file:
-        file.write(CLOCK)
+        file.write("[tool.hatch.build.hooks.custom]\n")
     (project.directory / "hatch_build.py").write_text(HOOK)
     project("add", ".")
     project("commit", "--quiet", "-m", "feat: know the time")
@@ -111,14 +113,13 @@ def test_build_that_depends_on_the_clock(project: Git) -> None:
     assert re.search(r"::error title=Build::Building \w+", text), text
 
 
-def test_file_that_is_not_committed(project: Git) -> None:
-    (project.directory / "demo/left.py").touch()
+def test_file_that_is_not_committed_and_version_that_is_not_taken(project: Git) -> None:
+    left = project.directory / "demo/left.py"
+    left.touch()
     code, text = build(project, "1.0.0")
     assert code != 0
     assert "Building again from a clean copy" in text
-
-
-def test_version_that_the_project_does_not_take(project: Git) -> None:
+    left.unlink()
     file = project.directory / "pyproject.toml"
     file.write_text(file.read_text().replace('dynamic = ["version"]', 'version = "3.0.0"'))
     code, text = build(project, "1.0.0")
@@ -126,41 +127,21 @@ def test_version_that_the_project_does_not_take(project: Git) -> None:
     assert "The tag says 1.0.0, the packages say demo-3.0.0-" in text
 
 
-def test_output_that_holds_another_version(project: Git) -> None:
-    lock(project)
-    (project.directory / "dist").mkdir()
-    (project.directory / "dist/demo-0.9.0.tar.gz").touch()
-    project("config", "log.showSignature", "true")
-    code, text = build(project, "1.0.0", {"UV_PYTHON": sys.executable})
-    assert code == 0, text
-    assert "0.9.0" not in (project.directory / "dist/SHA256SUMS").read_text()
-
-
-def make_environment(tmp_path: Path, text: str) -> Path:
+@pytest.mark.parametrize(
+    ("text", "name", "why"),
+    [
+        ("raise SystemExit(3)", "command", "ended with exit code 3"),
+        ("import time; time.sleep(60)", "command", "did not answer within"),
+        ("", "other", "the wheel has no command other"),
+    ],
+)
+def test_command_that_does_not_serve(tmp_path: Path, text: str, name: str, why: str) -> None:
     command = tmp_path / "bin/command"
     command.parent.mkdir()
     command.write_text(f"#!{sys.executable}\n{text}")
     command.chmod(0o755)
-    return tmp_path
-
-
-def ask(environment: Path, command: str, seconds: float = 10) -> bytes:
-    return release_try.ask_health(environment, [command], find_free_port(), seconds)
-
-
-def test_command_that_ends(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="command: ended with exit code 3"):
-        ask(make_environment(tmp_path, "raise SystemExit(3)"), "command")
-
-
-def test_command_that_does_not_answer(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="did not answer within"):
-        ask(make_environment(tmp_path, "import time; time.sleep(60)"), "command", 0.5)
-
-
-def test_command_that_the_wheel_does_not_have(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="the wheel has no command other"):
-        ask(make_environment(tmp_path, ""), "other")
+    with pytest.raises((Failure, NoAnswerError), match=why):
+        release_try.ask_health(tmp_path, [name], find_free_port(), 0.5)
 
 
 @pytest.mark.parametrize(
