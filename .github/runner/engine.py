@@ -19,7 +19,6 @@ from typing import Any
 import containers
 import origin
 import workflows
-import yaml
 from events import Event
 from fakes.github_api import FakeGitHub
 from lib.processes import start
@@ -315,7 +314,7 @@ def _map_stand_ins(tree: Path, directory: Path) -> list[str]:
         mapping[f"{name}@{match['ref']}"] = directory / "actions" / name
         file = directory / "actions" / match["action"] / "action.yml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.dump(_make_stand_in(match["action"])))
+        file.write_text(json.dumps(_make_stand_in(match["action"])))  # JSON is YAML
     return [f"--local-repository={key}={folder}" for key, folder in mapping.items()]
 
 

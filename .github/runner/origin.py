@@ -39,6 +39,8 @@ def create(source: Path, directory: Path) -> Git:
     directory.mkdir(parents=True)
     git, original = Git(directory), Git(source)
     git("init", "--quiet", "--initial-branch=head")
+    for key in ("core.compression", "pack.window"):  # each job fetches: better quick than small
+        git("config", key, "0")
     is_repository = (source / ".git").exists()
     if is_repository:
         find = ("rev-parse", "--path-format=absolute", "--git-path")

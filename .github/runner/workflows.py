@@ -24,7 +24,7 @@ DEFAULT_TYPES = {"pull_request": ["opened", "synchronize", "reopened"]}
 
 def load(path: Path) -> dict[str, Any]:
     """Return the content of a workflow or action file, every scalar as a string."""
-    content: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # noqa: S506
+    content: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.CBaseLoader)  # noqa: S506
     return content
 
 
