@@ -25,8 +25,8 @@ from lib.workflow_commands import annotate, summarize
 
 LOCK = "uv.lock"
 TITLE = "Changes of the lock file"
-MOST_ROWS = 100
-MOST_ANNOTATIONS = 10
+MOST = 100
+"""Rows and annotations: GitHub shows no more."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def describe(changes: Sequence[Change], settings: Sequence[str]) -> str:
     if changes:
         lines.append(f"Packages that changed: {len(changes)}, to look at: {len(rows)}.\n")
     if rows:
-        lines.append(table(["Package", "Before", "After", "Look at"], rows[:MOST_ROWS]))
+        lines.append(table(["Package", "Before", "After", "Look at"], rows[:MOST]))
     if failed:
         lines.append(WHAT_TO_DO)
     return "\n".join(lines)
@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = describe(changes, settings)
     summarize(report)
     print(report)
-    for change in changes[:MOST_ANNOTATIONS]:
+    for change in changes[:MOST]:
         advice = f"if that is meant, add it to allow-registries in {CONFIG}"
         for text in change.errors:
             annotate("error", TITLE, f"{change.name}: {text}; {advice}.")

