@@ -7,18 +7,18 @@ environment variable and no file of the repository or the machine lets them pass
 import json
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lib import processes
+from audit.tools import UV, Done, NotKnownError, run
 from lib.lockfile import REGISTRY, Locked
 from packaging.utils import canonicalize_name
 
-UV = os.environ.get("UV") or "uv"
+OSV, SAFETY = "uv audit (OSV)", "Safety"
+"""Whoever is asked, as reports name them."""
 VULNERABLE = 64
 BAD_KEY = 65
 LIMITS = {"SAFETY_REQUEST_TIMEOUT": "20", "UV_HTTP_RETRIES": "2", "UV_HTTP_TIMEOUT": "20"}
@@ -31,11 +31,11 @@ KEPT = re.compile(
 """Environment variables that decide how somebody is asked; others could decide about what."""
 
 
-class CouldNotScanError(Exception):
-    """Somebody gave no answer that could be relied on."""
+def _keep() -> dict[str, str]:
+    return LIMITS | {key: value for key, value in os.environ.items() if KEPT.fullmatch(key)}
 
 
-class BadKeyError(CouldNotScanError):
+class BadKeyError(NotKnownError):
     """Safety does not take the key."""
 
 
@@ -93,19 +93,20 @@ def ask_uv(packages: Collection[Locked], folder: Path, timeout: float) -> Answer
         timeout: Seconds after which it is given up.
 
     Raises:
-        CouldNotScanError: It did not answer, or not for every package; or the lock is out of date.
+        NotKnownError: It did not answer, or not for every package; or the lock is out of date.
     """
-    _run([UV, "lock", "--check", "--quiet"], timeout, name="uv lock --check", codes={0})
+    check = [UV, "lock", "--check", "--quiet"]
+    run(check, name="uv lock --check", seconds=timeout, environment=_keep())
     # without the project's settings, and so without [tool.uv.audit]; the lock was checked above
     command = [UV, "audit", "--preview-features=audit-command,json-output", "--frozen"]
     command += ["--no-config", "--output-format=json"]
     if address := os.environ.get("AUDIT_SERVICE_URL"):
         command.append(f"--service-url={address}")
-    done = _run(command, timeout, name="uv audit", codes={0, 1})
+    done = run(command, name="uv audit", codes={0, 1}, seconds=timeout, environment=_keep())
     try:
         answer = _read_audit(json.loads(done.stdout), packages)
     except (LookupError, TypeError, ValueError) as error:
-        raise CouldNotScanError(f"uv audit: its report cannot be read ({error!r})") from error
+        raise NotKnownError(f"uv audit: its report cannot be read ({error!r})") from error
     (folder / "osv.json").write_text(done.stdout, encoding="utf-8")
     asked = {(package.name, package.version) for package in packages if package.version}
     return _complete(answer, asked, done)
@@ -121,7 +122,7 @@ def ask_safety(packages: Collection[Locked], folder: Path, timeout: float) -> An
 
     Raises:
         BadKeyError: It does not take the key.
-        CouldNotScanError: It did not answer, or not for every package.
+        NotKnownError: It did not answer, or not for every package.
     """
     report = (folder / "safety.json").resolve()
     report.unlink(missing_ok=True)
@@ -139,8 +140,14 @@ def ask_safety(packages: Collection[Locked], folder: Path, timeout: float) -> An
         command += [f"--save-json={report}", "--output=text"]
         if database := os.environ.get("SAFETY_DB_DIR"):
             command.append(f"--db={database}")
-        codes = {0, VULNERABLE, BAD_KEY}
-        done = _run(command, timeout, name="Safety", codes=codes, folder=Path(directory))
+        done = run(
+            command,
+            name=SAFETY,
+            codes={0, VULNERABLE, BAD_KEY},
+            seconds=timeout,
+            folder=Path(directory),
+            environment=_keep(),
+        )
     (folder / "safety.txt").write_text(done.stdout, encoding="utf-8")
     if done.returncode == BAD_KEY:
         raise BadKeyError(
@@ -150,7 +157,7 @@ def ask_safety(packages: Collection[Locked], folder: Path, timeout: float) -> An
     try:
         answer = _read_safety(json.loads(report.read_text(encoding="utf-8")))
     except (LookupError, OSError, TypeError, ValueError) as error:
-        raise CouldNotScanError(f"Safety: its report cannot be read ({error!r})") from error
+        raise NotKnownError(f"Safety: its report cannot be read ({error!r})") from error
     return _complete(answer, asked, done)
 
 
@@ -176,18 +183,16 @@ def merge(answers: Sequence[Answer]) -> list[Finding]:
     return merged
 
 
-def _complete(
-    answer: Answer, asked: Collection[object], done: "subprocess.CompletedProcess[str]"
-) -> Answer:
+def _complete(answer: Answer, asked: Collection[object], done: Done) -> Answer:
     """Return an answer if it is one for everything that was asked."""
     if not asked:
-        raise CouldNotScanError(f"{answer.scanner}: there was no package to look at")
+        raise NotKnownError(f"{answer.scanner}: there was no package to look at")
     if answer.packages < len(asked):
-        raise CouldNotScanError(
+        raise NotKnownError(
             f"{answer.scanner}: looked at {answer.packages} of {len(asked)} packages"
         )
     if done.returncode and not answer.findings:
-        raise CouldNotScanError(f"{answer.scanner}: found something, but its report is empty")
+        raise NotKnownError(f"{answer.scanner}: found something, but its report is empty")
     return answer
 
 
@@ -213,7 +218,7 @@ def _read_audit(report: Mapping[str, Any], packages: Collection[Locked]) -> Answ
         for package in packages
         if package.name in withdrawn
     ]
-    return Answer("uv audit (OSV)", int(report["summary"]["audited_packages"]), findings)
+    return Answer(OSV, int(report["summary"]["audited_packages"]), findings)
 
 
 def _read_safety(report: Mapping[str, Any]) -> Answer:
@@ -228,33 +233,4 @@ def _read_safety(report: Mapping[str, Any]) -> Answer:
         )
         for found in [*report["vulnerabilities"], *report["ignored_vulnerabilities"]]
     ]
-    return Answer("Safety", int(report["report_meta"]["packages_found"]), findings)
-
-
-def _run(
-    command: Sequence[str],
-    timeout: float,
-    *,
-    name: str,
-    codes: Collection[int],
-    folder: Path | None = None,
-) -> "subprocess.CompletedProcess[str]":
-    """Run a program for at most so many seconds.
-
-    Raises:
-        CouldNotScanError: It took longer, or ended with another code than these.
-    """
-    environment = LIMITS | {key: value for key, value in os.environ.items() if KEPT.fullmatch(key)}
-    try:
-        done = processes.run(
-            command, timeout, folder=folder, environment=environment, errors=subprocess.PIPE
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CouldNotScanError(f"{name}: no answer in {timeout:g} seconds") from error
-    except OSError as error:
-        raise CouldNotScanError(f"{name}: {error}") from error
-    if done.returncode in codes:
-        return done
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    reason = lines[-1].removeprefix("cause: ") if lines else "no reason given"
-    raise CouldNotScanError(f"{name}: {reason} (exit code {done.returncode})")
+    return Answer(SAFETY, int(report["report_meta"]["packages_found"]), findings)

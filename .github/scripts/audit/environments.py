@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -12,20 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from audit.tools import UV, NotKnownError, run
 from lib.lockfile import REGISTRY, Locked
 from packaging.tags import Tag, sys_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-UV = os.environ.get("UV") or "uv"
 PLATFORMS = {"win": "windows", "macosx": "macos", "linux": "linux", "musllinux": "linux"}
 PATIENCE = 120
 """Seconds after which packages that are still not installed are given up."""
 INDEXES = ("UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 """Settings that would have a package asked of another place than the one that the lock names."""
-
-
-class CouldNotListError(Exception):
-    """An environment could not be made or listed."""
 
 
 def install(packages: Iterable[Locked], folder: Path) -> dict[Locked, str]:
@@ -39,9 +34,9 @@ def install(packages: Iterable[Locked], folder: Path) -> dict[Locked, str]:
         The packages that could not be installed, each with the reason.
 
     Raises:
-        CouldNotListError: The environment could not be made.
+        NotKnownError: The environment could not be made.
     """
-    run([UV, "venv", "--quiet", f"--python={sys.executable}", str(folder)])
+    _run([UV, "venv", "--quiet", f"--python={sys.executable}", str(folder)])
     indexes = _read_index_names()
     batches: dict[tuple[str, ...], list[Locked]] = {}
     for package in packages:
@@ -57,11 +52,11 @@ def list_packages(folder: Path) -> list[dict[str, str]]:
     """Return what pip-licenses says of an environment's packages: a row for each.
 
     Raises:
-        CouldNotListError: pip-licenses failed.
+        NotKnownError: pip-licenses failed.
     """
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     options = ["--format=json", "--from=all", "--with-urls", "--with-system", f"--python={python}"]
-    return list(json.loads(run(["pip-licenses", *options])))
+    return list(json.loads(_run(["pip-licenses", *options])))
 
 
 def find_licenses(row: Mapping[str, str]) -> list[str]:
@@ -70,23 +65,10 @@ def find_licenses(row: Mapping[str, str]) -> list[str]:
     return [name for name in (*names, row["License-Metadata"]) if name != "UNKNOWN"]
 
 
-def run(command: Sequence[str]) -> str:
-    """Return what a command prints.
-
-    Raises:
-        CouldNotListError: It failed.
-    """
+def _run(command: Sequence[str]) -> str:
     left_out = {"UV_NO_SYNC", "VIRTUAL_ENV", *INDEXES}
     environment = {key: value for key, value in os.environ.items() if key not in left_out}
-    try:
-        done = subprocess.run(
-            command, check=True, env=environment, text=True, capture_output=True, timeout=300
-        )
-    except subprocess.CalledProcessError as error:
-        raise CouldNotListError(f"{Path(command[0]).name}: {error.stderr.strip()}") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CouldNotListError(str(error)) from error
-    return done.stdout
+    return run(command, environment=environment).stdout
 
 
 def _install(batch: Sequence[Locked], options: Sequence[str], deadline: float) -> dict[Locked, str]:
@@ -98,8 +80,8 @@ def _install(batch: Sequence[Locked], options: Sequence[str], deadline: float) -
         file.write_text("".join(map(_write_requirement, batch)), encoding="utf-8")
         command = [UV, "pip", "install", "--quiet", "--no-deps", "--no-config", *options]
         try:
-            run([*command, f"--requirements={file}"])
-        except CouldNotListError as error:
+            _run([*command, f"--requirements={file}"])
+        except NotKnownError as error:
             if len(batch) == 1:
                 return {batch[0]: str(error)}
         else:

@@ -19,13 +19,14 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from packaging.utils import canonicalize_name
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from audit.environments import CouldNotListError, find_licenses, install, list_packages
+from audit.environments import find_licenses, install, list_packages
 from audit.licenses import Judgement, Rules, Verdict, judge
 from audit.policy import CONFIG, read_list, read_options
+from audit.tools import NotKnownError, give_up, hand_over
 from lib import lockfile
 from lib.lockfile import Locked
 from lib.markdown import link, plain, quote, table
-from lib.workflow_commands import annotate, summarize
+from lib.workflow_commands import annotate
 
 LOCK = Path("uv.lock")
 TITLE = "Licence check"
@@ -105,7 +106,7 @@ def check(packages: Sequence[Locked], policy: Policy, folder: Path) -> list[Judg
         folder: Where the reports go.
 
     Raises:
-        CouldNotListError: None of the packages could be installed.
+        NotKnownError: None of the packages could be installed.
     """
     judged = []
     listed: dict[str, list[dict[str, str]]] = {kind: [] for kind in KINDS}
@@ -115,7 +116,7 @@ def check(packages: Sequence[Locked], policy: Policy, folder: Path) -> list[Judg
             refused = install(batch.values(), environment)
             found = {str(canonicalize_name(row["Name"])): row for row in list_packages(environment)}
             if not found:
-                raise CouldNotListError(next(iter(refused.values()), "no package is locked"))
+                raise NotKnownError(next(iter(refused.values()), "no package is locked"))
             judged += [
                 _judge(
                     locked,
@@ -213,14 +214,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         policy = Policy.read(CONFIG)
         judged = check(lockfile.read(LOCK.read_text(encoding="utf-8")), policy, options.output)
-    except (CouldNotListError, OSError, ValueError) as error:
-        annotate("error", TITLE, f"Could not judge the licences. {quote(str(error), 500)}")
-        summarize(f"### ❌ {TITLE}\n\nCould not judge the licences. {plain(str(error), 1000)}\n")
-        return 2
-    report = describe(judged)
-    (options.output / "report.md").write_text(report, encoding="utf-8")
-    summarize(report)
-    print(report)
+    except (NotKnownError, OSError, ValueError) as error:
+        return give_up(TITLE, error)
+    hand_over(describe(judged), options.output)
     if policy.rules is None:
         annotate("warning", TITLE, f"license-check is false in {CONFIG}: no licence was judged.")
     for one in filter(lambda one: one.fails, judged):

@@ -17,11 +17,12 @@ from packaging.version import InvalidVersion, Version
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from audit.policy import CONFIG, read_list, read_options
+from audit.tools import give_up, hand_over
 from lib import lockfile
 from lib.git import Git, GitError
 from lib.lockfile import REGISTRY, Locked
 from lib.markdown import plain, table
-from lib.workflow_commands import annotate, summarize
+from lib.workflow_commands import annotate
 
 LOCK = "uv.lock"
 TITLE = "Changes of the lock file"
@@ -199,12 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         changes = compare(lockfile.read(old), lockfile.read(new), allowed)
         settings = find_settings(old, new) if old else []
     except (OSError, ValueError) as error:
-        annotate("error", TITLE, f"The lock files could not be compared: {error}")
-        summarize(f"### ❌ {TITLE}\n\nThey could not be compared: {plain(str(error), 1000)}\n")
-        return 2
-    report = describe(changes, settings)
-    summarize(report)
-    print(report)
+        return give_up(TITLE, error)
+    hand_over(describe(changes, settings))
     for change in changes[:MOST]:
         advice = f"if that is meant, add it to allow-registries in {CONFIG}"
         for text in change.errors:

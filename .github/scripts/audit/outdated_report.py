@@ -5,19 +5,16 @@ It reports and never fails for what it finds; it fails if the package index cann
 """
 
 import argparse
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.markdown import fence, plain, quote
-from lib.workflow_commands import annotate, summarize
+from audit.tools import UV, NotKnownError, give_up, hand_over, run
+from lib.markdown import fence
 
 TITLE = "Outdated check"
-UV = os.environ.get("UV") or "uv"
 WHAT_TO_DO = """**What to do first**
 
 1. Patches and minor versions together, then the tests: `uv lock --upgrade-package NAME` for each.
@@ -25,10 +22,6 @@ WHAT_TO_DO = """**What to do first**
 1. A newer version that an upgrade does not bring is kept out by a bound: `uv tree --invert
    --package NAME` shows whose. Raise ours in `pyproject.toml`, wait for those of others.
 """
-
-
-class CouldNotLookError(Exception):
-    """uv could not say what is new."""
 
 
 def describe(listed: str, plan: str) -> str:
@@ -55,28 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder: Path = parser.parse_args(arguments).output
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        plan = _ask("lock", "--upgrade", "--dry-run").stderr
-        listed = _ask("pip", "list", "--outdated", f"--python={sys.executable}").stdout
-    except CouldNotLookError as error:
-        text = f"Could not look for newer versions. {error}"
-        annotate("error", TITLE, quote(text, 600))
-        summarize(f"### ❌ {TITLE}\n\n{plain(text, 1000)}\n")
-        return 2
-    report = describe(listed, plan)
-    (folder / "report.md").write_text(report, encoding="utf-8")
-    summarize(report)
-    print(report)
+        plan = run([UV, "lock", "--upgrade", "--dry-run"]).stderr
+        listed = run([UV, "pip", "list", "--outdated", f"--python={sys.executable}"]).stdout
+    except NotKnownError as error:
+        return give_up(TITLE, error)
+    hand_over(describe(listed, plan), folder)
     return 0
-
-
-def _ask(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [UV, *arguments]
-    try:
-        return subprocess.run(command, check=True, text=True, capture_output=True, timeout=180)
-    except subprocess.CalledProcessError as error:
-        raise CouldNotLookError(f"uv {arguments[0]}: {error.stderr.strip()}") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CouldNotLookError(str(error)) from error
 
 
 if __name__ == "__main__":

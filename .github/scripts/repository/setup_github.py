@@ -142,17 +142,13 @@ def find_checks() -> list[str]:
     return names
 
 
-def find_secrets() -> list[str]:
-    """Return the names of the secrets that workflows read."""
-    text = "".join(read_workflows().values())
-    return sorted({*re.findall(r"\bsecrets\.([A-Z][A-Z0-9_]*)", text)} - {"GITHUB_TOKEN"})
-
-
 def work(account: Account, settings: Iterable[Setting], *, apply: bool) -> Counter[str]:
     """Show each setting and, if told so, make it so; return how many of them ended how."""
     counts: Counter[str] = Counter()
     for setting in settings:
-        kind, text = _work_on(account, setting, apply=apply)
+        kind, text = "skipped", account.find_obstacle(setting.plans)
+        if not text:
+            kind, text = _make_so(setting, apply=apply)
         counts[kind] += 1
         print(f"{MARKS[kind]} {setting.name}{f': {text}' if text else ''}", flush=True)
     return counts
@@ -181,7 +177,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; end with 2 if it is wrong."""
-    known = find_secrets()
     parser = argparse.ArgumentParser(prog="poe setup-github", description=__doc__)
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--dry-run", action="store_true", help="only show; so it is without --apply")
@@ -189,23 +184,15 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     mode.add_argument("--check", action="store_true", help="only show; end with 1 if it differs")
     add = partial(parser.add_argument, action="append", default=[])
     add("--reviewer", metavar="LOGIN", help="approves deployments: a login, or ORGANISATION/TEAM")
-    secret = f"its value is in the file, or typed and hidden; one of {', '.join(known)}"
-    add("--secret", metavar="[ENVIRONMENT/]NAME[=FILE]", help=secret)
+    value = "its value is in the file, or typed and hidden"
+    add("--secret", metavar="[ENVIRONMENT/]NAME[=FILE]", help=value)
     reviews = "people who approve a pull request, code owners and of the last push; default: as now"
     parser.add_argument("--reviews", type=int, choices=range(7), metavar="N", help=reviews)
-    options = parser.parse_args(arguments)
-    for text in options.secret:
-        environment, name, _ = _split(text)
-        if name not in known:
-            parser.error(f"no pipeline reads {name}; they read: {', '.join(known)}")
-        if environment and environment not in ENVIRONMENTS:
-            parser.error(f"no environment {environment}; there are: {', '.join(ENVIRONMENTS)}")
-    return options
+    return parser.parse_args(arguments)
 
 
-def _work_on(account: Account, setting: Setting, *, apply: bool) -> tuple[str, str]:
-    if reason := account.find_obstacle(setting.plans):
-        return "skipped", reason
+def _make_so(setting: Setting, *, apply: bool) -> tuple[str, str]:
+    """Make a setting so if told to; return how that ended, one of `MARKS`, and what changes."""
     try:
         changes = [*setting.find_changes()]
         for change in changes if apply else ():
@@ -222,18 +209,28 @@ def send(change: Change) -> None:
     Raises:
         GitHubError: GitHub refused or did not answer, or a person has to say something first.
     """
-    if not change.method:
+    if change.method == "gh":
+        _set_secret(str(change.body))
+    elif change.method:
+        ask(change.method, change.path, change.body)
+    else:
         missing, _, option = change.text.partition(": ")
         raise GitHubError(missing, option)
-    if change.method != "gh":
-        ask(change.method, change.path, change.body)
-        return
-    environment, name, file = _split(str(change.body))
+
+
+def _set_secret(text: str) -> None:
+    """Let gh take a secret, `[ENVIRONMENT/]NAME[=FILE]`; it asks for the value if there is no file.
+
+    Raises:
+        GitHubError: gh is not there, or failed.
+    """
+    place, _, file = text.partition("=")
+    environment, _, name = place.rpartition("/")
     if not (gh := find_gh()):
         raise GitHubError("gh secret set", "install gh, https://cli.github.com, and log in")
     command = [gh, "secret", "set", name, "--repo", find_repository()]
     command += ["--env", environment] if environment else []
-    value = Path(file).read_text("utf-8") if file else None  # else gh asks for it
+    value = Path(file).read_text("utf-8") if file else None
     if subprocess.run(command, input=value, text=True, check=False).returncode:
         raise GitHubError("gh secret set", "failed; it says above why")
 
@@ -258,21 +255,11 @@ def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
         if not now:
             checks = f"; required: {', '.join(find_checks())}" if path.stem == "main" else ""
             yield Change("POST", "rulesets", wanted, f"create{checks}")
-            return
-        there, named = _name_rules(now), _name_rules(wanted)
-        names = named.keys() | {key for key in there if key.startswith("rule ")}
-        which = sorted(name for name in names if differs(named.get(name), there.get(name)))
-        if text := ", ".join(which):
-            text = f"differs from {path.relative_to(ROOT)}: {text}"
+        elif differs(wanted, now):
+            text = f"differs from {path.relative_to(ROOT)}"
             yield Change("PUT", f"rulesets/{number}", wanted, text)
 
     return Setting(f"ruleset {wanted['name']}", find_changes, PAID)
-
-
-def _name_rules(ruleset: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a ruleset, each rule one of them."""
-    rules = {f"rule {rule['type']}": rule for rule in ruleset["rules"]}
-    return {key: value for key, value in ruleset.items() if key != "rules"} | rules
 
 
 def _complete(
@@ -296,22 +283,16 @@ def _complete(
         ]
 
 
-def _split(text: str) -> tuple[str, str, str]:
-    """Return the environment, the name and the value of `[ENVIRONMENT/]NAME[=VALUE]`."""
-    left, _, value = text.partition("=")
-    environment, _, name = left.rpartition("/")
-    return environment, name, value
-
-
 def _make_secret(text: str) -> Setting:
-    environment, name, _ = _split(text)
+    place = text.partition("=")[0]
+    environment, _, name = place.rpartition("/")
     path = f"environments/{environment}/secrets" if environment else "actions/secrets"
 
     def find_changes() -> Iterable[Change]:
         if not find(f"{path}/{name}"):
             yield Change("gh", path, text, "set")
 
-    return Setting(f"secret {text.partition('=')[0]}", find_changes)
+    return Setting(f"secret {place}", find_changes)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from repository.rename_project import RefusedError, read_name, refuse_changes, r
 UV = os.environ.get("UV") or "uv"
 REMOTE = "template"
 TRAILER = "Template-Commit"
-RELEASE = re.compile(r"refs/tags/(v(\d+)\.(\d+)\.(\d+))")
+RELEASE = re.compile(r"refs/tags/v\d+\.\d+\.\d+")
 LOCK = "uv.lock"
 TITLE = "Update from the template"
 MISSING = (
@@ -74,12 +74,8 @@ def find_release(git: Git, source: str) -> str:
     Raises:
         GitError: The template cannot be read.
     """
-    listed = git("ls-remote", "--tags", "--refs", source).splitlines()
-    found = [match for line in listed if (match := RELEASE.fullmatch(line.split("\t")[1]))]
-    newest = max(
-        found, key=lambda match: [int(number) for number in match.groups()[1:]], default=None
-    )
-    return newest[0] if newest else "HEAD"
+    listed = git("ls-remote", "--tags", "--refs", "--sort=-version:refname", source).split()
+    return next((word for word in listed if RELEASE.fullmatch(word)), "HEAD")
 
 
 def prepare(tree: Path, source: str, ref: str, base: str) -> Update:

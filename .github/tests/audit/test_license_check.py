@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from audit import license_check
-from audit.environments import CouldNotListError
 from audit.license_check import Policy, check, describe
 from audit.licenses import Verdict, judge
+from audit.tools import NotKnownError
 from lib import lockfile
 
 POLICY = "deny-licenses: [GPL-3.0]\n"
@@ -162,7 +162,7 @@ def test_nothing_that_can_be_asked_is_an_error(
     text = (
         '[[package]]\nname = "a"\nversion = "1"\nsource = { registry = "http://127.0.0.1:1/x" }\n'
     )
-    with pytest.raises(CouldNotListError, match=r"127\.0\.0\.1"):
+    with pytest.raises(NotKnownError, match=r"127\.0\.0\.1"):
         check(lockfile.read(text), read(tmp_path, POLICY), tmp_path)
 
 

@@ -38,5 +38,5 @@ def test_index_that_does_not_answer_is_an_error(
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
     assert outdated_report.main([f"--output={tmp_path / 'report'}"]) == 2
-    assert "::error title=Outdated check::Could not look" in capsys.readouterr().out
+    assert "::error title=Outdated check::Nothing is known" in capsys.readouterr().out
     assert "❌ Outdated check" in (tmp_path / "summary").read_text()

@@ -12,7 +12,7 @@ Ask = Callable[..., dict[str, str]]
 
 
 @pytest.fixture
-def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+def ask(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Return a function that asks a fake GitHub everything and returns the outputs."""
 
     def execute(  # noqa: PLR0913
@@ -27,31 +27,30 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         **event: object,
     ) -> dict[str, str]:
         (tmp_path / "event").write_text(json.dumps({"repository": {"private": private}} | event))
-        monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event"))
-        monkeypatch.setenv("GITHUB_SERVER_URL", server)
+        environment = {
+            "BASE_SHA": "a" * 40,
+            "DEPLOY_ENVIRONMENT": "production",
+            "DEPLOY_TARGET": target,
+            "GITHUB_EVENT_PATH": str(tmp_path / "event"),
+            "GITHUB_OUTPUT": str(tmp_path / "output"),
+            "GITHUB_SERVER_URL": server,
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+            "HEAD_SHA": "b" * 40,
+            "READ_ONLY": str(read_only).lower(),
+        }
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
         for name in ("output", "summary"):
             (tmp_path / name).write_text("")
-        monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
-        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
-        monkeypatch.setenv("GITHUB_REPOSITORY", "octo-org/widget")
-        monkeypatch.setenv("GITHUB_TOKEN", "token")
-        monkeypatch.setenv("BASE_SHA", "a" * 40)
-        monkeypatch.setenv("HEAD_SHA", "b" * 40)
-        monkeypatch.setenv("READ_ONLY", str(read_only).lower())
-        monkeypatch.setenv("DEPLOY_ENVIRONMENT", "production")
-        monkeypatch.setenv("DEPLOY_TARGET", target)
-        with FakeGitHub(status=status) as fake:
-            fake.security = security or Security()
-            if reviewers is not None:
-                fake.settings.environments["production"] = {
-                    "wait_timer": 5,
-                    "reviewers": [
-                        {"type": "User", "id": PEOPLE[reviewer]} for reviewer in reviewers
-                    ],
-                    "deployment_branch_policy": None,
-                }
-            monkeypatch.setenv("GITHUB_API_URL", fake.url)
-            assert capabilities.main(list(capabilities.QUESTIONS)) == 0
+        github.status = status
+        github.security = security or Security()
+        if reviewers is not None:
+            github.settings.environments["production"] = {
+                "wait_timer": 5,
+                "reviewers": [{"type": "User", "id": PEOPLE[reviewer]} for reviewer in reviewers],
+                "deployment_branch_policy": None,
+            }
+        assert capabilities.main(list(capabilities.QUESTIONS)) == 0
         lines = (tmp_path / "output").read_text().splitlines()
         return dict(line.split("=", 1) for line in lines)
 
@@ -116,24 +115,18 @@ def test_attestations_follow_the_plan(
     assert ("GitHub Enterprise Cloud" in read_summary(tmp_path)) == (expected == "false")
 
 
-def test_environment_without_reviewers_is_not_protected(ask: Ask, tmp_path: Path) -> None:
-    assert ask(reviewers=[])["approval"] == "false"
+def test_empty_protection_and_rehearsal_are_none(ask: Ask, tmp_path: Path) -> None:
+    answers = ask(reviewers=[], target="rehearsal")
+    assert (answers["approval"], answers["deployment"]) == ("false", "false")
     assert "no required reviewers" in read_summary(tmp_path)
-
-
-@pytest.mark.parametrize("target", ["", "rehearsal"])
-def test_rehearsal_is_no_target(ask: Ask, target: str) -> None:
-    assert ask(target=target)["deployment"] == "false"
 
 
 def test_default_setup_is_in_the_way_of_codeql_alone(ask: Ask, tmp_path: Path) -> None:
     answers = ask(Security(code_scanning=True, default_setup=True, reads_setup=True))
     assert (answers["code-scanning"], answers["sarif"]) == ("false", "true")
     assert "Switch to advanced" in read_summary(tmp_path)
-
-
-def test_default_setup_that_cannot_be_seen_is_told_by_the_upload(ask: Ask) -> None:
-    assert ask(Security(code_scanning=True, default_setup=True))["code-scanning"] == "true"
+    answers = ask(Security(code_scanning=True, default_setup=True))
+    assert answers["code-scanning"] == "true", "what cannot be seen is told by the upload"
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])

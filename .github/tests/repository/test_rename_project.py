@@ -68,17 +68,14 @@ def git(tmp_path: Path) -> Git:
     ("name", "reason"),
     [
         ("My Service", "such as 'my-service'"),
-        ("my_service", "such as 'my-service'"),
         ("1service", "such as 'service'"),
         ("my--service", "single hyphens"),
         ("dienst-für", "single hyphens"),
         ("a" * 51, "at most 50"),
-        ("x;rm -rf", "single hyphens"),
         ("", "such as 'my-service'"),
         ("import", "a word of Python"),
         ("json", "standard library"),
         ("fastapi", "a package that the project uses"),
-        ("yaml", "a package that the project uses"),
         ("tests", "a file or folder"),
         (read_name(ROOT), "called .* already"),
     ],
@@ -86,10 +83,6 @@ def git(tmp_path: Path) -> Git:
 def test_name_that_cannot_be(name: str, reason: str) -> None:
     with pytest.raises(RefusedError, match=reason):
         check_name(ROOT, name)
-
-
-def test_name_that_can_be() -> None:
-    check_name(ROOT, f"{read_name(ROOT)[:40]}2-b3")
 
 
 def run(git: Git, *arguments: str) -> "subprocess.CompletedProcess[str]":
