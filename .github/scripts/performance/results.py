@@ -9,9 +9,7 @@ import math
 import shutil
 import signal
 import sys
-from argparse import ArgumentTypeError
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -20,8 +18,12 @@ from typing import Any
 from lib.markdown import fence, quote
 from lib.workflow_commands import annotate, summarize
 
-RESULT, REPORT, OURS = "result.json", "report.md", ".performance-results"
-"""The last one marks a folder as ours: what is in it may be replaced."""
+RESULT, REPORT = "result.json", "report.md"
+MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
+"""What reading a result raises that has something else somewhere than a result has there."""
+NONE = "-"
+"""What stands for a number that is not known."""
+TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
 class MeasureError(Exception):
@@ -59,7 +61,7 @@ def interpret(content: Mapping[str, Any]) -> Result:
     """Return the result that JSON describes.
 
     Raises:
-        AttributeError, LookupError, TypeError, ValueError: It is malformed.
+        ValueError, or another of `MALFORMED`: It is malformed.
     """
     figures, ratios, peaks = (
         {str(name): float(value) for name, value in content[kind].items()}
@@ -80,63 +82,43 @@ def read(folder: Path) -> tuple[Result, str]:
     try:
         content, report = ((folder / name).read_text(encoding="utf-8") for name in (RESULT, REPORT))
         return interpret(json.loads(content)), report
-    except FileNotFoundError as error:
-        name = Path(error.filename).name
-        raise MeasureError(f"{name} is missing; the summary of the job says why") from error
-    except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+    except OSError as error:
+        raise MeasureError("the result is missing; the summary of the job says why") from error
+    except MALFORMED as error:
         raise MeasureError(f"the result is malformed: {error!r}") from error
 
 
-def prepare(output: Path) -> Path:
-    """Return the folder of the results, emptied and marked as ours.
+def prepare(name: str) -> Path:
+    """Return the folder of a test's results below the current one; what it held is removed.
 
     Raises:
-        MeasureError: It holds something that is not ours, or cannot be made.
+        MeasureError: It cannot be made.
     """
+    folder = Path.cwd() / name
     try:
-        if output.exists() and any(output.iterdir()):
-            if not (output / OURS).is_file():
-                raise MeasureError(
-                    f"{output} is not empty and holds no results of an earlier run: choose "
-                    "another --output, or empty it yourself"
-                )
-            shutil.rmtree(output)
-        output.mkdir(parents=True, exist_ok=True)
-        (output / OURS).touch()
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir()
     except OSError as error:
-        raise MeasureError(f"{output} cannot take the results: {error}") from error
-    return output.resolve()
+        raise MeasureError(f"{name} cannot take the results: {error}") from error
+    return folder
 
 
-def leave_out(title: str, text: str, folder: Path) -> None:
-    """Say that a test is off, and why, and note it for the report."""
+def leave_out(title: str, text: str, folder: Path) -> int:
+    """Say that a test is off, and why, and note it for the report; return exit code 0."""
     annotate("notice", title, text)
     summarize(f"### ⚪ {title}\n\n{text}\n")
     Result(off=text).write(folder)
+    return 0
 
 
 def refuse(title: str, what: str, error: Exception) -> int:
     """Say in the log, as an annotation and in the job summary what failed; return exit code 1."""
     first = str(error).partition("\n")[0]
-    annotate("error", title, f"{what[0].upper()}{what[1:]}: {quote(first)}")
+    annotate("error", title, f"{what}: {quote(first)}")
     summarize(f"### ❌ {title}: {what}\n\n{fence(str(error))}\n")
     print(error)
     return 1
-
-
-def number[Number: (int, float)](
-    kind: type[Number], lowest: Number, highest: Number
-) -> Callable[[str], Number]:
-    """Return what reads an option of the command line, and refuses what is not within limits."""
-
-    def read_option(text: str) -> Number:
-        with suppress(ValueError):
-            if lowest <= (value := kind(text)) <= highest:
-                return value
-        shown = repr(quote(text, 40))
-        raise ArgumentTypeError(f"must be a number from {lowest} to {highest}, not {shown}")
-
-    return read_option
 
 
 def end_cleanly() -> None:
@@ -146,3 +128,11 @@ def end_cleanly() -> None:
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def format_time(seconds: float | None) -> str:
+    """Return a time with three digits and a unit that fits; `-` for none."""
+    if seconds is None:
+        return NONE
+    size, unit = next((one for one in TIMES if seconds >= one[0]), TIMES[-1])
+    return f"{seconds / size:.3g} {unit}"

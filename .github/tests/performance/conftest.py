@@ -1,12 +1,12 @@
 """Small projects under Git, whose commits are measured."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from origin import Git
-from performance import baseline
 
 PROJECT = """
 [project]
@@ -73,7 +73,13 @@ def commit(measured: Git) -> Callable[[dict[str, str]], None]:
         measured("add", "--all")
         measured("commit", "--quiet", "--allow-empty", "-m", "test: change")
 
-    make({"pyproject.toml": PROJECT, "uv.lock": LOCK, ".gitignore": "__pycache__\n.venv\nout\n"})
+    make(
+        {
+            "pyproject.toml": PROJECT,
+            "uv.lock": LOCK,
+            ".gitignore": "__pycache__\n.venv\n*-results\n",
+        }
+    )
     return make
 
 
@@ -83,4 +89,4 @@ def our_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "uv"
     program.write_text(INSTALL.format(python=sys.executable))
     program.chmod(0o755)
-    monkeypatch.setattr(baseline, "UV", str(program))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")

@@ -7,46 +7,58 @@ from pathlib import Path
 import pytest
 from performance import benchmark_compare
 from performance.baseline import Tree
-from performance.benchmark_compare import Plan, Round, compare, measure_both
-from performance.results import Result, read
+from performance.benchmark_compare import Round, compare, conclude, measure_both
+from performance.results import read
 
-SLOWER, SAME = 1.3, 1.0
+SLOWER = 1.3
 BENCHMARK = """
 import time
 
 def test_{name}(benchmark):
     benchmark(time.sleep, {seconds})
 """
-FAST = ["--rounds=2", "--most-rounds=3", "--seconds=0.05", "--output=out"]
+FAILS = "def test_first(benchmark):\n    assert benchmark(int)\n"
 
 type Commit = Callable[[dict[str, str]], None]
+
+
+@pytest.fixture
+def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer and shorter rounds."""
+    values = {"ROUNDS": 2, "MOST_ROUNDS": 3, "SECONDS": 0.05, "TIMEOUT": 6}
+    for name, value in values.items():
+        monkeypatch.setattr(benchmark_compare, name, value)
 
 
 def write(name: str, seconds: float) -> dict[str, str]:
     return {f"tests/benchmarks/test_{name}.py": BENCHMARK.format(name=name, seconds=seconds)}
 
 
-def read_report() -> tuple[Result, dict[str, str]]:
-    """Return the result, and the verdict on each benchmark as the report shows it."""
-    result, report = read(Path("out"))
-    rows = re.findall(r"^\| test\\_\w+\.py::test\\_(\w+) \|.* (\w+) \|$", report, re.MULTILINE)
-    return result, dict(rows)
+@pytest.fixture
+def results(measured: object) -> Path:
+    """The folder of the results."""
+    assert measured
+    return Path("benchmark-results")
 
 
-@pytest.mark.usefixtures("our_packages")
+@pytest.mark.usefixtures("_few_rounds", "our_packages")
 def test_slowdown_is_caught_and_equal_code_is_not(
-    commit: Commit, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    commit: Commit, results: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     commit(write("slowed", 0.006) | write("kept", 0.006) | write("dropped", 0.001))
     dropped = {"tests/benchmarks/test_dropped.py": ""}
     commit(write("slowed", 0.006 * SLOWER) | write("added", 0.001) | dropped)
 
-    assert benchmark_compare.main(FAST) == 1
+    assert benchmark_compare.main([]) == 1
 
-    result, verdicts = read_report()
+    result, report = read(results)
+    row = r"^\| test\\_\w+\.py::test\\_(\w+) \| (\S+).*? \| (\S+).*? \|.* (\w+) \|$"
+    verdicts = {name: said for name, _, _, said in re.findall(row, report, re.MULTILINE)}
+    assert verdicts == {
+        "slowed": "slower", "kept": "same", "dropped": "recorded", "added": "recorded",
+    }  # fmt: skip
     assert re.fullmatch(r"slower than the base, at most \+[23]\d%", result.verdict)
-    assert verdicts == {"slowed": "slower", "kept": "same", "dropped": "removed", "added": "new"}
-    assert "Fastest of 3 rounds" in Path("out/report.md").read_text(), "it looked again"
+    assert "Fastest of 3 rounds" in report, "it looked again"
     slowed = next(ratio for name, ratio in result.ratios.items() if "slowed" in name)
     assert slowed == pytest.approx(SLOWER, rel=0.08)
     log = capfd.readouterr().out
@@ -56,70 +68,61 @@ def test_slowdown_is_caught_and_equal_code_is_not(
         log,
     )
     summary = (tmp_path / "summary").read_text()
-    assert "### ❌ Benchmark: slower than the base" in summary
-    assert Path("out/report.md").read_text().strip() in summary
-    histograms = {path.read_text()[:5] for path in Path("out").glob("histogram-*.svg")}
+    assert f"### ❌ Benchmark: slower than the base\n\n{report.strip()}" in summary
+    histograms = {path.read_text()[:5] for path in results.glob("histogram-*.svg")}
     assert histograms == {"<?xml"}
-    assert {"base.json", "change.json"} <= {path.name for path in Path("out").iterdir()}
+    assert {"base.json", "change.json"} <= {path.name for path in results.iterdir()}
 
 
-@pytest.mark.usefixtures("our_packages")
-def test_equal_commits_are_equal(commit: Commit) -> None:
-    commit(write("kept", 0.006))
-    commit({"other": "file"})
-    assert benchmark_compare.main(FAST) == 0
-    assert read_report()[0].verdict.startswith("as the base")
-    assert "Fastest of 2 rounds" in Path("out/report.md").read_text()
+BASES: dict[str, dict[str, str]] = {
+    "there is no commit nothing": {},
+    "the base cannot be installed": {"uv.lock": "no lock\n"},
+    "the benchmarks of the base do not run": {"tests/benchmarks/test_first.py": FAILS},
+}
 
 
-def test_first_commit_is_recorded(commit: Commit, capfd: pytest.CaptureFixture[str]) -> None:
-    commit(write("first", 0.001))
-    assert benchmark_compare.main([*FAST, "--base=HEAD~9"]) == 0
-    result, verdicts = read_report()
-    assert (result.verdict, result.base) == ("no base to compare with", "")
-    assert verdicts == {"first": "recorded"}
-    log = capfd.readouterr().out
-    assert "::notice title=Benchmark::Recorded, nothing to compare with: there is no commit" in log
-    assert list(Path("out").glob("histogram-*.svg"))
-
-
-@pytest.mark.usefixtures("our_packages")
-def test_base_without_benchmarks_is_no_baseline(commit: Commit) -> None:
-    commit(write("first", 0.001))
-    assert benchmark_compare.main(FAST) == 0
-    assert "No baseline: the base has no benchmarks" in Path("out/report.md").read_text()
-
-
-def test_base_that_does_not_install_is_no_baseline(commit: Commit, tmp_path: Path) -> None:
-    commit({"uv.lock": "no lock\n"})
-    commit(write("first", 0.001))
-    assert benchmark_compare.main(FAST) == 0
-    assert "No baseline: the base cannot be installed" in (tmp_path / "summary").read_text()
-
-
-def test_hung_benchmark_is_cut_off_and_named(
-    commit: Commit, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("reason", BASES)
+@pytest.mark.usefixtures("_few_rounds")
+def test_what_has_no_base_is_recorded_and_said(
+    commit: Commit, results: Path, reason: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    commit(write("hung", 600))
-    assert benchmark_compare.main([*FAST, "--base=HEAD~9", "--timeout=6"]) == 1
-    assert "::error title=Benchmark::The benchmarks did not run: " in capfd.readouterr().out
+    commit(BASES[reason])
+    commit(write("first", 0.001))
+    arguments = ["--base=nothing"] if "commit" in reason else []
+    assert benchmark_compare.main(arguments) == 0
+    result, report = read(results)
+    assert (result.verdict, result.base) == ("no base to compare with", "")
+    assert "| 📝 recorded |" in report
+    assert f"No baseline: {reason}" in report
+    said = f"::notice title=Benchmark::Recorded, nothing to compare with: {reason}"
+    assert said in capfd.readouterr().out
+    assert list(results.glob("histogram-*.svg"))
+    assert not (results / "base.json").exists()
+
+
+@pytest.mark.usefixtures("_few_rounds")
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (write("hung", 600), "did not end within 6 s and was cut off"),
+        (write("hung", 600), "tests/benchmarks/test_hung.py::test_hung"),
+        ({"tests/benchmarks/test_first.py": FAILS}, "FAILED tests/benchmarks/test_first.py::test"),
+    ],
+)
+def test_benchmarks_that_do_not_run_are_an_error(
+    commit: Commit, results: Path, tmp_path: Path, files: dict[str, str], said: str
+) -> None:
+    commit(files)
+    assert benchmark_compare.main(["--base=HEAD~9"]) == 1
     summary = (tmp_path / "summary").read_text()
-    assert "did not end within 6 s and was cut off" in summary
-    assert "tests/benchmarks/test_hung.py::test_hung" in summary
-    assert not Path("out/result.json").exists()
-
-
-def test_failing_benchmark_is_an_error(commit: Commit, tmp_path: Path) -> None:
-    commit(
-        {"tests/benchmarks/test_bad.py": "def test_bad(benchmark):\n    assert benchmark(int)\n"}
-    )
-    assert benchmark_compare.main([*FAST, "--base=HEAD~9"]) == 1
-    assert "FAILED tests/benchmarks/test_bad.py::test_bad" in (tmp_path / "summary").read_text()
+    assert "### ❌ Benchmark: The benchmarks did not run" in summary
+    assert said in summary
+    assert not (results / "result.json").exists()
 
 
 def test_no_benchmarks_at_all_are_said_to_be_off(commit: Commit, tmp_path: Path) -> None:
     commit({})
-    assert benchmark_compare.main([*FAST, "--base=HEAD~9"]) == 0
+    assert benchmark_compare.main([]) == 0
     assert "There are no tests in tests/benchmarks" in (tmp_path / "summary").read_text()
 
 
@@ -151,94 +154,52 @@ def test_effect_is_the_part_of_pairs_that_agree_and_half_of_the_ties() -> None:
         assert judged.effect == effect
 
 
-def test_noise_is_neutral_and_said(capsys: pytest.CaptureFixture[str]) -> None:
-    judged = compare(rounds(1, 1), rounds(1, 1.5), 0.15)
-    assert benchmark_compare.find_verdict(judged, "") == "noisy"
-    assert "| 50.0% | 25% | 🟡 too noisy |" in benchmark_compare.describe(judged, "", 2, 15)
-    benchmark_compare.announce(judged, "")
-    assert "::warning title=Benchmark::it cannot be judged" in capsys.readouterr().out
+TORN = [{"it": 1.0}, {"other": 2.0}, {"it": 9.0, "other": 2.0}]
+"""Rounds some of which lack a benchmark."""
 
 
-@pytest.mark.parametrize("change", [True, False])
-def test_benchmark_that_some_rounds_lack_is_named(
-    change: bool,
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    ("change", "base", "names"),
+    [
+        (rounds(1, 1), rounds(1, 1.5), ["it"]),
+        (TORN, rounds(1, 1, 1), ["it", "other"]),
+        (rounds(1, 1, 1), TORN, ["it", "other"]),
+    ],
+)
+def test_doubt_is_neutral_and_said(
+    change: list[Round], base: list[Round], names: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole, torn = rounds(1, 1, 1), [{"it": 1.0}, {"other": 2.0}, {"it": 9.0, "other": 2.0}]
-    ours, theirs = (torn, whole) if change else (whole, torn)
-    judged = compare(ours, theirs, 0.15)
-    assert {one.name: one.verdict for one in judged} == {"it": "unsteady", "other": "unsteady"}
-    assert benchmark_compare.find_verdict(judged, "") == "noisy"
-    assert benchmark_compare.describe(judged, "", 3, 15).count("🟡 not in every round") == 2
+    judged = compare(change, base, 0.15)
+    assert sorted(one.name for one in judged) == names
+    assert conclude(judged, "")[0] == "🟡"
+    assert benchmark_compare.describe(judged, "", 2, 15).count("🟡 too noisy |") == len(names)
     benchmark_compare.announce(judged, "")
-    assert (
-        "::warning title=Benchmark::it is not judged, some rounds lack it"
-        in capsys.readouterr().out
-    )
+    said = capsys.readouterr().out
+    assert all(f"::warning title=Benchmark::{name} cannot be judged" in said for name in names)
 
 
-@pytest.fixture
-def plan(tmp_path: Path) -> Plan:
-    return Plan(tmp_path, rounds=2, most_rounds=5)
+@pytest.mark.parametrize(
+    ("times", "verdict"),
+    [([1.5, 1.4, 1.3, 1.0, 1.0], "same"), ([1.5, 1.4, 1.3, 1.3, 1.3], "slower"), ([1, 1], "same")],
+)
+def test_rounds_alternate_and_doubt_is_measured_away(
+    times: Sequence[float], verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: dict[str, Iterator[float]] = {"change": iter(times), "base": iter([1] * 5)}
+    ran: list[str] = []
 
+    def measure(tree: Tree, _folder: Path, turn: int) -> Round:
+        ran.append(f"{tree.name} {turn}")
+        return {"it": next(left[tree.name])}
 
-type Script = Callable[[Sequence[float], Sequence[float]], tuple[Tree, Tree, list[str]]]
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Script:
-    """Make two trees whose rounds take the times given; what ran is written down."""
-
-    def make(change: Sequence[float], base: Sequence[float]) -> tuple[Tree, Tree, list[str]]:
-        times: dict[str, Iterator[float]] = {"change": iter(change), "base": iter(base)}
-        ran: list[str] = []
-
-        def measure(tree: Tree, _plan: Plan, turn: int) -> Round:
-            ran.append(f"{tree.name} {turn}")
-            return {"it": next(times[tree.name])}
-
-        monkeypatch.setattr(benchmark_compare, "measure", measure)
-        trees = [Tree(name, Path(), Path()) for name in ("change", "base")]
-        return trees[0], trees[1], ran
-
-    return make
-
-
-def test_order_alternates(plan: Plan, script: Script) -> None:
-    change, base, ran = script([1, 1], [1, 1])
-    measure_both(change, base, plan)
-    assert ran == ["base 0", "change 0", "change 1", "base 1"]
-
-
-def test_doubt_is_measured_away(plan: Plan, script: Script) -> None:
-    change, base, ran = script([1.5, 1.4, 1.3, 1.0, 1.0], [1, 1, 1, 1, 1])
-    ours, theirs = measure_both(change, base, plan)
-    assert len(ran) == 10
-    assert compare(ours, theirs, 0.15)[0].verdict == "same"
-
-
-def test_regression_stays(plan: Plan, script: Script) -> None:
-    change, base, _ = script([1.5, 1.4, 1.3, 1.3, 1.3], [1, 1, 1, 1, 1])
-    ours, theirs = measure_both(change, base, plan)
-    assert len(ours) == 5
-    assert compare(ours, theirs, 0.15)[0].verdict == "slower"
-
-
-@pytest.mark.usefixtures("our_packages")
-def test_base_whose_benchmarks_fail_is_no_baseline(commit: Commit) -> None:
-    commit({"tests/benchmarks/test_first.py": "def test_first(benchmark):\n    benchmark(max)\n"})
-    commit(write("first", 0.001))
-    assert benchmark_compare.main(FAST) == 0
-    assert "No baseline: the benchmarks of the base do not run" in Path("out/report.md").read_text()
-    assert not Path("out/base.json").exists()
-
-
-@pytest.mark.parametrize("option", ["--rounds=1", "--threshold=0", "--timeout=nan", "--rounds=x"])
-def test_wrong_options_are_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        benchmark_compare.main([option])
-    assert ended.value.code == 2
-    assert option.partition("=")[0] in capsys.readouterr().err
+    monkeypatch.setattr(benchmark_compare, "measure", measure)
+    monkeypatch.setattr(benchmark_compare, "ROUNDS", 2)
+    monkeypatch.setattr(benchmark_compare, "MOST_ROUNDS", 5)
+    change, base = (Tree(name, Path(), Path()) for name in ("change", "base"))
+    ours, theirs = measure_both(change, base, Path())
+    assert len(ours) == len(theirs) == len(times)
+    assert ran[:4] == ["base 0", "change 0", "change 1", "base 1"]
+    assert compare(ours, theirs, 0.15)[0].verdict == verdict
 
 
 def test_names_of_benchmarks_stay_text() -> None:

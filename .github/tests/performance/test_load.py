@@ -13,8 +13,8 @@ from threading import Thread
 import pytest
 from engine import ROOT
 from performance import load
-from performance.load import OWN_ROUTES, attribute, read_k6, read_locust, read_metrics
-from performance.results import MeasureError, read
+from performance.load import attribute, read_k6, read_locust, read_metrics
+from performance.results import read
 
 RECORDED = Path(__file__).parent / "recorded"
 """What the tools really wrote once."""
@@ -104,7 +104,7 @@ def test_k6_script_without_a_summary_is_judged_and_said(project: Path) -> None:
     (project / "k6-script.js").write_text(script)
     done = run(project, "k6", "--duration=5")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "::warning title=API performance::What k6 wrote cannot be read" in done.stdout
+    assert "::warning title=k6::What k6 wrote cannot be read" in done.stdout
 
 
 def test_no_request_at_all_has_no_figures(tmp_path: Path) -> None:
@@ -147,7 +147,6 @@ type Figures = dict[str, float]
 
 def measure(serve: Serve, requests: int, seconds: float, queries: int, spent: float) -> Figures:
     name = "http_request_duration_seconds"
-    own = "".join(f'{name}_sum{{route="{route}",worker="1"}} 99\n' for route in OWN_ROUTES)
     return read_metrics(
         serve(
             "# HELP something\n"
@@ -155,7 +154,7 @@ def measure(serve: Serve, requests: int, seconds: float, queries: int, spent: fl
             f'{name}_count{{method="PUT",route="/items",status="200"}} 1\n'
             f'{name}_sum{{method="GET",route="/items",status="200"}} {seconds}\n'
             f'database_query_duration_seconds_count{{operation="select"}} {queries}\n'
-            f'database_query_duration_seconds_sum{{operation="select"}} {spent} 1700000000\n{own}'
+            f'database_query_duration_seconds_sum{{operation="select"}} {spent} 1700000000\n'
         )
     )
 
@@ -167,16 +166,11 @@ def test_time_is_attributed(serve_metrics: Serve) -> None:
     assert "takes 10 ms in the app, 4 ms of it (40%) in 2.0 queries of 2 ms" in text
 
 
-def test_app_without_such_metrics_is_said(serve_metrics: Serve) -> None:
+@pytest.mark.parametrize("text", ["process_cpu_seconds_total 2.5\n", "<html>", 'a{b="c} 1'])
+def test_app_without_such_metrics_is_said(serve_metrics: Serve, text: str) -> None:
     assert not read_metrics(NOBODY)
-    text, query = attribute({}, read_metrics(serve_metrics("process_cpu_seconds_total 2.5\n")))
-    assert ("has no metrics of how long" in text, query) == (True, 0)
-
-
-@pytest.mark.parametrize("text", ["<html>", "a b c d", 'a{b="c} 1'])
-def test_metrics_of_another_format_are_an_error(serve_metrics: Serve, text: str) -> None:
-    with pytest.raises(MeasureError, match="not in Prometheus's text format"):
-        read_metrics(serve_metrics(text))
+    said, query = attribute({}, read_metrics(serve_metrics(text)))
+    assert ("has no metrics of how long" in said, query) == (True, 0)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +191,7 @@ def test_wrong_number_is_refused_with_its_limits(
 def test_app_with_nothing_but_health_is_loaded(project: Path) -> None:
     done = run(project, "locust", "--users=2", "--duration=12")
     assert done.returncode == 0, done.stdout + done.stderr
-    for text in ("no migrations", "takes no {workers}", "has no /ready", "has no /metrics"):
-        assert text in done.stdout
+    assert "has no /ready" in done.stdout
     results = project / "locust-results"
     result, report = read(results)
     assert report.startswith("1 processes, no database. The app has no metrics of how long")
@@ -226,7 +219,7 @@ def test_app_that_does_not_start_is_said_at_once(project: Path, command: str, sa
 def test_app_without_a_load_test_is_said(project: Path) -> None:
     done = run(project, "k6")
     assert done.returncode == 0
-    assert "::notice title=API performance::There is no k6-script.js: k6 is off." in done.stdout
+    assert "::notice title=k6::There is no k6-script.js: k6 is off." in done.stdout
 
 
 def test_load_test_without_a_request_is_red(project: Path) -> None:
@@ -239,7 +232,7 @@ def test_load_test_without_a_request_is_red(project: Path) -> None:
 
 @pytest.mark.parametrize("tool", load.TOOLS)
 def test_dead_server_is_red_with_the_reason(tool: str, tmp_path: Path) -> None:
-    _, _, make, _ = load.TOOLS[tool]
+    _, make, _ = load.TOOLS[tool]
     done = subprocess.run(
         make(2, 5, tmp_path),
         env=load.name_host(NOBODY),

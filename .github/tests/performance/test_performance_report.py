@@ -51,7 +51,8 @@ def github(github: FakeGitHub) -> FakeGitHub:
 
 
 def report(folder: Path, jobs: dict[str, Any] | None = None) -> str:
-    return performance_report.describe(folder, jobs or {})
+    left, problems = performance_report.collect(folder, jobs or {})
+    return performance_report.describe(left, problems, jobs or {})
 
 
 def row(text: str, title: str) -> list[str]:
@@ -63,14 +64,14 @@ def test_every_number_is_in_the_table(results: Path) -> None:
     text = report(results, JOBS)
     assert "Not in this report" not in text
     artifact = "[files](https://github.com/a/b/artifacts/1)"
-    figures = ["13 ms", "91 ms", "1170 ms", "76/s", "0.00%", "320 MB", "7.14 ms", "-"]
+    figures = ["13 ms", "91 ms", "1170 ms", "76/s", "0.00%", "320.0 MB", "7.14 ms", "-"]
     assert row(text, "Load test") == ["❌ failure", *figures, artifact]
-    figures = ["8 ms", "80 ms", "90 ms", "95/s", "10.00%", "300 MB", "-", "-"]
+    figures = ["8 ms", "80 ms", "90 ms", "95/s", "10.00%", "300.0 MB", "-", "-"]
     assert row(text, "API performance") == ["✅ success", *figures, "-"]
     assert row(text, "Benchmark")[-2:] == ["as the base, at most +4%", "-"]
     assert row(text, "Benchmark")[0] == "🚫 cancelled"
     assert row(text, "Memory profile")[0] == "⏭️ skipped"
-    assert row(text, "Memory profile")[6] == "1.09 MB"
+    assert row(text, "Memory profile")[6] == "1.1 MB"
     for name in RESULTS:
         assert text.count(f"Report of {name}.") == 1
 
@@ -91,8 +92,8 @@ def test_chart_is_one_that_github_draws(results: Path) -> None:
 def test_what_is_missing_is_named(results: Path, name: str, file: str) -> None:
     (results / f"{name}-results" / file).unlink()
     text = report(results)
-    shown = file.replace("_", "\\_")
-    assert f"- **{TITLES[name]}:** {shown} is missing; the summary of the job says why\n" in text
+    said = "the result is missing; the summary of the job says why"
+    assert f"- **{TITLES[name]}:** {said}\n" in text
     assert text.count(" is missing") == 1
 
 
@@ -154,26 +155,30 @@ def test_comment_is_one_and_stays_current(github: FakeGitHub) -> None:
     ]
 
 
-def test_main_reports_everywhere(
-    github: FakeGitHub, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    summary = tmp_path / "summary.md"
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-    monkeypatch.setenv("PULL_REQUEST", "7")
-    monkeypatch.setenv("JOBS", json.dumps(JOBS))
-    words = [str(results), f"--output={tmp_path / 'out'}"]
-    assert performance_report.main(words) == 0
-    text = (tmp_path / "out/report.md").read_text()
-    assert text.strip() in summary.read_text()
-    assert github.issues.pull_requests[7].comments == [f"{performance_report.MARKER}\n{text}"]
-
-
-@pytest.fixture
-def at_push(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def at_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of a push to main, run 9."""
-    environment = {"GITHUB_EVENT_NAME": "push", "GITHUB_RUN_ID": "9", "GITHUB_SHA": COMMIT}
+    environment = {
+        "GITHUB_EVENT_NAME": "push", "GITHUB_RUN_ID": "9", "GITHUB_SHA": COMMIT,
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "JOBS": json.dumps(JOBS),
+        "PULL_REQUEST": "7",
+    }  # fmt: skip
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+
+KEPT = Path(history.ARTIFACT, history.FILE)
+
+
+def test_main_reports_everywhere(github: FakeGitHub, results: Path) -> None:
+    assert performance_report.main([str(results)]) == 0
+    text = Path("performance-report/report.md").read_text()
+    assert text.strip() in Path("summary.md").read_text()
+    comments = github.issues.pull_requests[7].comments
+    assert comments == [f"{performance_report.MARKER}\n{text}"]
+    performance_report.comment("7", f"Table.\n<details>{'x' * 70_000}")
+    assert comments[0].endswith("\nTable.\nThe rest is in the summary of the job.\n")
 
 
 def keep_past(github: FakeGitHub) -> None:
@@ -188,19 +193,17 @@ def keep_past(github: FakeGitHub) -> None:
     github.artifacts.artifacts = [Artifact(1, history.ARTIFACT, content)]
 
 
-@pytest.mark.usefixtures("at_push")
 @pytest.mark.parametrize("event", ["push", "pull_request", "schedule"])
-def test_small_steps_are_named_and_a_push_is_kept(  # noqa: PLR0913, PLR0917
+def test_small_steps_are_named_and_a_push_is_kept(
     github: FakeGitHub,
     results: Path,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     event: str,
 ) -> None:
     monkeypatch.setenv("GITHUB_EVENT_NAME", event)
     keep_past(github)
-    assert performance_report.main([str(results), f"--history={tmp_path / 'kept'}"]) == 0
+    assert performance_report.main([str(results)]) == 0
     log = capsys.readouterr().out
     if event == "schedule":
         assert "The last 3 pushes" in log
@@ -208,43 +211,36 @@ def test_small_steps_are_named_and_a_push_is_kept(  # noqa: PLR0913, PLR0917
     else:
         assert "::warning title=Performance::" in log
         assert "test\\_planted grew by 17% in 4 pushes since 000000000000, each of them" in log
-        assert f'"{"9999999" if event == "push" else "this change"}"' in log
+        assert "The last 4 pushes" in log
     if event == "push":
-        kept = history.parse((tmp_path / "kept" / history.FILE).read_text())
+        kept = history.parse(KEPT.read_text())
         assert [push.run for push in kept] == [1, 2, 3, 9]
         measured = {"load": "locust", "api": "k6", "benchmark": "benchmark", "memory": "memory"}
         assert kept[-1].results == {job: RESULTS[name] for job, name in measured.items()}
     else:
-        assert not (tmp_path / "kept").exists()
+        assert not KEPT.exists()
 
 
-@pytest.mark.usefixtures("at_push")
 def test_history_that_cannot_be_read_is_said_and_costs_nothing(
-    github: FakeGitHub, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    github: FakeGitHub, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     github.artifacts.allowed = False
-    assert performance_report.main([str(results), f"--history={tmp_path / 'kept'}"]) == 0
+    assert performance_report.main([str(results)]) == 0
     assert "The history could not be read" in capsys.readouterr().out
-    assert len(history.parse((tmp_path / "kept" / history.FILE).read_text())) == 1
+    assert len(history.parse(KEPT.read_text())) == 1
 
 
-@pytest.mark.usefixtures("at_push", "github")
-def test_a_run_that_measured_nothing_leaves_no_history(results: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("github")
+def test_a_run_that_measured_nothing_leaves_no_history(results: Path) -> None:
     shutil.rmtree(results)
-    assert performance_report.main([str(results), f"--history={tmp_path / 'kept'}"]) == 0
-    assert not (tmp_path / "kept").exists()
+    assert performance_report.main([str(results)]) == 0
+    assert not KEPT.exists()
 
 
 def test_refused_comment_is_an_error_and_the_report_stays(
-    github: FakeGitHub,
-    results: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    github: FakeGitHub, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     github.issues.allowed = False
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
-    monkeypatch.setenv("PULL_REQUEST", "7")
     assert performance_report.main([str(results)]) == 1
     assert "::error title=Performance::" in capsys.readouterr().out
-    assert "Load test" in (tmp_path / "summary.md").read_text()
+    assert "Load test" in Path("summary.md").read_text()
