@@ -7,40 +7,212 @@ security severity that is high or critical. It is for where GitHub does not take
 With --filter it shows nothing but what it leaves out, and writes NAME-filtered.sarif beside each
 file NAME.sarif. With --changed-since, results stay that have a location, a related location or a
 step of a code flow in a file that the change touches and that is no test.
+
+If REFUSED is `true`, GitHub did not take the files: it is asked why, for the upload SARIF_ID. Where
+CodeQL's default setup is on, it refuses the results of any workflow. That is no failure, but the
+gate holds then. Whether the setup is on, only an administrator may ask; the refusal tells.
+
+The format is SARIF 2.1.0: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html.
 """
 
 import argparse
 import json
+import os
+import posixpath
+import re
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib import sarif
 from lib.git import Git, GitError
+from lib.github import GitHubError, ask
 from lib.markdown import plain, quote, table
-from lib.sarif import LEVELS, Json, Result
 from lib.workflow_commands import annotate, summarize
 
+type Json = dict[str, Any]
+
+VERSION = "2.1.0"
+LEVELS = ("error", "warning", "note", "none")
+MARKS = {"error": "❌", "warning": "⚠️", "note": "💬", "none": "💬"}
+HIGH, HIGHEST = 7.0, 10
+"""The security severity from which on GitHub calls it high, and the highest one."""
+MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a log raises that has something else somewhere than SARIF has there."""
 TESTS = ("**/tests/**", "**/test_*.py", "**/conftest.py")
 PLACES = ("kept", "in files that this change does not touch or in tests", "in no file here",
           "suppressed in the code")  # fmt: skip
 KEPT, ELSEWHERE, OUTSIDE, SUPPRESSED = PLACES
-MARKS = {"error": "❌", "warning": "⚠️", "note": "💬", "none": "💬"}
-HIGH = 7.0
-"""The security severity from which on GitHub calls it high."""
-MOST_ROWS = 100
-MOST_ANNOTATIONS = 10
+DEFAULT_SETUP = "when the default setup is enabled"
+"""What GitHub's refusal ends with: shouldConsiderConfigurationError in github/codeql-action."""
+OFF = (
+    "GitHub's default setup analyses this repository, so it refuses the results of this workflow — "
+    "findings are in the job summary and in an artifact, and inline suppressions do not count "
+    "under Security — Settings → Advanced Security → CodeQL analysis → Switch to advanced, or "
+    "uv run poe setup-github --apply; or keep the default setup and delete this workflow."
+)
 
 
-def find_changed(revision: str) -> set[str]:
-    """Return the files that exist and differ from a commit, renamed ones by their new names.
+@dataclass(frozen=True)
+class Result:
+    """A result, and what it says when all that it refers to is looked up.
+
+    Attributes:
+        raw: The result as the log has it.
+        rule: Id of its rule; empty if it names none.
+        level: One of `LEVELS`.
+        severity: The security severity of its rule, from 0 to 10; 0 if it has none.
+        text: Its message.
+        path: The file where it is shown, from the repository's root; the whole address of a place
+            outside, if there is no other; empty if it names none.
+        line: The line in that file; 0 if it names none.
+        paths: All files of the repository that it is about: those of its locations, its related
+            locations and the steps of its code flows.
+    """
+
+    raw: Json
+    rule: str
+    level: str
+    severity: float
+    text: str
+    path: str
+    line: int
+    paths: frozenset[str]
+
+    @property
+    def is_suppressed(self) -> bool:
+        """Whether somebody decided in the code that it does not count."""
+        suppressions = self.raw.get("suppressions") or []
+        return bool(suppressions) and all(
+            one.get("status", "accepted") == "accepted" for one in suppressions
+        )
+
+    @property
+    def is_grave(self) -> bool:
+        """Whether GitHub's check would fail for it."""
+        return self.level == "error" or self.severity >= HIGH
+
+
+def load(file: Path) -> Json:
+    """Return the content of a SARIF file.
 
     Raises:
-        GitError: Git does not know the commit.
+        ValueError: It is not SARIF 2.1.0, or the analysis did not end well.
+        OSError: It cannot be read.
     """
-    options = ("--name-only", "--no-renames", "--diff-filter=d", "-z")
-    return set(filter(None, Git()("diff", *options, revision, "HEAD", "--").split("\0")))
+    log = json.loads(file.read_text(encoding="utf-8-sig"))
+    is_log = isinstance(log, dict) and isinstance(log.get("runs"), list)
+    if not is_log or log.get("version") != VERSION:
+        raise ValueError(f"{file} is not SARIF {VERSION}")
+    if not log["runs"]:
+        raise ValueError(f"{file} holds no run: nothing was analysed")
+    for run in log["runs"]:
+        if not isinstance(run.get("results"), list):
+            raise ValueError(f"{file}: a run has no list of results: the analysis did not end")  # noqa: TRY004
+        if not all(call.get("executionSuccessful") for call in run.get("invocations") or []):
+            raise ValueError(f"{file}: the analysis failed, so what it found is not all there is")
+    return dict(log)
+
+
+def read(run: Json, result: Json, root: Path) -> Result:
+    """Return what a result says.
+
+    Args:
+        run: The run that it is part of.
+        result: The result as the log has it.
+        root: The repository's root, where absolute addresses start.
+
+    Raises:
+        ValueError, or another of `MALFORMED`: Something in it is not as SARIF has it.
+    """
+    id_ = str(result.get("ruleId") or (result.get("rule") or {}).get("id") or "")
+    rule = _find_rule(run, result, id_)
+    is_fault = result.get("kind", "fail") == "fail"
+    severity = float((rule.get("properties") or {}).get("security-severity", 0))
+    if not 0 <= severity <= HIGHEST:
+        raise ValueError(f"a security-severity is {severity}, not one from 0 to {HIGHEST}")
+    default = (rule.get("defaultConfiguration") or {}).get("level")
+    level = (result.get("level") or default or "warning") if is_fault else "none"
+    if level not in LEVELS:
+        raise ValueError(f"a level is {level}, not one of {', '.join(LEVELS)}")
+    text = _find_message(result.get("message") or {}, rule)
+    shown = [_locate(run, place, root) for place in _list_places(result.get("locations"))]
+    path, address, line = next((one for one in shown if one[0]), (*shown, ("", "", 0))[0])
+    paths = frozenset(_locate(run, place, root)[0] for place in _list_places(result)) - {""}
+    return Result(result, id_, level, severity * is_fault, text, path or address, line, paths)
+
+
+def _find_rule(run: Json, result: Json, id_: str) -> Json:
+    """Return the rule of a result, from the tool or an extension of it; empty if not described."""
+    reference = result.get("rule") or {}
+    extensions = run["tool"].get("extensions") or []
+    component = _pick(extensions, reference.get("toolComponent") or {}) or run["tool"]["driver"]
+    index = result.get("ruleIndex", reference.get("index", -1))
+    if rule := _pick(component.get("rules"), {"index": index}):
+        return rule
+    rules = [rule for part in (component, *extensions) for rule in part.get("rules") or []]
+    # "py/x/part" is an instance of the rule "py/x"
+    fitting = [rule for rule in rules if f"{id_}/".startswith(f"{rule['id']}/")]
+    return max(fitting, key=lambda rule: len(rule["id"]), default={})
+
+
+def _find_message(message: Json, rule: Json) -> str:
+    """Return what a result says, with its arguments in the place of {0}, {1} and so on."""
+    by_id = (rule.get("messageStrings") or {}).get(message.get("id")) or {}
+    known = [message, by_id, rule.get("shortDescription") or {}]
+    texts = [str(said[key]) for said in known for key in ("text", "markdown") if said.get(key)]
+    text = next(iter(texts), "")
+    arguments = message.get("arguments")
+    if not arguments:  # many tools escape no brace
+        return text
+    values = {f"{{{number}}}": str(argument) for number, argument in enumerate(arguments)}
+    values |= {"{{": "{", "}}": "}"}
+    return re.sub(r"\{\{|\}\}|\{\d+\}", lambda match: values.get(match[0], match[0]), text)
+
+
+def _list_places(node: object) -> Iterator[Json]:
+    """Yield all physical locations in a part of a result."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _list_places(item)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key == "physicalLocation":
+                yield value
+            else:
+                yield from _list_places(value)
+
+
+def _locate(run: Json, place: Json, root: Path) -> tuple[str, str, int]:
+    """Return the path of a location, empty if outside of the repository; its address; its line."""
+    location = place.get("artifactLocation") or {}
+    line = int((place.get("region") or {}).get("startLine", 0))
+    if "uri" not in location:
+        location = _pick(run.get("artifacts"), location).get("location") or {}
+    address = str(location.get("uri", ""))
+    base, seen = location.get("uriBaseId"), set()
+    while address and base and base not in seen:  # a base may build on another
+        seen.add(base)
+        known = (run.get("originalUriBaseIds") or {}).get(base) or {}
+        uri = str(known.get("uri", ""))
+        address = f"{uri.removesuffix('/')}/{address}" if uri else address
+        base = known.get("uriBaseId")
+    parts = urlsplit(address)
+    path = posixpath.normpath(unquote(parts.path))
+    start = f"{root.as_posix().rstrip('/')}/"
+    is_outside = parts.scheme not in {"", "file"} or path.split("/")[0] in {".", ".."}
+    if is_outside or (path.startswith("/") and not path.startswith(start)):
+        return "", address, line
+    return path.removeprefix(start), address, line
+
+
+def _pick(items: list[Json] | None, reference: Json) -> Json:
+    """Return the item that a reference names by its index; empty if there is none."""
+    index = reference.get("index", -1)
+    return items[index] if items and 0 <= index < len(items) else {}
 
 
 def is_test(path: str) -> bool:
@@ -57,12 +229,16 @@ def sort(
         log: The log.
         changed: The files that the change touches; None if there is no change to look at.
         root: The repository's root.
+
+    Raises:
+        ValueError, or another of `MALFORMED`: Something in it is not as SARIF has it.
     """
     wanted = None if changed is None else {path for path in changed if not is_test(path)}
     found: list[tuple[str, Result]] = []
     runs = []
     for run in log["runs"]:
-        placed = [(_place(result, wanted), result) for result in sarif.read(run, root)]
+        results = [read(run, result, root) for result in run["results"]]
+        placed = [(_place(result, wanted), result) for result in results]
         runs.append(run | {"results": [result.raw for place, result in placed if place == KEPT]})
         found += placed
     return log | {"runs": runs}, found
@@ -76,16 +252,11 @@ def _place(result: Result, wanted: Collection[str] | None) -> str:
     return ELSEWHERE if result.paths else OUTSIDE
 
 
-def is_grave(result: Result) -> bool:
-    """Say whether GitHub's check would fail for a result."""
-    return result.level == "error" or result.severity >= HIGH
-
-
 def describe(results: Iterable[Result]) -> str:
     """Return a table of results, the gravest first."""
     listed = sorted(
         results,
-        key=lambda result: (not is_grave(result), -result.severity, LEVELS.index(result.level)),
+        key=lambda result: (not result.is_grave, -result.severity, LEVELS.index(result.level)),
     )
     rows = [
         [
@@ -95,11 +266,10 @@ def describe(results: Iterable[Result]) -> str:
             plain(f"{result.path}:{result.line}") if result.path else "",
             plain(result.text),
         ]
-        for result in listed[:MOST_ROWS]
+        for result in listed
     ]
-    more = f"{len(listed) - MOST_ROWS} more are in the artifact.\n"
-    lines = [table(["Level", "Severity", "Rule", "Place", "What it is"], rows)]
-    return "\n".join(lines + [more] * (len(listed) > MOST_ROWS)) if rows else "Nothing was found.\n"
+    head = ["Level", "Severity", "Rule", "Place", "What it is"]
+    return table(head, rows) if rows else "Nothing was found.\n"
 
 
 def describe_places(found: Sequence[tuple[str, Result]]) -> str:
@@ -114,8 +284,20 @@ def describe_places(found: Sequence[tuple[str, Result]]) -> str:
     return "\n".join(parts)
 
 
+def find_refusal() -> str:
+    """Return why GitHub did not take the upload that SARIF_ID names."""
+    reason = ""
+    try:
+        if number := os.environ.get("SARIF_ID"):
+            answer = ask("GET", f"code-scanning/sarifs/{number}")
+            reason = "; ".join(answer.get("errors") or [])
+    except GitHubError as error:
+        reason = str(error)
+    return reason or "it gave no reason; the log of the step before has what it answered"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Show or filter; return 0, 1 if the gate fails, 2 if a file cannot be read."""
+    """Show or filter; return 0, 1 if the gate fails, 2 if a file is not read or not taken."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -125,30 +307,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--filter", action="store_true", help="write what is kept")
     parser.add_argument("--changed-since", metavar="COMMIT", default="")
     options = parser.parse_args(arguments)
+    refusal = find_refusal() if os.environ.get("REFUSED") == "true" else ""
+    is_gate = options.gate or DEFAULT_SETUP in refusal
     found: list[tuple[str, Result]] = []
     try:
-        changed = find_changed(options.changed_since) if options.changed_since else None
+        commit = options.changed_since
+        changed = set(Git().list_changed(commit, "d")) if commit else None
         for file in options.files:
-            log, placed = sort(sarif.load(file), changed, Path.cwd())
+            log, placed = sort(load(file), changed, Path.cwd())
             found += placed
             if options.filter:
                 _write(log, file)
-    except (GitError, OSError, *sarif.MALFORMED) as error:
-        reason = f"The results cannot be read: {error!r}"
-        annotate("error", options.name, reason)
-        summarize(f"### ❌ {plain(options.name)}\n\n{plain(reason, 1000)}\n")
-        return 2
+    except (GitError, OSError, *MALFORMED) as error:
+        return _refuse(options.name, f"The results cannot be read: {error!r}")
     kept = [result for place, result in found if place == KEPT]
-    grave = [result for result in kept if is_grave(result)]
+    grave = [result for result in kept if result.is_grave]
     mark = "🔎" if options.filter else "❌" if grave else "✅"
     text = describe_places(found) if options.filter else describe(kept)
     report = f"### {mark} {plain(options.name)}\n\n{text}"
     summarize(report)
     print(report)
-    for result in grave[: MOST_ANNOTATIONS if options.gate else 0]:
+    if DEFAULT_SETUP in refusal:
+        annotate("notice", "Not available here", OFF)
+        summarize(f"### 💡 Not available here\n\n{OFF}")
+    elif refusal:
+        return _refuse("GitHub did not take the results", refusal)
+    for result in grave if is_gate else []:
         text = f"{result.path}:{result.line} {result.rule}: {result.text}"
         annotate("error", options.name, quote(text))
-    return int(options.gate and bool(grave))
+    return int(is_gate and bool(grave))
+
+
+def _refuse(title: str, reason: str) -> int:
+    annotate("error", title, reason)
+    summarize(f"### ❌ {plain(title)}\n\n{plain(reason, 1000)}\n")
+    return 2
 
 
 def _write(log: Json, file: Path) -> None:

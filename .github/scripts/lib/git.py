@@ -59,6 +59,19 @@ class Git:
         except GitError:
             return ""
 
+    def list_changed(self, base: str, kinds: str = "") -> list[str]:
+        """Return the files that differ between a commit and HEAD; a renamed one has both names.
+
+        Args:
+            base: The commit.
+            kinds: Letters of `git diff --diff-filter`; all kinds if empty.
+
+        Raises:
+            GitError: There is no such commit.
+        """
+        options = ("--name-only", "--no-renames", f"--diff-filter={kinds}", "-z")
+        return list(filter(None, self("diff", *options, base, "HEAD", "--").split("\0")))
+
     def list_files(self, tree: str) -> set[str]:
         """Return the paths of all files of a commit or tree.
 

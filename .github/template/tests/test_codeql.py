@@ -151,7 +151,7 @@ def test_refused_upload_is_explained(run_pipeline: RunPipeline) -> None:
     fake.faults = ["POST .*/code-scanning/sarifs"]
     run = run_pipeline("codeql", "push", github=fake, job="analyze")
     job = run.find_job("analyze")
-    assert [step.name for step in job.failed_steps][1:] == ["Judge the refusal"]
+    assert [step.name for step in job.failed_steps][1:] == ["Show the results"]
     assert "GitHub did not take the results" in job.summary
 
 

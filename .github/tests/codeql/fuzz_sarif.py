@@ -5,7 +5,6 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from codeql import sarif_report
-from lib import sarif
 
 
 def check(data: bytes) -> None:
@@ -13,12 +12,12 @@ def check(data: bytes) -> None:
     with NamedTemporaryFile() as file:
         Path(file.name).write_bytes(data)
         try:
-            content = sarif.load(Path(file.name))
-        except sarif.MALFORMED:
+            content = sarif_report.load(Path(file.name))
+        except sarif_report.MALFORMED:
             return
     try:
         log, found = sarif_report.sort(content, {"src/a.py"}, Path("/work"))
         json.dumps(log)
         sarif_report.describe_places(found)
-    except sarif.MALFORMED:
+    except sarif_report.MALFORMED:
         return

@@ -29,6 +29,16 @@ def test_names_of_files_may_be_anything(git: Git) -> None:
     assert git("cat-file", "-t", f"HEAD:{name}") == "blob"
 
 
+def test_changed_files_have_both_names_or_those_that_are_there(git: Git) -> None:
+    (git.directory / "\udcffa\nb").rename(git.directory / "new place")
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "feat: move")
+    assert git.list_changed("HEAD^") == ["new place", "\udcffa\nb"]
+    assert git.list_changed("HEAD^", "d") == ["new place"]
+    with pytest.raises(GitError, match="HEAD~9"):
+        git.list_changed("HEAD~9")
+
+
 def test_git_says_why_it_failed(git: Git) -> None:
     with pytest.raises(GitError, match="nothing"):
         git("show", "nothing")

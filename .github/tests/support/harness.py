@@ -27,8 +27,9 @@ jobs:
 
 REPORT_STUB = """import os, pathlib, sys
 
-(option,) = (word for word in sys.argv[1:] if word.startswith("--output="))
-folder = pathlib.Path(option.removeprefix("--output="))
+own = pathlib.Path(sys.argv[0]).name.partition("_")[0] + "-results"
+named = [word for word in sys.argv[1:] if word.startswith("--output=")]
+folder = pathlib.Path(named[0].removeprefix("--output=") if named else own)
 folder.mkdir()
 (folder / "report.txt").write_text("")
 with open(os.environ["GITHUB_STEP_SUMMARY"], "a") as summary:
