@@ -7,12 +7,12 @@ request, no base, a shallow clone, an error, a file that no list names.
 
 import argparse
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from lib.git import Git, GitError
 from lib.markdown import plain, table
 from lib.project import ProjectError, read_project
 from lib.workflow_commands import annotate, set_outputs, summarize
@@ -76,29 +76,17 @@ def _matches(path: PurePosixPath, patterns: Iterable[str]) -> bool:
     return any(path.full_match(pattern) for pattern in patterns)
 
 
-def find_changed(base: str) -> list[str]:
-    """Return the files that differ from a commit; a renamed one counts with both names.
-
-    Raises:
-        subprocess.CalledProcessError: There is no such commit here.
-    """
-    command = ["git", "diff", "--name-only", "--no-renames", "-z", base, "HEAD"]
-    done = subprocess.run(command, check=True, text=True, capture_output=True)
-    return [name for name in done.stdout.split("\0") if name]
-
-
 def decide(base: str) -> tuple[set[str], str]:
     """Return the areas to look at, and why."""
     if not base:
         return {*AREAS}, "this is no pull request"
     try:
-        files = find_changed(base)
+        files = Git().list_changed(base)
         code = read_project(Path.cwd()).code
-    except (OSError, ProjectError, subprocess.CalledProcessError) as error:
+    except (GitError, OSError, ProjectError) as error:
         annotate("warning", "What changed is not known", f"Everything is run. {error}")
         return {*AREAS}, "what changed is not known"
-    areas = touches(files, code)
-    return areas, f"{len(files)} files differ from {base}"
+    return touches(files, code), f"{len(files)} files differ from {base}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,13 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--base",
-        default=os.environ.get("BASE", ""),
-        help="commit to compare with (BASE); empty means everything",
-    )
-    options = parser.parse_args(arguments)
-    areas, reason = decide(options.base)
+    text = "commit to compare with (BASE); empty means everything"
+    parser.add_argument("--base", default=os.environ.get("BASE", ""), help=text)
+    areas, reason = decide(parser.parse_args(arguments).base)
     set_outputs({area: str(area in areas).lower() for area in AREAS})
     rows = [[area, "looked at" if area in areas else "not touched"] for area in AREAS]
     summarize(f"### What this change touches\n\n{table(['area', plain(reason)], rows)}")

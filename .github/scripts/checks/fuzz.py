@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Feed what takes text of strangers with inputs that nobody thought of.
+"""Feed what takes text of strangers with inputs that Atheris makes up, guided by what they reach.
 
-The targets are the files `fuzz_*.py` below the folders of tests; a folder `corpus/NAME` beside one
-has inputs to start from. An input that breaks something is written to the output folder: add it to
-that corpus, and the tests try it each time. Atheris is there for Linux only.
+The targets are the files `fuzz_*.py` below the folders of tests. Each has a function `check(data)`
+that raises something for what is wrong; a folder `corpus/NAME` beside it has inputs to start from.
+An input that breaks something is written to the output folder: add it to that corpus, and the tests
+try it each time. Atheris is there for Linux only.
 """
 
 import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -24,7 +26,7 @@ def find_targets(root: Path) -> list[Path]:
 
 
 def fuzz(target: Path, seconds: int, output: Path) -> bool:
-    """Fuzz one target, which prints what it does; say whether nothing broke.
+    """Fuzz one target in a process, which prints what it does; say whether nothing broke.
 
     Args:
         target: Its file.
@@ -35,7 +37,7 @@ def fuzz(target: Path, seconds: int, output: Path) -> bool:
     new, known = output / "corpus" / name, target.parent / "corpus" / name
     new.mkdir(parents=True, exist_ok=True)
     command: list[str | Path] = [
-        *(sys.executable, Path(__file__).with_name("fuzz_target.py"), target, "--"),
+        *(sys.executable, __file__, "--inside", target, "--"),
         *(f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}"),
         *(f"-artifact_prefix={output}/{name}-", "-print_final_stats=1", new),
         *([known] if known.is_dir() else []),
@@ -49,16 +51,30 @@ def fuzz(target: Path, seconds: int, output: Path) -> bool:
     return done.returncode == 0
 
 
+def fuzz_inside(target: Path, options: Sequence[str]) -> None:
+    """Fuzz a target with options of libFuzzer, which ends this process: with 0 if nothing broke."""
+    import atheris  # type: ignore[import-untyped]  # noqa: PLC0415 - for Linux only
+
+    sys.path[:0] = [str(target.parent), str(ROOT / ".github/scripts")]
+    with atheris.instrument_imports():
+        module = import_module(target.stem)
+    atheris.Setup([str(target), *options], module.check)
+    atheris.Fuzz()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fuzz all targets, or those that are named; return 1 if one was broken."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("targets", nargs="*", type=Path, help="their files; all if none is given")
+    parser.add_argument("targets", nargs="*", help="their files; all if none is given")
     parser.add_argument("--seconds", type=int, default=60, help="for each target (default: 60)")
     parser.add_argument("--output", type=Path, default=Path("fuzz-results"), metavar="FOLDER")
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    targets = [target.resolve() for target in options.targets or find_targets(ROOT)]
+    if options.inside:
+        fuzz_inside(options.inside, options.targets)
+    targets = [Path(name).resolve() for name in options.targets] or find_targets(ROOT)
     output = options.output.resolve()
     broken = [target.stem for target in targets if not fuzz(target, options.seconds, output)]
     if broken:

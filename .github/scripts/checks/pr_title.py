@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -25,21 +25,33 @@ TYPES = (
 LONGEST = 256
 """Characters that GitHub allows in a title."""
 
-HEADER = re.compile(
-    r"(?P<type>[^\s:(!]*)(?P<scope>\([^)]*\))?(?P<breaking>!)?"
-    r"(?P<colon>:)?(?P<space> )?(?P<subject>.*)",
-    re.DOTALL,
+HEADER = re.compile(rf"({'|'.join(TYPES)})(\([a-z0-9][a-z0-9._/-]*\))?!?: \S.*")
+RULE = (
+    "It does not start with a type, a scope in parentheses if you want one, a colon and one space. "
+    f"The types are: {', '.join(TYPES)}. A scope is one word of lower-case letters, digits and "
+    ". _ / -; a ! before the colon marks a breaking change."
 )
-SCOPE = re.compile(r"\([a-z0-9][a-z0-9._/-]*\)")
 MADE_BY_GIT = re.compile(r"Merge |(?:fixup|squash|amend)! ")
-REVERT = re.compile(r"(?:Revert|Reapply) \".+\"( \(#\d+\))?")
+REVERT = re.compile(r"(?:Revert|Reapply) \".+\"(?: \(#\d+\))?")
 """What git revert and the button on GitHub write: the release notes know them as reverts."""
 EXAMPLE = "feat: say what changes"
 
 
 def find_fault(title: str) -> str:
     """Return what is wrong with a title, as a sentence; nothing if it is right."""
-    return next(_find_faults(title), "")
+    if not title.strip():
+        return "It is empty."
+    if "\ufffd" in title:
+        return "It is not UTF-8: set your editor to UTF-8, and write it again."
+    for char in title:
+        if not is_visible(char) and char not in JOINERS:
+            name = unicodedata.name(char, "control character")
+            return f"It holds an invisible character: U+{ord(char):04X} {name}."
+    if len(title) > LONGEST:
+        return f"It has {len(title)} characters; {LONGEST} are allowed."
+    if made := re.match(r"(Revert|Reapply) \".*[^\")]$", title):
+        return f'It is cut off: close the quotation that {made[1]} opens, as {made[1]} "feat: x".'
+    return "" if REVERT.fullmatch(title) or HEADER.fullmatch(title) else RULE
 
 
 def suggest(title: str) -> str:
@@ -116,40 +128,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report(title, fault, origin)
     print(fault or "The title is a Conventional Commit.")
     return 1 if fault else 0
-
-
-def _find_faults(title: str) -> Iterator[str]:
-    if not title.strip():
-        yield "It is empty."
-    if "\ufffd" in title:
-        yield "It is not UTF-8: set your editor to UTF-8, and write it again."
-    for char in title:
-        if not is_visible(char) and char not in JOINERS:
-            name = unicodedata.name(char, "control character")
-            yield f"It holds an invisible character: U+{ord(char):04X} {name}."
-    if len(title) > LONGEST:
-        yield f"It has {len(title)} characters; {LONGEST} are allowed."
-    if not REVERT.fullmatch(title):
-        yield from _find_faults_of_form(title)
-
-
-def _find_faults_of_form(title: str) -> Iterator[str]:
-    if made := re.match(r"(Revert|Reapply) \"", title):
-        yield f'It is cut off: close the quotation that {made[1]} opens, as {made[1]} "feat: x".'
-    match = HEADER.fullmatch(title)
-    parts = match.groupdict("") if match else {}
-    if re.match(r"[a-z]+( +\([^)]*\)!? *| *(\([^)]*\))?!? +):", title):
-        yield "There is a space between the type and the colon."
-    if parts["type"] not in TYPES:
-        yield f"It does not start with a type. The types are: {', '.join(TYPES)}."
-    if parts["scope"] and not SCOPE.fullmatch(parts["scope"]):
-        yield "Its scope is not one word of lower-case letters, digits and . _ / - in parentheses."
-    if not parts["colon"]:
-        yield "There is no colon behind the type."
-    if not parts["space"]:
-        yield "There is no space behind the colon."
-    if not parts["subject"] or parts["subject"][0].isspace():
-        yield "One space and a subject must follow the colon."
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from lib.project import ProjectError, read_project
 from lib.workflow_commands import annotate, summarize
 
 VERDICT = "./.github/actions/verdict"
+MALFORMED = (AttributeError, LookupError, TypeError, yaml.YAMLError)
+"""What reading a file raises that has something else somewhere than GitHub takes there."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,6 @@ class Finding:
         return f"{self.place}: {self.rule}"
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Return the content of a workflow or action file, every scalar as a string."""
-    content: object = yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # noqa: S506
-    return content if isinstance(content, dict) else {}
-
-
-def steps_of(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the steps of a job, or of a composite action; none of what is not written yet."""
-    steps = body.get("steps")
-    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
-
-
 def find_files(root: Path) -> list[Path]:
     """Return the workflow files and those of composite actions of a tree."""
     github = root / ".github"
@@ -59,25 +49,23 @@ def find_files(root: Path) -> list[Path]:
 
 
 def check_file(path: Path) -> Iterator[Finding]:
-    """Yield the rules that a workflow, or a composite action, breaks."""
-    content = load(path)
-    name = path.name if path.parent.name == "workflows" else path.parent.name
-    if isinstance(runs := content.get("runs"), dict):
-        yield from check_steps(name, steps_of(runs))
+    """Yield the rules that a workflow, or a composite action, breaks.
+
+    Raises:
+        YAMLError, or another of `MALFORMED`: It is no such file; actionlint says where.
+    """
+    content: Any = yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # noqa: S506
+    if path.parent.name != "workflows":
+        yield from check_steps(path.parent.name, content["runs"].get("steps", []))
         return
-    jobs = content.get("jobs")
-    jobs = (
-        {key: job for key, job in jobs.items() if isinstance(job, dict)}
-        if isinstance(jobs, dict)
-        else {}
-    )
+    jobs = content["jobs"]
     for job_id, job in jobs.items():
-        place = f"{name}/{job_id}"
-        yield from check_job(place, job, content)
-        yield from check_steps(place, steps_of(job))
-        if any(judges(step) for step in steps_of(job)):
+        place, steps = f"{path.name}/{job_id}", job.get("steps", [])
+        yield from check_job(place, job, job.get("permissions", content.get("permissions")))
+        yield from check_steps(place, steps)
+        if any(judges(step) for step in steps):
             yield from check_verdict(place, job, [other for other in jobs if other != job_id])
-            yield from check_triggers(name, content.get("on"))
+            yield from check_triggers(path.name, content["on"])
 
 
 def judges(step: dict[str, Any]) -> bool:
@@ -85,27 +73,19 @@ def judges(step: dict[str, Any]) -> bool:
     return step.get("uses") == VERDICT and "toJSON(needs)" in str(step.get("with"))
 
 
-def check_job(place: str, job: dict[str, Any], workflow: dict[str, Any]) -> Iterator[Finding]:
+def check_job(place: str, job: dict[str, Any], granted: object) -> Iterator[Finding]:
     """Yield what is wrong with a job's time limit, or that it may not read what it checks out."""
     if "uses" not in job and "timeout-minutes" not in job:
         text = "a job that hangs is paid for six hours. Add `timeout-minutes: 10`, say"
         yield Finding(place, "timeout", text)
-    granted = job.get("permissions", workflow.get("permissions", "read-all"))
-    uses = [step.get("uses", "") for step in steps_of(job)]
+    uses = [step.get("uses", "") for step in job.get("steps", [])]
     needs_code = any(action.startswith(("actions/checkout@", "./")) for action in uses)
-    if needs_code and not may_read(granted):
+    if needs_code and isinstance(granted, dict) and granted.get("contents", "none") == "none":
         text = (
             "it checks the code out but may not read it, which fails in a private repository "
             "with 'repository not found'. Add `contents: read` to its permissions"
         )
         yield Finding(place, "contents", text)
-
-
-def may_read(granted: object) -> bool:
-    """Say whether permissions, as a job or workflow states them, include reading the code."""
-    if isinstance(granted, dict):
-        return granted.get("contents") in {"read", "write"}
-    return granted in ("read-all", "write-all")
 
 
 def check_steps(place: str, steps: Sequence[dict[str, Any]]) -> Iterator[Finding]:
@@ -132,9 +112,8 @@ def check_verdict(place: str, job: dict[str, Any], others: Sequence[str]) -> Ite
 
 def check_triggers(name: str, on: object) -> Iterator[Finding]:
     """Yield path filters of a workflow whose verdict can be a required check."""
-    for event, filters in (on if isinstance(on, dict) else {}).items():
-        named = filters.keys() if isinstance(filters, dict) else set()
-        if event.startswith("pull_request") and named & {"paths", "paths-ignore"}:
+    for event, filters in on.items() if isinstance(on, dict) else []:
+        if event.startswith("pull_request") and {"paths", "paths-ignore"} & {*filters}:
             text = (
                 f"with a path filter on {event} a pull request that touches other paths waits "
                 "for ever for the required check. Decide inside a job what to skip"
@@ -153,8 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         accepted = read_project(root).accepted
         files = find_files(root)
         findings = {found.key: found for path in files for found in check_file(path)}
-    except (ProjectError, yaml.YAMLError) as error:
-        annotate("error", "The workflows could not be checked", str(error))
+    except (ProjectError, *MALFORMED) as error:
+        text = f"A file is not what GitHub takes, actionlint says where: {error!r}"
+        annotate("error", "The workflows could not be checked", text)
         return 1
     broken = [found for key, found in findings.items() if key not in accepted]
     for found in broken:

@@ -139,7 +139,8 @@ def read(run: Json, result: Json, root: Path) -> Result:
     if level not in LEVELS:
         raise ValueError(f"a level is {level}, not one of {', '.join(LEVELS)}")
     text = _find_message(result.get("message") or {}, rule)
-    shown = [_locate(run, place, root) for place in _list_places(result.get("locations"))]
+    places = [place.get("physicalLocation") or {} for place in result.get("locations") or []]
+    shown = [_locate(run, place, root) for place in places]
     path, address, line = next((one for one in shown if one[0]), (*shown, ("", "", 0))[0])
     paths = frozenset(_locate(run, place, root)[0] for place in _list_places(result)) - {""}
     return Result(result, id_, level, severity * is_fault, text, path or address, line, paths)

@@ -147,26 +147,13 @@ mark() {
 }
 
 explain() {
-  local image owner
+  local image
   image=$(name_image)
-  owner=${GITHUB_REPOSITORY%%/*}
-  echo "::error title=The image was not pushed::If the log says denied or 403: the job summary says where to allow it. If $REGISTRY did not answer: run the job again, or correct the variable CONTAINER_REGISTRY."
-  cat >>"${GITHUB_STEP_SUMMARY:-/dev/null}" <<TEXT
-### ❌ \`$image\` was not pushed
-
-If the log says *denied* or *403*, one of these is missing:
-
-- The package belongs to another repository, or to nobody yet:
-  ${GITHUB_SERVER_URL:-https://github.com}/$owner?tab=packages → ${image##*/} → Package settings →
-  Manage Actions access → Add repository → \`$GITHUB_REPOSITORY\`, role Write.
-- The job may not write packages: it needs \`packages: write\`.
-- The organization lets nobody create packages: its Settings → Packages → Package creation.
-
-If it says that \`$REGISTRY\` does not answer, that registry is down, or the variable
-\`CONTAINER_REGISTRY\` names one that does not exist.
-
-Then *Re-run failed jobs*.
-TEXT
+  fail "$image was not pushed" "If the log says denied or 403, one of these is missing. \
+The package belongs to another repository, or to nobody yet: ${GITHUB_SERVER_URL:-https://github.com}/${GITHUB_REPOSITORY%%/*}?tab=packages → ${image##*/} → Package settings → Manage Actions access → Add repository → $GITHUB_REPOSITORY, role Write. \
+The job may not write packages: it needs packages: write. \
+The organization lets nobody create packages: its Settings → Packages → Package creation. \
+If ${REGISTRY:-ghcr.io} did not answer: it is down, or the variable CONTAINER_REGISTRY names one that does not exist. Then: Re-run failed jobs."
 }
 
 main() {

@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.markdown import fence, plain, quote
 
 LAST_LINES = 40
+LONGEST_SUMMARY = 250_000
+"""Characters; GitHub takes a MiB, and a character may have four bytes."""
 LONGEST = 4000
 """Characters of a text that is told; GitHub cuts an annotation off at about as many."""
 
@@ -27,7 +29,9 @@ def annotate(level: str, title: str, text: str) -> None:
 
 
 def summarize(markdown: str) -> None:
-    """Add a part to the job summary."""
+    """Add a part to the job summary, cut off where GitHub would take nothing of it."""
+    if len(markdown) > LONGEST_SUMMARY:
+        markdown = f"{markdown[:LONGEST_SUMMARY]}…\n\nThe rest is in the log.\n"
     _append("GITHUB_STEP_SUMMARY", f"{markdown.rstrip()}\n\n")
 
 

@@ -23,6 +23,11 @@ CASES = {
     'op.rename_table("items", "things")': [("renames", "items")],
     'op.alter_column("items", "price", new_column_name="cents")': [("renames", "price")],
     'op.alter_column("items", "price", nullable=True)': [],
+    'op.alter_column("a", "b", nullable=True); x(new_column_name="c")': [],
+    'op.alter_column("items", "price", type_=sa.Numeric(10, 2), new_column_name="cents")': [
+        ("renames", "price")
+    ],
+    'op.execute(f"ALTER TABLE {TABLE} RENAME TO things")': [("renames", UNKNOWN)],
     'op.add_column("items", sa.Column("cents", sa.Integer(), nullable=True))': [],
     'with op.batch_alter_table("items") as it: it.drop_column("price")': [("drops", "price")],
     'with op.batch_alter_table("items") as it: it.alter_column("price", new_column_name="c")': [
@@ -57,7 +62,10 @@ def test_alembic(line: str) -> None:
         ('migrations.DeleteModel(name="Item")', ("drops", "Item")),
         ('migrations.RenameField("item", "price", "cents")', ("renames", "price")),
         ('migrations.RenameModel(old_name="Item", new_name="It")', ("renames", "Item")),
-        ('migrations.RunSQL("DROP TABLE shop_item", reverse_sql="")', ("drops", "shop_item")),
+        (
+            'migrations.RunSQL("DROP TABLE shop_item", reverse_sql="DROP TABLE x")',
+            ("drops", "shop_item"),
+        ),
         ('migrations.AddField("item", "price", models.IntegerField(null=True))', None),
     ],
 )
