@@ -12,51 +12,40 @@ orchestrator does. Fails if any of that fails, and shows the container's log.
 HELP
 }
 
-readonly START_SECONDS=60
-CONTAINER=""
-
-start_container() {
-  CONTAINER=$(docker run --detach --read-only --cap-drop=ALL --security-opt=no-new-privileges \
-    --publish=127.0.0.1::8000 "$1")
+# compose COMMAND...: of a project with the image alone
+compose() {
+  docker compose --ansi never --progress quiet --project-name "smoke-$$" --file - "$@" <<PROJECT
+services:
+  app:
+    image: $IMAGE
+    read_only: true
+    cap_drop: [ALL]
+    security_opt: ["no-new-privileges:true"]
+    ports: ["127.0.0.1::8000"]
+PROJECT
 }
 
 remove_container() {
   local code=$?
-  [[ $CONTAINER ]] || return 0
-  ((code == 0)) || docker logs "$CONTAINER" 2>&1 | tail -n 20 || true
-  docker rm --force --volumes "$CONTAINER" >/dev/null
-}
-
-wait_until_healthy() {
-  local status deadline=$((SECONDS + START_SECONDS))
-  while ((SECONDS < deadline)); do
-    status=$(docker inspect --format '{{.State.Status}} {{.State.Health.Status}}' "$CONTAINER")
-    case $status in
-      'running healthy') return ;;
-      'running starting') sleep 0.2 ;;
-      *) break ;;
-    esac
-  done
-  echo "The container is not healthy, but: $status"
-  return 1
-}
-
-stop_container() {
-  local code
-  docker stop "$CONTAINER" >/dev/null
-  code=$(docker inspect --format '{{.State.ExitCode}}' "$CONTAINER")
-  ((code == 0)) || { echo "It ended with exit code $code when it was stopped" && return 1; }
+  ((code == 0)) || compose logs --no-log-prefix --tail 20 || true
+  compose down --volumes
 }
 
 main() {
   case ${1:-} in --help) show_help && return ;; esac
   (($# == 2)) || { show_help >&2 && return 2; }
+  IMAGE=$1
+  local state
   trap remove_container EXIT
-  start_container "$1"
-  wait_until_healthy
-  "${BASH_SOURCE[0]%/*}/../checks/smoke_tests.sh" --base-url="http://$(docker port "$CONTAINER" 8000/tcp | head -n 1)" \
-    --expect-revision="$2"
-  stop_container
+  compose up --wait --wait-timeout 60 || {
+    state=$(compose ps --all --format '{{.Status}}')
+    echo "The container is not healthy, but: ${state,,}"
+    return 1
+  }
+  "${BASH_SOURCE[0]%/*}/../checks/smoke_tests.sh" --base-url="http://$(compose port app 8000)" --expect-revision="$2"
+  compose stop
+  state=$(compose ps --all --format '{{.ExitCode}}')
+  ((state == 0)) || { echo "It ended with exit code $state when it was stopped" && return 1; }
 }
 
 main "$@"

@@ -66,25 +66,10 @@ def test_all_pages_come(fake: FakeGitHub, count: int) -> None:
     ("status", "content", "headers", "message"),
     [
         (401, {"message": "Bad credentials"}, {}, "HTTP 401: Bad credentials. .*gh auth login"),
-        (
-            403,
-            {"message": "Resource not accessible by integration"},
-            {"X_Accepted_GitHub_Permissions": "contents=write"},
-            "The token needs contents=write",
-        ),
-        (
-            403,
-            {"message": "API rate limit exceeded"},
-            {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "0"},
-            "run it again in 0 s",
-        ),
+        (403, {"message": "no"}, {"X_Accepted_GitHub_Permissions": "a=write"}, "needs a=write"),
+        (403, {"message": "limit"}, {"X_RateLimit_Remaining": "0"}, "run it again in 0 s"),
         (429, {"message": "slow down"}, {"Retry_After": "60"}, "run it again in 60 s"),
-        (
-            422,
-            {"message": "Validation Failed", "errors": [{"code": "already_exists"}, {}]},
-            {},
-            "HTTP 422: Validation Failed; already_exists; None",
-        ),
+        (422, {"message": "No", "errors": [{"code": "exists"}, {}]}, {}, "422: No; exists; None"),
         (422, {"message": "x", "errors": ["no object"]}, {}, "HTTP 422"),
         (502, b"<html>", {}, "HTTP 502: Bad Gateway"),
         (200, b"<html>", {}, "the answer is no JSON"),
@@ -103,13 +88,6 @@ def test_refusal_says_what_to_do(  # noqa: PLR0913, PLR0917
         github.ask("GET", "releases")
     assert error.value.status == (0 if status == 200 else status)
     assert "secret" not in str(error.value)
-
-
-def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:1")
-    with pytest.raises(GitHubError, match="refused") as error:
-        github.ask("GET", "releases")
-    assert error.value.status == 0
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
@@ -164,22 +142,16 @@ def test_token_goes_to_no_other_server(serve: Serve, monkeypatch: pytest.MonkeyP
     assert seen == [None]
 
 
-def test_repository_that_was_renamed_is_followed(
+def test_repository_that_was_renamed_is_followed_but_not_changed(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def answer(asked: Asked) -> Reply:
         if asked.path == "/new":
             return refuse(200, {"token": asked.headers["Authorization"]})(asked)
-        return Reply(301, headers={"Location": "/new"})
+        return Reply(301 if asked.method == "GET" else 307, headers={"Location": "/new"})
 
     monkeypatch.setenv("GITHUB_API_URL", serve(answer))
     assert github.ask("GET", "") == {"token": "Bearer secret"}
-
-
-def test_change_of_a_renamed_repository_is_explained(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GITHUB_API_URL", serve(refuse(307, b"", Location="/new")))
     with pytest.raises(GitHubError, match="use its new name"):
         github.ask("POST", "issues", {})
 

@@ -4,14 +4,11 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from engine import ROOT
+from fakes.servers import Asked, Reply, serve
 from performance import load
 from performance.load import attribute, read_k6, read_locust, read_metrics
 from performance.results import read
@@ -21,25 +18,8 @@ RECORDED = Path(__file__).parent / "recorded"
 SCRIPT = ".github/scripts/performance/load.py"
 NOBODY = "http://127.0.0.1:1"
 """Where nothing listens."""
-APP = """
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        known = self.path == "/health"
-        self.send_response(200 if known else 404)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-print("listening")
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
+SERVE = f"{sys.executable} -m http.server {{port}} --bind 127.0.0.1 --directory "
+"""Serves files: one that is called health answers."""
 LOCUST = """
 from locust import HttpUser, constant, task
 
@@ -51,15 +31,16 @@ class Visitor(HttpUser):
     def ask(self):
         self.client.get("/health")
 """
+K6 = 'import http from "k6/http"; export default () => http.get(`${__ENV.BASE_URL}/health`);'
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project with a tiny app and the scripts; its serving command is to be set."""
     shutil.copytree(ROOT / ".github/scripts", tmp_path / ".github/scripts")
-    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "health").touch()
     (tmp_path / "locustfile.py").write_text(LOCUST)
-    serve_with(tmp_path, f"{sys.executable} {tmp_path}/app.py {{port}}")
+    serve_with(tmp_path, f"{SERVE}{tmp_path}")
     return tmp_path
 
 
@@ -70,12 +51,8 @@ def serve_with(project: Path, command: str) -> None:
 def run(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, project / SCRIPT, *words],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=150,
-    )
+        cwd=project, capture_output=True, text=True, check=False, timeout=150,
+    )  # fmt: skip
 
 
 def test_figures_are_those_of_locust() -> None:
@@ -83,28 +60,15 @@ def test_figures_are_those_of_locust() -> None:
     assert read_locust(RECORDED) == latencies | {"throughput": 76.51557279681833, "errors": 0}
 
 
-def test_figures_are_those_of_k6() -> None:
-    values = json.loads((RECORDED / "summary.json").read_text())["metrics"]
+def test_figures_are_those_of_k6_which_may_lack_percentiles(tmp_path: Path) -> None:
+    text = (RECORDED / "summary.json").read_text()
+    values = json.loads(text)["metrics"]
     figures = read_k6(RECORDED)
     assert figures["p95"] == values["http_req_duration"]["values"]["p(95)"]
     assert figures["throughput"] == values["http_reqs"]["values"]["rate"]
     assert figures.keys() == read_locust(RECORDED).keys()
-
-
-def test_k6_script_may_choose_other_percentiles(tmp_path: Path) -> None:
-    text = (RECORDED / "summary.json").read_text()
     (tmp_path / "summary.json").write_text(text.replace("p(99)", "p(90)"))
-    assert read_k6(tmp_path).keys() == read_locust(RECORDED).keys() - {"p99"}
-
-
-def test_k6_script_without_a_summary_is_judged_and_said(project: Path) -> None:
-    script = (
-        'import http from "k6/http"; export default () => http.get(`${__ENV.BASE_URL}/health`);'
-    )
-    (project / "k6-script.js").write_text(script)
-    done = run(project, "k6", "--duration=5")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "::warning title=k6::What k6 wrote cannot be read" in done.stdout
+    assert read_k6(tmp_path).keys() == figures.keys() - {"p99"}
 
 
 def test_no_request_at_all_has_no_figures(tmp_path: Path) -> None:
@@ -115,61 +79,38 @@ def test_no_request_at_all_has_no_figures(tmp_path: Path) -> None:
     assert read_locust(tmp_path) == read_k6(tmp_path) == {}
 
 
-type Serve = Callable[[str], str]
+def read_served(text: str) -> dict[str, float]:
+    """Return the metrics of an app that answers with a text."""
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(200, text.encode()) if asked.path == "/metrics" else Reply(404)
+
+    with serve(answer) as url:
+        return read_metrics(url)
 
 
-@pytest.fixture
-def serve_metrics() -> Iterator[Serve]:
-    """Serve a text at `/metrics`; return the address."""
-    with ExitStack() as stack:
-
-        def serve(text: str) -> str:
-            class Handler(BaseHTTPRequestHandler):
-                def do_GET(self) -> None:
-                    self.send_response(200)
-                    self.end_headers()
-                    self.wfile.write(text.encode())
-
-                def log_message(self, *_: object) -> None:
-                    pass
-
-            server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-            stack.enter_context(server)
-            stack.callback(server.shutdown)
-            Thread(target=server.serve_forever, daemon=True).start()
-            return f"http://127.0.0.1:{server.server_port}"
-
-        yield serve
-
-
-type Figures = dict[str, float]
-
-
-def measure(serve: Serve, requests: int, seconds: float, queries: int, spent: float) -> Figures:
+def measure(requests: int, seconds: float, queries: int, spent: float) -> dict[str, float]:
     name = "http_request_duration_seconds"
-    return read_metrics(
-        serve(
-            "# HELP something\n"
-            f'{name}_count{{method="GET",route="/a, }} b",status="200"}} {requests - 1}\n'
-            f'{name}_count{{method="PUT",route="/items",status="200"}} 1\n'
-            f'{name}_sum{{method="GET",route="/items",status="200"}} {seconds}\n'
-            f'database_query_duration_seconds_count{{operation="select"}} {queries}\n'
-            f'database_query_duration_seconds_sum{{operation="select"}} {spent} 1700000000\n'
-        )
+    return read_served(
+        "# HELP something\n"
+        f'{name}_count{{method="GET",route="/a, }} b",status="200"}} {requests - 1}\n'
+        f'{name}_count{{method="PUT",route="/items",status="200"}} 1\n'
+        f'{name}_sum{{method="GET",route="/items",status="200"}} {seconds}\n'
+        f'database_query_duration_seconds_count{{operation="select"}} {queries}\n'
+        f'database_query_duration_seconds_sum{{operation="select"}} {spent} 1700000000\n'
     )
 
 
-def test_time_is_attributed(serve_metrics: Serve) -> None:
-    before = measure(serve_metrics, 100, 9.0, 300, 5.0)
-    text, query = attribute(before, measure(serve_metrics, 200, 10.0, 500, 5.4))
+def test_time_is_attributed() -> None:
+    text, query = attribute(measure(100, 9.0, 300, 5.0), measure(200, 10.0, 500, 5.4))
     assert query == pytest.approx(0.002)
     assert "takes 10 ms in the app, 4 ms of it (40%) in 2.0 queries of 2 ms" in text
 
 
 @pytest.mark.parametrize("text", ["process_cpu_seconds_total 2.5\n", "<html>", 'a{b="c} 1'])
-def test_app_without_such_metrics_is_said(serve_metrics: Serve, text: str) -> None:
+def test_app_without_such_metrics_is_said(text: str) -> None:
     assert not read_metrics(NOBODY)
-    said, query = attribute({}, read_metrics(serve_metrics(text)))
+    said, query = attribute({}, read_served(text))
     assert ("has no metrics of how long" in said, query) == (True, 0)
 
 
@@ -202,6 +143,24 @@ def test_app_with_nothing_but_health_is_loaded(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tool", "files", "code", "said"),
+    [
+        ("k6", {}, 0, "::notice title=k6::There is no k6-script.js: k6 is off."),
+        ("k6", {"k6-script.js": K6}, 0, "::warning title=k6::What k6 wrote cannot be read"),
+        ("locust", {"locustfile.py": LOCUST.replace("@task", "")}, 1, "locust made no request"),
+    ],
+)
+def test_script_that_lacks_something_is_said(
+    project: Path, tool: str, files: dict[str, str], code: int, said: str
+) -> None:
+    for name, text in files.items():
+        (project / name).write_text(text)
+    done = run(project, tool, "--users=2", "--duration=5")
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stdout
+
+
+@pytest.mark.parametrize(
     ("command", "says"),
     [
         ("no-such-command {port}", "No such file or directory: 'no-such-command'"),
@@ -216,29 +175,10 @@ def test_app_that_does_not_start_is_said_at_once(project: Path, command: str, sa
     assert ("99" in done.stdout) == ("99" in command), "its last lines"
 
 
-def test_app_without_a_load_test_is_said(project: Path) -> None:
-    done = run(project, "k6")
-    assert done.returncode == 0
-    assert "::notice title=k6::There is no k6-script.js: k6 is off." in done.stdout
-
-
-def test_load_test_without_a_request_is_red(project: Path) -> None:
-    file = project / "locustfile.py"
-    file.write_text(file.read_text().replace("@task", ""))
-    done = run(project, "locust", "--users=2", "--duration=5")
-    assert done.returncode == 1
-    assert "locust made no request" in done.stdout
-
-
 @pytest.mark.parametrize("tool", load.TOOLS)
 def test_dead_server_is_red_with_the_reason(tool: str, tmp_path: Path) -> None:
     _, make, _ = load.TOOLS[tool]
-    done = subprocess.run(
-        make(2, 5, tmp_path),
-        env=load.name_host(NOBODY),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command, environment = make(2, 5, tmp_path), load.name_host(NOBODY)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode, done.stdout
     assert "refused" in done.stdout + done.stderr
