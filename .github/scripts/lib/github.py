@@ -39,16 +39,12 @@ class GitHubError(Exception):
     Attributes:
         reason: What GitHub said, without what was asked.
         status: The HTTP status; 0 if there was no answer, or none that is one of GitHub's.
-        is_outage: Whether the same may be asked again soon, and is done once then.
     """
 
-    def __init__(
-        self, asked: str, reason: str, status: int = 0, *, is_outage: bool = False
-    ) -> None:
+    def __init__(self, asked: str, reason: str, status: int = 0) -> None:
         super().__init__(f"{asked}: {reason}")
         self.reason = reason
         self.status = status
-        self.is_outage = is_outage
 
 
 def ask(method: str, path: str, content: object = None, *, file: Path | None = None) -> Any:  # noqa: ANN401
@@ -166,31 +162,23 @@ def _send(method: str, path: str, body: bytes | None, headers: dict[str, str]) -
     told = False
     while True:
         try:
-            return _send_once(request, asked, timeout)
-        except GitHubError as error:
-            if not error.is_outage or time.monotonic() >= deadline:
-                raise
-            if not told:
-                print(f"Waiting for GitHub: {error}", file=sys.stderr)
-            told = True
-            time.sleep(1)
-
-
-def _send_once(request: urllib.request.Request, asked: str, timeout: float) -> bytes:
-    is_question = request.get_method() == "GET"
-    try:
-        with _OPENER.open(request, timeout=timeout) as answer:
-            return bytes(answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            is_outage = is_question and error.code in AWAY
-            raise GitHubError(asked, _explain(error), error.code, is_outage=is_outage) from error
-    except (HTTPException, OSError, ValueError) as error:
-        # what may have arrived is not done twice
-        was_sent = not isinstance(getattr(error, "reason", None), UNREACHED)
-        is_outage = not isinstance(error, ValueError) and (is_question or not was_sent)
-        reason = str(error) or type(error).__name__
-        raise GitHubError(asked, reason, is_outage=is_outage) from error
+            with _OPENER.open(request, timeout=timeout) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                failure = GitHubError(asked, _explain(error), error.code)
+            is_outage = method == "GET" and error.code in AWAY
+        except (HTTPException, OSError, ValueError) as error:
+            failure = GitHubError(asked, str(error) or type(error).__name__)
+            # what may have arrived is not done twice
+            was_sent = not isinstance(getattr(error, "reason", None), UNREACHED)
+            is_outage = not isinstance(error, ValueError) and (method == "GET" or not was_sent)
+        if not is_outage or time.monotonic() >= deadline:
+            raise failure
+        if not told:
+            print(f"Waiting for GitHub: {failure}", file=sys.stderr)
+        told = True
+        time.sleep(1)
 
 
 def _find_token() -> str:

@@ -23,12 +23,6 @@ def fence(text: str) -> str:
     return f"{marks}text\n{text}\n{marks}\n"
 
 
-def message(text: str) -> str:
-    """Return the first line of a text as a paragraph, and what follows as a code block."""
-    first, _, rest = text.partition("\n")
-    return f"{plain(first)}\n" + (f"\n{fence(rest)}" if rest else "")
-
-
 def plain(text: str, longest: int = LONGEST) -> str:
     """Return text as one line without any markup, link or mention in effect."""
     line = escape(quote(" ".join(text.split()), longest))

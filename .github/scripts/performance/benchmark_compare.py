@@ -28,7 +28,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import GitError
-from lib.markdown import message, plain, quote, table
+from lib.markdown import fence, plain, quote, table
 from lib.workflow_commands import annotate, summarize
 from performance.baseline import NoBaselineError, Tree, check_out, run
 from performance.results import (
@@ -226,7 +226,7 @@ def describe(comparisons: Sequence[Comparison], reason: str, rounds: int, thresh
         rows.append([name, *times, *cells, MARKS[one.verdict]])
     head = ["Benchmark", "Base", "Change", "Difference", "Control", "Slower in", "Verdict"]
     return (
-        (f"No baseline: {message(reason)}\n" if reason else "")
+        (f"No baseline:\n\n{fence(reason)}\n" if reason else "")
         + table(head, rows)
         + f"\nFastest of {rounds} rounds. Accepted: {threshold:g}%. Control: how far two halves of "
         "a tree's own rounds differ. Slower in: part of all pairs of rounds.\n"

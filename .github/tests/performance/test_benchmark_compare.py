@@ -93,7 +93,7 @@ def test_what_has_no_base_is_recorded_and_said(
     result, report = read(results)
     assert (result.verdict, result.base) == ("no base to compare with", "")
     assert "| 📝 recorded |" in report
-    assert f"No baseline: {reason}" in report
+    assert f"No baseline:\n\n```text\n{reason}" in report
     said = f"::notice title=Benchmark::Recorded, nothing to compare with: {reason}"
     assert said in capfd.readouterr().out
     assert list(results.glob("histogram-*.svg"))
