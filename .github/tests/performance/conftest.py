@@ -1,6 +1,7 @@
 """Small projects under Git, whose commits are measured."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,21 +24,6 @@ package = false
 [tool.pytest]
 addopts = ["-p", "no:locust", "-p", "no:hypothesispytest"]
 pythonpath = ["."]
-"""
-LOCK = """
-version = 1
-revision = 3
-requires-python = ">=3.13"
-
-[[package]]
-name = "tiny"
-version = "0"
-source = { virtual = "." }
-
-[package.metadata]
-
-[package.metadata.requires-dev]
-test = []
 """
 INSTALL = """#!/bin/sh
 mkdir -p .venv/bin
@@ -73,13 +59,9 @@ def commit(measured: Git) -> Callable[[dict[str, str]], None]:
         measured("add", "--all")
         measured("commit", "--quiet", "--allow-empty", "-m", "test: change")
 
-    make(
-        {
-            "pyproject.toml": PROJECT,
-            "uv.lock": LOCK,
-            ".gitignore": "__pycache__\n.venv\n*-results\n",
-        }
-    )
+    Path("pyproject.toml").write_text(PROJECT)
+    subprocess.run(["uv", "lock", "--quiet", "--offline"], check=True)
+    make({".gitignore": "__pycache__\n.venv\n*-results\n"})
     return make
 
 
