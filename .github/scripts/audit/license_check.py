@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from packaging.licenses import canonicalize_license_expression
 from packaging.utils import canonicalize_name
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -52,26 +52,19 @@ class Policy:
             ValueError: It cannot be read, or GitHub's action would refuse it.
         """
         options = read_options(file)
-        addresses = read_list(options, "allow-dependencies-licenses")
         try:
+            addresses = read_list(options, "allow-dependencies-licenses")
             looked_into = {_read_address(address) for address in addresses}
             if options.get("license-check") is False:
                 return cls(None, looked_into)
             denied, allowed = (read_list(options, f"{kind}-licenses") for kind in ("deny", "allow"))
-            for id_ in (*denied, *allowed):
-                _check_spelling(id_)
-            return cls(Rules(denied, allowed), looked_into)
+            rules = Rules(denied, allowed)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
-
-
-def _check_spelling(id_: str) -> None:
-    try:
-        right = canonicalize_license_expression(id_)
-    except InvalidLicenseExpression as error:
-        raise ValueError(f"{id_} is no SPDX id: see https://spdx.org/licenses") from error
-    if id_ != right:
-        raise ValueError(f"{id_} has to be written {right}: GitHub's action takes nothing else")
+        for id_ in (*denied, *allowed):
+            if id_ != (right := canonicalize_license_expression(id_)):
+                raise ValueError(f"{file}: {id_} has to be {right}: GitHub's action takes no other")
+        return cls(rules, looked_into)
 
 
 def _read_address(address: str) -> str:

@@ -154,9 +154,9 @@ def apply(tree: Path, update: Update) -> None:
         if conflicts := git("diff", "--name-only", "--diff-filter=U"):
             raise Conflicts(conflicts) from error
         raise
-    if lock(tree):
-        git("add", LOCK)
-        git("commit", "--quiet", "--no-verify", "--amend", "--no-edit")
+    lock(tree)
+    git("add", LOCK)
+    git("commit", "--quiet", "--no-verify", "--amend", "--no-edit")
 
 
 def find_base(git: Git, new: str) -> str:
@@ -184,11 +184,9 @@ def find_base(git: Git, new: str) -> str:
     )
 
 
-def lock(tree: Path) -> bool:
-    """Bring the lock file in line with `pyproject.toml`; return whether it changed."""
-    before = (tree / LOCK).read_bytes()
+def lock(tree: Path) -> None:
+    """Bring the lock file in line with `pyproject.toml`."""
     subprocess.run([UV, "lock", "--quiet"], cwd=tree, check=True, text=True, capture_output=True)
-    return (tree / LOCK).read_bytes() != before
 
 
 def propose(tree: Path, update: Update, base: str) -> str:

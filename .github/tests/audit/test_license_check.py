@@ -42,7 +42,7 @@ def test_any_valid_form_denies(text: str, tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("deny-licenses: [GPLv3]\n", "no SPDX id"),
-        ("deny-licenses: [gpl-3.0-only]\n", "has to be written GPL-3.0-only"),
+        ("deny-licenses: [gpl-3.0-only]\n", "has to be GPL-3.0-only"),
         ("deny-licenses: [MIT]\nallow-licenses: [ISC]\n", "either"),
         ("fail-on-severity: low\n", "either"),
         ("deny-licenses: [3]\n", "list of texts"),

@@ -48,7 +48,7 @@ def make(directory: Path, files: dict[str, str], message: str = "feat: start") -
 def _identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for key, value in Git(tmp_path).environment.items():
         monkeypatch.setenv(key, value)
-    monkeypatch.setattr(update_from_template, "lock", lambda _: False)
+    monkeypatch.setattr(update_from_template, "lock", lambda _: None)
 
 
 @pytest.fixture
