@@ -44,39 +44,43 @@ def find_orphans(tree: Path) -> set[str]:
     """Return what nothing names: scripts, actions, helpers, documents, groups, ignored folders."""
     texts = read(tree)
     code = {path: text for path, text in texts.items() if not path.startswith(".github/tests/")}
+    words = {path: set(re.findall(r"\w+", text)) for path, text in texts.items()}
     orphans = set()
     for path in texts:
-        others = texts if path.startswith(".github/tests/") else code
+        others = (texts if path.startswith(".github/tests/") else code).keys() - {path}
         name = Path(path).name
         if path.startswith((".github/scripts/", ".github/tests/support/", "docs/", "deploy/")):
-            stem = rf"{re.escape(name)}|\b{Path(path).stem}\b" if path.endswith(".py") else name
+            if path.endswith(".py"):
+                used = any(Path(path).stem in words[other] for other in others)
+            else:
+                used = any(name in texts[other] for other in others)
         elif path.startswith(".github/actions/"):
-            stem = re.escape(str(Path(path).parent))
+            used = any(str(Path(path).parent) in texts[other] for other in others)
         else:
             continue
-        if not any(re.search(stem, text) for other, text in others.items() if other != path):
+        if not used:
             orphans.add(path)
     found = re.findall(
         r"groups: (.*)|group[= ](\S+)|include-group = \"([\w-]+)", "\n".join(code.values())
     )
-    words = set(re.findall(r"[\w-]+", " ".join(" ".join(groups) for groups in found))) | {"dev"}
+    known = set(re.findall(r"[\w-]+", " ".join(" ".join(groups) for groups in found))) | {"dev"}
     groups = tomllib.loads(texts["pyproject.toml"])["dependency-groups"]
-    orphans |= {f"group {group}" for group in groups if group not in words}
+    orphans |= {f"group {group}" for group in groups if group not in known}
     for folder in re.findall(r"^/([\w-]+)/$", texts[".gitignore"], re.MULTILINE):
         if not any(folder in text for path, text in code.items() if path != ".gitignore"):
             orphans.add(f"ignored {folder}")
     steps = (".github/workflows/", ".github/actions/")
     calls = "".join(text for path, text in texts.items() if path.startswith(steps))
-    used = set(re.findall(r"uses: ([\w.-]+/[\w./-]+)@", calls))
+    called = set(re.findall(r"uses: ([\w.-]+/[\w./-]+)@", calls))
     pins = set(re.findall(r"uses: (\S+)@", texts[".github/runner/pins/action.yml"]))
-    orphans |= {f"pin {pin}" for pin in pins - used}
-    used |= set(re.findall(r"uses: ([\w.-]+/[\w./-]+)@", "".join(texts.values())))
+    orphans |= {f"pin {pin}" for pin in pins - called}
+    called |= set(re.findall(r"uses: ([\w.-]+/[\w./-]+)@", "".join(texts.values())))
     folders = (tree / ".github/runner/stand-ins").rglob("interface.yml")
     names = {
         "/".join(folder.parent.relative_to(tree / ".github/runner/stand-ins").parts)
         for folder in folders
     }
-    return orphans | {f"stand-in {name}" for name in names - used}
+    return orphans | {f"stand-in {name}" for name in names - called}
 
 
 def find_dead_links(texts: dict[str, str], tree: Path) -> set[str]:

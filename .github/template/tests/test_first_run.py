@@ -164,6 +164,7 @@ def test_wrong_setting_is_red(
         run = run_pipeline(
             pipeline,
             FIRST_EVENTS.get(pipeline, "push"),
+            job=job_id,
             environment=advisories.environment | {"UV_HTTP_RETRIES": "0"},
             secrets={key: text for key, text in given.items() if key in secrets},
             variables={key: text for key, text in given.items() if key not in secrets},
