@@ -8,6 +8,7 @@ meant to lead back is left out.
 """
 
 import argparse
+import ast
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,19 +22,12 @@ from lib.project import ProjectError, read_project
 from lib.workflow_commands import annotate, summarize
 
 FOLDERS = {"migrations", "alembic"}
-BACK = r"down|rollback|reverse|undo"
-"""What functions and files have in their names that lead back to an earlier version."""
-IGNORED = re.compile(
-    r"""--[^\n]*|/\*.*?\*/|\#[^\n]*"""
-    r"""|\A\s*(?P<quotes>\"{3}|'{3}).*?(?P=quotes)"""
-    rf"""|^(?P<indent>[ ]*)(?:async[ ])?def[ ]\w*(?:{BACK})\w*\(.*?(?=^(?P=indent)\S|\Z)"""
-    r"""|\breverse_sql\s*=\s*(?P<mark>\"{3}|'{3}|\"|').*?(?P=mark)""",
-    re.DOTALL | re.MULTILINE,
-)
-"""Comments, the docstring of a file, and what leads back."""
+BACKWARDS = re.compile(r"down|rollback|reverse|undo")
+"""Functions and files with such a name lead back to an earlier version."""
+COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 FILLING = re.compile(r"\b(?:if\s+(?:not\s+)?exists|only|column)\s|[\"`\[\]]", re.IGNORECASE)
 """What says nothing about what SQL does."""
-NAME = r"\s+(?:(?:\w+|\{[^}]*\})\.)*(\w+|\{[^}]*\})"
+NAME = r"\s+(?:\w+\.)*(\w+)"
 SQL = {
     rf"\bdrop\s+(?:materialized\s+)?(?:table|view){NAME}": "drops",
     r"\balter\s+table\s[^;]*?\bdrop"
@@ -42,11 +36,16 @@ SQL = {
     rf"\balter\s+table{NAME}\s+rename\s+to\b": "renames",
     rf"\balter\s+table\s[^;]*?\brename(?!\s+(?:constraint|index)\b){NAME}\s+to\b": "renames",
 }
-CALL = re.compile(
-    r"\b(drop_table|drop_column|DeleteModel|RemoveField|rename_table|RenameModel|RenameField"
-    r"|alter_column)\(((?:[^()]|\([^()]*\))*)\)"
-)
-TEXT = re.compile(r"""["'](\w+)["']""")
+CALLS = {
+    "drop_table": ("drops", 0, {"table_name"}),
+    "rename_table": ("renames", 0, {"old_table_name"}),
+    "drop_column": ("drops", 1, {"column_name"}),
+    "DeleteModel": ("drops", 0, {"name"}),
+    "RenameModel": ("renames", 0, {"old_name"}),
+    "RemoveField": ("drops", 1, {"name"}),
+    "RenameField": ("renames", 1, {"old_name"}),
+}
+"""What a call does, and which of its arguments says to what: by position, or by name."""
 UNKNOWN = "_unknown_"
 
 
@@ -63,32 +62,72 @@ def find_changes(path: str, text: str) -> Iterator[Change]:
     """Return what a migration drops or renames.
 
     Args:
-        path: Its path.
-        text: Its content: Python, or SQL.
+        path: Its path, whose ending says what it is written in.
+        text: Its content; Python that cannot be parsed has no changes.
     """
-    text = _blank(IGNORED, text)
-    for called in CALL.finditer(text):
-        if called[1] == "alter_column" and "new_column_name" not in called[2]:
+    if path.endswith(".sql"):
+        yield from _read_sql(
+            path, 1, COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), text)
+        )
+        return
+    try:
+        nodes = list(_walk(ast.parse(text)))
+    except SyntaxError:  # the linters tell
+        return
+    for node in nodes:
+        if isinstance(node, ast.Call):
+            yield from _read_call(path, node)
+        elif isinstance(node, ast.Constant | ast.JoinedStr) and (said := _read_text(node)):
+            yield from _read_sql(path, node.lineno, COMMENT.sub(" ", said))
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """Return what is in a node, without docstrings, parts of texts, and what leads back."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            skipped = bool(BACKWARDS.search(child.name))
+        elif isinstance(child, ast.keyword):
+            skipped = bool(BACKWARDS.search(child.arg or ""))
+        else:
+            skipped = isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
+        if skipped:
             continue
-        names = TEXT.findall(called[2])
-        # the last name is what is dropped, or the new name
-        is_drop = called[1].startswith(("drop", "Delete", "Remove"))
-        name = names[-1 if is_drop else -2] if len(names) > (not is_drop) else UNKNOWN
-        yield _make(path, text, called.start(), "drops" if is_drop else "renames", name)
-    text = _blank(FILLING, text)
+        yield child
+        if not isinstance(child, ast.JoinedStr):
+            yield from _walk(child)
+
+
+def _read_text(node: ast.AST | None) -> str:
+    """Return a text; what is computed in it is unknown."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_read_text(part) or UNKNOWN for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _read_sql(path: str, line: int, text: str) -> Iterator[Change]:
+    text = FILLING.sub(lambda found: " " + "\n" * found[0].count("\n"), text)
     for pattern, does in SQL.items():
         for found in re.finditer(pattern, text, re.IGNORECASE):
-            name = UNKNOWN if found[1].startswith("{") else found[1]
-            yield _make(path, text, found.end(1), does, name)
+            yield Change(f"{path}:{line + text.count('\n', 0, found.end(1))}", does, found[1])
 
 
-def _make(path: str, text: str, position: int, does: str, name: str) -> Change:
-    return Change(f"{path}:{1 + text.count('\n', 0, position)}", does, name)
+def _read_call(path: str, call: ast.Call) -> Iterator[Change]:
+    """Read a call of Alembic or Django; of Alembic's, a batch knows the table already."""
+    function, place = call.func, f"{path}:{call.lineno}"
+    called = getattr(function, "attr", "")
+    options = {option.arg: option.value for option in call.keywords}
+    in_batch = called.endswith("_column") and ast.unparse(function) != f"op.{called}"
 
+    def find(position: int, keys: set[str]) -> str:
+        given = [value for key, value in options.items() if key in keys]
+        given += call.args[position - in_batch : position - in_batch + 1]
+        return _read_text(next(iter(given), None)) or UNKNOWN
 
-def _blank(pattern: re.Pattern[str], text: str) -> str:
-    """Return a text without what a pattern finds, but with its line breaks."""
-    return pattern.sub(lambda found: " " + "\n" * found[0].count("\n"), text)
+    if called in CALLS:
+        does, position, keys = CALLS[called]
+        yield Change(place, does, find(position, keys))
+    elif called == "alter_column" and "new_column_name" in options:
+        yield Change(place, "renames", find(1, {"column_name"}))
 
 
 def find_files(git: Git, base: str) -> list[str]:
@@ -97,10 +136,11 @@ def find_files(git: Git, base: str) -> list[str]:
     Raises:
         GitError: There is no such base here.
     """
+    names = git("diff", "--name-only", "--no-renames", "--diff-filter=AM", "-z", base, "HEAD")
     return [
-        name for name in git.list_changed(base, "AM")
+        name for name in names.split("\0")
         if FOLDERS & {*PurePosixPath(name).parts[:-1]} and name.endswith((".py", ".sql"))
-        and not (name.endswith(".sql") and re.search(BACK, PurePosixPath(name).name))
+        and not (name.endswith(".sql") and BACKWARDS.search(PurePosixPath(name).name))
     ]  # fmt: skip
 
 

@@ -27,7 +27,7 @@ LONGEST = 256
 
 HEADER = re.compile(rf"({'|'.join(TYPES)})(\([a-z0-9][a-z0-9._/-]*\))?!?: \S.*")
 RULE = (
-    "It does not start with a type, a scope in parentheses if you want one, a colon and one space. "
+    "It must be a type, a scope in parentheses if you want one, a colon, one space and a subject. "
     f"The types are: {', '.join(TYPES)}. A scope is one word of lower-case letters, digits and "
     ". _ / -; a ! before the colon marks a breaking change."
 )

@@ -63,7 +63,7 @@ def test_shows_a_table_the_summaries_and_the_failure() -> None:
     assert "pr: failure in " in done.stdout
     assert "✘ failure" in done.stdout
     assert "Validate the title / summary" in done.stdout
-    assert "does not start with a type" in done.stdout
+    assert "It must be a type" in done.stdout
     end = done.stdout[done.stdout.index("what failed") :]
     assert "✘ pr / Validate the title / Check the title — " in end
     assert "uv run poe pipelines pr --event pull_request:opened --job validate" in end

@@ -92,7 +92,7 @@ def test_wrong_title_is_quoted_and_corrected(quick_pipeline: RunPipeline) -> Non
     job = check_title(quick_pipeline, "Fixed(API) the thing")
     (note,) = job.annotations
     assert "Title: Fixed(API) the thing" in note["text"]
-    assert "does not start with a type" in note["text"]
+    assert "It must be a type" in note["text"]
     assert "Example: feat: say what changes" in note["text"]
     assert "Fixed(API) the thing" in job.summary
 

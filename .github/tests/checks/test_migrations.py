@@ -28,6 +28,9 @@ CASES = {
         ("renames", "price")
     ],
     'op.execute(f"ALTER TABLE {TABLE} RENAME TO things")': [("renames", UNKNOWN)],
+    'op.execute("/* by hand */ DROP TABLE items")': [("drops", "items")],
+    "op.execute(\"UPDATE items SET color = '#1'; DROP TABLE items\")": [("drops", "items")],
+    'op.drop_column("items", "price", schema="shop")': [("drops", "price")],
     'op.add_column("items", sa.Column("cents", sa.Integer(), nullable=True))': [],
     'with op.batch_alter_table("items") as it: it.drop_column("price")': [("drops", "price")],
     'with op.batch_alter_table("items") as it: it.alter_column("price", new_column_name="c")': [

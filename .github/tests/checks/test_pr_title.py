@@ -29,7 +29,7 @@ RIGHT = [
     "feat: 👩\u200d💻 x",
     "fix: می\u200cخواهم",  # noqa: RUF001
 ]
-FORM = "It does not start with a type"
+FORM = "It must be a type"
 WRONG = {
     "": "empty",
     "   ": "empty",
