@@ -188,7 +188,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--secret", metavar="[ENVIRONMENT/]NAME[=FILE]", help=value)
     reviews = "people who approve a pull request, code owners and of the last push; default: as now"
     parser.add_argument("--reviews", type=int, choices=range(7), metavar="N", help=reviews)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    known = {*re.findall(r"\bsecrets\.([A-Z][A-Z0-9_]*)", "".join(read_workflows().values()))}
+    for name in (text.partition("=")[0].rpartition("/")[2] for text in options.secret):
+        if name not in known:
+            parser.error(f"no pipeline reads {name}; they read: {', '.join(sorted(known))}")
+    return options
 
 
 def _make_so(setting: Setting, *, apply: bool) -> tuple[str, str]:

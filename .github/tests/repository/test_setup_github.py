@@ -219,6 +219,12 @@ def test_secret_without_gh(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert "✘ secret SAFETY_API_KEY: gh secret set: install gh" in text
 
 
+def test_secret_that_no_pipeline_reads(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("--apply", *REVIEWER, "--secret", "production/KUBE_CONFG=x")
+    assert "no pipeline reads KUBE_CONFG; they read: " in capsys.readouterr().err
+
+
 def test_who_may_not_set_it_up_is_told(run: Run, github: FakeGitHub) -> None:
     github.settings.admin = False
     code, text = run("--apply")
