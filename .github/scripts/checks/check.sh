@@ -28,9 +28,7 @@ main() {
   if ((status == 0)); then
     tell summary "✅ $name" --log "$log" --lines 1
   else
-    fix=${fix:+To put it right: $fix. }
-    tell summary "❌ $name" "Ended with exit code $status. $fix" --log "$log"
-    tell error "$name" "$(grep '[[:alnum:]]' "$log" | tail -n 1 | cut -c 1-300 || true) $fix"
+    tell fail "$name" "Ended with exit code $status. ${fix:+To put it right: $fix.}" --log "$log"
   fi
   return "$status"
 }

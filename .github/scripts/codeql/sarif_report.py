@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
 from lib.github import GitHubError, ask
 from lib.markdown import plain, quote, table
-from lib.workflow_commands import annotate, summarize
+from lib.workflow_commands import annotate, refuse, summarize
 
 type Json = dict[str, Any]
 
@@ -320,7 +320,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.filter:
                 _write(log, file)
     except (GitError, OSError, *MALFORMED) as error:
-        return _refuse(options.name, f"The results cannot be read: {error!r}")
+        refuse(options.name, f"The results cannot be read: {error!r}")
+        return 2
     kept = [result for place, result in found if place == KEPT]
     grave = [result for result in kept if result.is_grave]
     mark = "🔎" if options.filter else "❌" if grave else "✅"
@@ -332,17 +333,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         annotate("notice", "Not available here", OFF)
         summarize(f"### 💡 Not available here\n\n{OFF}")
     elif refusal:
-        return _refuse("GitHub did not take the results", refusal)
+        refuse("GitHub did not take the results", refusal)
+        return 2
     for result in grave if is_gate else []:
         text = f"{result.path}:{result.line} {result.rule}: {result.text}"
         annotate("error", options.name, quote(text))
     return int(is_gate and bool(grave))
-
-
-def _refuse(title: str, reason: str) -> int:
-    annotate("error", title, reason)
-    summarize(f"### ❌ {plain(title)}\n\n{plain(reason, 1000)}\n")
-    return 2
 
 
 def _write(log: Json, file: Path) -> None:

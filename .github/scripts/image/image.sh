@@ -41,8 +41,7 @@ ask_registry() { repeat "the registry" docker buildx imagetools "$@"; }
 
 # fail TITLE TEXT
 fail() {
-  tell error "$1" "$2"
-  tell summary "❌ $1" "$2"
+  tell fail "$1" "$2"
   exit 1
 }
 
@@ -147,13 +146,15 @@ mark() {
 }
 
 explain() {
-  local image
+  local image owner=${GITHUB_REPOSITORY%%/*} text
   image=$(name_image)
-  fail "$image was not pushed" "If the log says denied or 403, one of these is missing. \
-The package belongs to another repository, or to nobody yet: ${GITHUB_SERVER_URL:-https://github.com}/${GITHUB_REPOSITORY%%/*}?tab=packages → ${image##*/} → Package settings → Manage Actions access → Add repository → $GITHUB_REPOSITORY, role Write. \
+  text="If the log says denied or 403, one of these is missing. \
+The package belongs to another repository, or to nobody yet: ${GITHUB_SERVER_URL:-https://github.com}/$owner?tab=packages → ${image##*/} → Package settings → Manage Actions access → Add repository → $GITHUB_REPOSITORY, role Write. \
 The job may not write packages: it needs packages: write. \
 The organization lets nobody create packages: its Settings → Packages → Package creation. \
 If ${REGISTRY:-ghcr.io} did not answer: it is down, or the variable CONTAINER_REGISTRY names one that does not exist. Then: Re-run failed jobs."
+  tell error 'The image was not pushed' "$text"
+  printf '### ❌ The image was not pushed: %s\n\n%s\n\n' "$image" "$text" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
 }
 
 main() {

@@ -19,12 +19,6 @@ scan() {
 
 tell() { python3 "$(dirname "$0")/../lib/workflow_commands.py" "$@"; }
 
-tell_failure() {
-  local title="Trivy could not look" text="Nothing is known about the image. If its database did not answer, run this job again."
-  tell error "$title" "$text $(tail -n 1 "$LOG")"
-  tell summary "❌ $title" "$text" --log "$LOG" --lines 4
-}
-
 tell_database() {
   local day
   day=$(trivy version --format json | jq --raw-output '.VulnerabilityDB.UpdatedAt // "unknown date" | .[:10]')
@@ -42,7 +36,7 @@ main() {
   docker image inspect --format '{"bytes": {{.Size}}}' "$image" >"$folder/size.json"
   if ! scan --output "$folder/trivy.sarif" "$image" || ! scan --skip-db-update --ignore-unfixed \
     --severity HIGH,CRITICAL --output "$folder/fixable.sarif" "$image"; then
-    tell_failure
+    tell fail "Trivy could not look" "Nothing is known about the image. If its database did not answer, run this job again." --log "$LOG"
     return 1
   fi
   uv run --no-project .github/scripts/codeql/sarif_report.py --gate --name="Trivy: grave and fixable" "$folder/fixable.sarif" || code=$?

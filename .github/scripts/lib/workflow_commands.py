@@ -35,6 +35,19 @@ def summarize(markdown: str) -> None:
     _append("GITHUB_STEP_SUMMARY", f"{markdown.rstrip()}\n\n")
 
 
+def refuse(title: str, text: str) -> None:
+    """Say that something failed, in an annotation and in the job summary.
+
+    Args:
+        title: What failed.
+        text: Why, as one line; what follows is shown in the summary alone, as its last lines.
+    """
+    first, _, rest = text.partition("\n")
+    annotate("error", quote(title), quote(first.strip(), LONGEST))
+    parts = [f"### ❌ {plain(title)}", plain(first, LONGEST), show_end(rest)]
+    summarize("\n\n".join(filter(None, parts)))
+
+
 def set_outputs(values: Mapping[str, str]) -> None:
     """Set outputs of the step.
 
@@ -61,28 +74,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    for level in ("error", "notice"):
-        command = commands.add_parser(level, help="annotate the run")
-        command.add_argument("title")
-        command.add_argument("text")
-    command = commands.add_parser("summary", help="add a section to the job summary")
-    command.add_argument("title", help="such as '❌ Lint'")
-    command.add_argument("text", nargs="?", default="", help="a paragraph; its markup is shown")
-    command.add_argument("--log", type=Path, help="file whose last lines are shown")
-    command.add_argument("--lines", type=int, default=LAST_LINES, help="how many")
-    command = commands.add_parser("output", help="set an output of the step, as one line")
-    command.add_argument("name")
-    command.add_argument("value")
+    add = parser.add_argument
+    add("command", choices=("error", "notice", "summary", "fail", "output"))
+    add("title", help="of the annotation or section, such as '❌ Lint'; the name of the output")
+    add("text", nargs="?", default="", help="a paragraph; the output, which becomes one line")
+    add("--log", type=Path, help="file whose last lines are shown in the section")
+    add("--lines", type=int, default=LAST_LINES, help="how many of a summary")
     options = parser.parse_args(arguments)
+    title, text = options.title, " ".join(options.text.split())
+    log = options.log.read_text(encoding="utf-8", errors="replace") if options.log else ""
     if options.command == "output":
-        set_outputs({options.name: " ".join(options.value.split())})
+        set_outputs({title: text})
+    elif options.command == "fail":
+        last = [line for line in log.splitlines() if re.search(r"\w", line)][-1:]
+        refuse(title, f"{' '.join([*last, text])}\n{log}")
     elif options.command == "summary":
-        log = options.log.read_text(encoding="utf-8", errors="replace") if options.log else ""
-        parts = [plain(options.text, LONGEST), show_end(log, options.lines)]
-        summarize("\n\n".join([f"### {plain(options.title)}", *filter(None, parts)]))
+        parts = [f"### {plain(title)}", plain(text, LONGEST), show_end(log, options.lines)]
+        summarize("\n\n".join(filter(None, parts)))
     else:
-        annotate(options.command, quote(options.title), quote(options.text.strip(), LONGEST))
+        annotate(options.command, quote(title), quote(options.text.strip(), LONGEST))
     return 0
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import GitError
 from lib.markdown import fence, plain, quote, table
-from lib.workflow_commands import annotate, summarize
+from lib.workflow_commands import annotate, refuse, summarize
 from performance.baseline import NoBaselineError, Tree, check_out, run
 from performance.results import (
     NONE,
@@ -39,7 +39,6 @@ from performance.results import (
     format_time,
     leave_out,
     prepare,
-    refuse,
 )
 
 TITLE, TESTS = "Benchmark", "tests/benchmarks"
@@ -268,7 +267,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         draw = [sys.executable, "-m", "pytest_benchmark", "compare", "--group-by=fullname"]
         run([*draw, f"--histogram={folder}/histogram", *files], Path.cwd(), TIMEOUT)
     except (GitError, MeasureError) as error:
-        return refuse(TITLE, "The benchmarks did not run", error)
+        print(error)
+        refuse(TITLE, f"The benchmarks did not run: {error}")
+        return 1
     comparisons = compare(ours, theirs, options.threshold / 100)
     mark, said = conclude(comparisons, reason)
     text = describe(comparisons, reason, len(ours), options.threshold)

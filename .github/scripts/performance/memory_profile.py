@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.workflow_commands import annotate, show_end, summarize
+from lib.workflow_commands import annotate, refuse, show_end, summarize
 from performance.baseline import run
-from performance.results import MeasureError, Result, end_cleanly, leave_out, prepare, refuse
+from performance.results import MeasureError, Result, end_cleanly, leave_out, prepare
 
 TITLE, TESTS = "Memory profile", "tests/memory"
 HEADING = " MEMRAY REPORT "
@@ -75,7 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return profile(folder)
         return leave_out(TITLE, f"There are no tests in {TESTS}: this part is off.", folder)
     except MeasureError as error:
-        return refuse(TITLE, "The tests did not run", error)
+        print(error)
+        refuse(TITLE, f"The tests did not run: {error}")
+        return 1
 
 
 if __name__ == "__main__":

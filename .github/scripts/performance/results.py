@@ -15,7 +15,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lib.markdown import fence, quote
 from lib.workflow_commands import annotate, summarize
 
 RESULT, REPORT = "result.json", "report.md"
@@ -110,15 +109,6 @@ def leave_out(title: str, text: str, folder: Path) -> int:
     summarize(f"### ⚪ {title}\n\n{text}\n")
     Result(off=text).write(folder)
     return 0
-
-
-def refuse(title: str, what: str, error: Exception) -> int:
-    """Say in the log, as an annotation and in the job summary what failed; return exit code 1."""
-    first = str(error).partition("\n")[0]
-    annotate("error", title, f"{what}: {quote(first)}")
-    summarize(f"### ❌ {title}: {what}\n\n{fence(str(error))}\n")
-    print(error)
-    return 1
 
 
 def end_cleanly() -> None:

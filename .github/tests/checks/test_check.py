@@ -38,11 +38,12 @@ def test_failure_keeps_the_code_and_shows_the_end(tmp_path: Path, code: int) -> 
     command = f"seq 100; echo wrong >&2; exit {code}"
     done, summary = check(tmp_path, "--fix", "uv run poe fix", "Lint", "bash", "-c", command)
     assert done.returncode == code
-    assert f"Ended with exit code {code}. To put it right: uv run poe fix." in summary
+    said = f"wrong Ended with exit code {code}. To put it right: uv run poe fix."
+    assert said in summary
     assert summary.startswith("### ❌ Lint\n")
     assert "\nwrong\n```" in summary
     assert "\n60\n" not in summary
-    assert "::error title=Lint::wrong To put it right: uv run poe fix." in done.stdout
+    assert f"::error title=Lint::{said}\n" in done.stdout
 
 
 def test_missing_command_is_a_failure(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_benchmarks_that_do_not_run_are_an_error(
     commit(files)
     assert benchmark_compare.main(["--base=HEAD~9"]) == 1
     summary = (tmp_path / "summary").read_text()
-    assert "### ❌ Benchmark: The benchmarks did not run" in summary
+    assert "### ❌ Benchmark\n\nThe benchmarks did not run: " in summary
     assert said in summary
     assert not (results / "result.json").exists()
 
