@@ -1,6 +1,7 @@
 """Fuzzing finds what is planted, and what was found once is tried each time."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 from checks import fuzz
 from checks.fuzz import ROOT, find_targets
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 REPLAY = """import runpy, sys
 check = runpy.run_path(sys.argv[1])["check"]
@@ -18,6 +21,8 @@ PLANTED = """def check(data):
     if data[:1] == b"b" and data[1:2] == b"u" and data[2:3] == b"g":
         raise ValueError("planted")
 """
+OURS = [target for target in find_targets(ROOT) if ".github" in target.parts]
+"""But for the app's."""
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Atheris is there for Linux only")
 
 
@@ -32,6 +37,18 @@ def test_known_inputs_break_nothing(target: Path) -> None:
         env=os.environ | {"PYTHONPATH": paths},
         check=True,
     )
+
+
+@pytest.mark.parametrize("target", OURS, ids=lambda path: path.stem)
+def test_made_up_texts_break_nothing(target: Path) -> None:
+    check = runpy.run_path(str(target))["check"]
+
+    @settings(deadline=None)  # a machine may be busy
+    @given(st.text())
+    def feed(text: str) -> None:
+        check(text.encode("utf-8", "surrogatepass"))
+
+    feed()
 
 
 @linux

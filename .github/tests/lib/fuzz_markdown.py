@@ -2,7 +2,7 @@
 
 import re
 
-from lib.markdown import fence, link, plain, quote
+from lib.markdown import fence, is_visible, link, plain, quote
 from lib.workflow_commands import show_end
 
 HARMLESS = re.compile(r"(?:[^\\`*_{}\[\]<>|~&$!#\n\r]|\\[\\`*_{}\[\]<>|~&$!#])*")
@@ -11,6 +11,8 @@ HARMLESS = re.compile(r"(?:[^\\`*_{}\[\]<>|~&$!#\n\r]|\\[\\`*_{}\[\]<>|~&$!#])*"
 def check(data: bytes) -> None:
     """Show a text in each way."""
     text = data.decode("utf-8", "surrogateescape")
+    assert "##[" not in quote(text)
+    assert all(is_visible(char) for char in quote(text))
     assert HARMLESS.fullmatch(plain(text)), text
     assert re.fullmatch(r"[^\n]*(?:\]\(https?://[^()\s]+\))?", link("a", text)), text
     for block in (fence(quote(text)), show_end(text) or fence("")):

@@ -121,26 +121,10 @@ def test_artifact_that_expires_meanwhile_costs_nothing_else(github: FakeGitHub) 
     assert "A part of the history could not be read" in problem
 
 
-def test_token_of_a_fork_is_said(github: FakeGitHub) -> None:
-    github.artifacts.allowed = False
-    past, problem = history.fetch()
-    assert not past
-    assert "The history could not be read" in problem
-    assert "Resource not accessible by integration" in problem
-
-
 def scan(run: int, size: str, number: int, **values: object) -> Artifact:
     """Return what the Docker pipeline keeps of the image of a commit."""
     files = {"size.json": size, "trivy.sarif": "{}"}
     return Artifact(number, history.SCAN, files, commit=f"{run:040x}", **values)  # type: ignore[arg-type]
-
-
-def test_size_of_an_image_comes_with_a_later_push(github: FakeGitHub) -> None:
-    artifacts = github.artifacts.artifacts = [keep([push(1), push(2)], 1)]
-    artifacts.append(scan(1, '{"bytes": 200000000}', 2))
-    assert [one.peaks.get("image") for one in history.fetch()[0]] == [2e8, None]
-    artifacts += [keep(history.fetch()[0], 3), scan(2, '{"bytes": 208000000}', 4)]
-    assert [one.peaks.get("image") for one in history.fetch()[0]] == [2e8, 2.08e8]
 
 
 def test_image_that_grows_in_small_steps_is_named(github: FakeGitHub) -> None:

@@ -226,7 +226,9 @@ def test_history_that_cannot_be_read_is_said_and_costs_nothing(
 ) -> None:
     github.artifacts.allowed = False
     assert performance_report.main([str(results)]) == 0
-    assert "The history could not be read" in capsys.readouterr().out
+    log = capsys.readouterr().out
+    assert "The history could not be read: " in log
+    assert "Resource not accessible by integration" in log
     assert len(history.parse(KEPT.read_text())) == 1
 
 
