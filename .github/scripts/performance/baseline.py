@@ -96,14 +96,13 @@ def find_commit(reference: str, git: Git) -> str:
 
 
 @contextmanager
-def check_out(reference: str, name: str = "base") -> Iterator[Tree]:
+def check_out(reference: str) -> Iterator[Tree]:
     """Check a commit out beside the current tree, with its own locked environment.
 
     The tree is removed in the end, whatever happens.
 
     Args:
         reference: The commit, such as `HEAD^1`.
-        name: What the tree is called.
 
     Raises:
         NoBaselineError: There is no such commit, or it cannot be installed.
@@ -123,6 +122,6 @@ def check_out(reference: str, name: str = "base") -> Iterator[Tree]:
                 run(install, folder, INSTALL_SECONDS)
             except MeasureError as error:
                 raise NoBaselineError(f"the base cannot be installed: {error}") from error
-            yield Tree(name, folder, folder / ".venv/bin/python", commit)
+            yield Tree("base", folder, folder / ".venv/bin/python", commit)
     finally:
         git("worktree", "prune")

@@ -53,8 +53,8 @@ JUDGED = ("slower", "faster", "same")
 
 SURE = 0.75
 """Smallest effect size of what is called slower."""
-THRESHOLD = 15.0
-"""Largest slowdown that is accepted, in percent."""
+THRESHOLD = 0.15
+"""Largest slowdown that is accepted, as a part of 1."""
 ROUNDS, MOST_ROUNDS = 5, 12
 """Of each tree; the most if something looks slower."""
 SECONDS, TIMEOUT = 0.3, 120
@@ -92,13 +92,12 @@ class Comparison:
         return self.change / self.base if self.change and self.base else None
 
 
-def compare(change: Sequence[Round], base: Sequence[Round], threshold: float) -> list[Comparison]:
+def compare(change: Sequence[Round], base: Sequence[Round]) -> list[Comparison]:
     """Judge every benchmark, the worst first.
 
     Args:
         change: Rounds of the checked out tree.
         base: Rounds of the base; none if there is no baseline.
-        threshold: Largest slowdown that is accepted, as a part of 1.
     """
     judged = []
     for name in dict.fromkeys(name for one in (*change, *base) for name in one):
@@ -106,7 +105,7 @@ def compare(change: Sequence[Round], base: Sequence[Round], threshold: float) ->
         if len(ours) not in {0, len(change)} or len(theirs) not in {0, len(base)}:
             verdict = "noisy"  # some rounds lack it
         elif ours and theirs:
-            judged.append(_judge(name, ours, theirs, 1 + threshold))
+            judged.append(_judge(name, ours, theirs))
             continue
         else:
             verdict = "recorded"
@@ -115,8 +114,8 @@ def compare(change: Sequence[Round], base: Sequence[Round], threshold: float) ->
     return sorted(judged, key=lambda one: -(one.ratio or 0))
 
 
-def _judge(name: str, ours: Sequence[float], theirs: Sequence[float], limit: float) -> Comparison:
-    ratio = min(ours) / min(theirs)
+def _judge(name: str, ours: Sequence[float], theirs: Sequence[float]) -> Comparison:
+    ratio, limit = min(ours) / min(theirs), 1 + THRESHOLD
     control = max(map(_find_control, (ours, theirs)))
     pairs = [(after > before) + (after == before) / 2 for after, before in product(ours, theirs)]
     effect = sum(pairs) / len(pairs)
@@ -165,16 +164,13 @@ def measure(tree: Tree, folder: Path, turn: int) -> Round:
         raise kind(f"the benchmarks of the {tree.name} do not run: {error}") from error
 
 
-def measure_both(
-    change: Tree, base: Tree, folder: Path, threshold: float = THRESHOLD
-) -> tuple[list[Round], list[Round]]:
+def measure_both(change: Tree, base: Tree, folder: Path) -> tuple[list[Round], list[Round]]:
     """Measure in alternating order; go on while something is in doubt.
 
     Args:
         change: The tree that is judged.
         base: What it is compared with.
         folder: Where the results of pytest-benchmark go.
-        threshold: Largest slowdown that is accepted, in percent.
 
     Raises:
         MeasureError: The benchmarks of the change fail, or do not end in time.
@@ -186,7 +182,7 @@ def measure_both(
         order = ((change, ours), (base, theirs))
         for tree, rounds in order if turn % 2 else reversed(order):
             rounds.append(measure(tree, folder, turn))
-        found = [one.verdict for one in compare(ours, theirs, threshold / 100)]
+        found = [one.verdict for one in compare(ours, theirs)]
         counts = [f"{found.count(verdict)} {verdict}" for verdict in MARKS if verdict in found]
         print(f"round {turn + 1}: {', '.join(counts) or 'none'}", flush=True)
         if turn + 1 >= ROUNDS and not {"slower", "noisy"} & {*found}:
@@ -206,14 +202,13 @@ def conclude(comparisons: Sequence[Comparison], reason: str) -> tuple[str, str]:
     return "✅", "as the base"
 
 
-def describe(comparisons: Sequence[Comparison], reason: str, rounds: int, threshold: float) -> str:
+def describe(comparisons: Sequence[Comparison], reason: str, rounds: int) -> str:
     """Return the report as Markdown.
 
     Args:
         comparisons: What is known of each benchmark, the worst first.
         reason: Why there is no baseline; empty if there is one.
         rounds: Of each tree.
-        threshold: Largest slowdown that was accepted, in percent.
     """
     rows = []
     for one in comparisons:
@@ -227,8 +222,8 @@ def describe(comparisons: Sequence[Comparison], reason: str, rounds: int, thresh
     return (
         (f"No baseline:\n\n{fence(reason)}\n" if reason else "")
         + table(head, rows)
-        + f"\nFastest of {rounds} rounds. Accepted: {threshold:g}%. Control: how far two halves of "
-        "a tree's own rounds differ. Slower in: part of all pairs of rounds.\n"
+        + f"\nFastest of {rounds} rounds. Accepted: {THRESHOLD:.0%}. Control: how far two halves "
+        "of a tree's own rounds differ. Slower in: part of all pairs of rounds.\n"
     )
 
 
@@ -252,17 +247,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
-    add("--base", default="HEAD^1", metavar="REF", help="commit to compare with (HEAD^1)")
-    text = "slowdown that is accepted, in percent"
-    add("--threshold", type=float, default=THRESHOLD, help=f"{text} ({THRESHOLD:g})")
+    text = "commit to compare with (HEAD^1)"
+    parser.add_argument("--base", default="HEAD^1", metavar="REF", help=text)
     options = parser.parse_args(arguments)
     end_cleanly()
     try:
         folder = prepare("benchmark-results")
         if not any(Path(TESTS).glob("**/test_*.py")):
             return leave_out(TITLE, f"There are no tests in {TESTS}: this part is off.", folder)
-        ours, theirs, commit, reason = _measure(options.base, folder, options.threshold)
+        ours, theirs, commit, reason = _measure(options.base, folder)
         files = [file for file in (folder / "base.json", folder / "change.json") if file.exists()]
         draw = [sys.executable, "-m", "pytest_benchmark", "compare", "--group-by=fullname"]
         run([*draw, f"--histogram={folder}/histogram", *files], Path.cwd(), TIMEOUT)
@@ -270,9 +263,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error)
         refuse(TITLE, f"The benchmarks did not run: {error}")
         return 1
-    comparisons = compare(ours, theirs, options.threshold / 100)
+    comparisons = compare(ours, theirs)
     mark, said = conclude(comparisons, reason)
-    text = describe(comparisons, reason, len(ours), options.threshold)
+    text = describe(comparisons, reason, len(ours))
     announce(comparisons, reason)
     summarize(f"### {mark} {TITLE}: {said}\n\n{text}")
     print(text)
@@ -283,14 +276,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(one.verdict == "slower" for one in comparisons))
 
 
-def _measure(
-    reference: str, folder: Path, threshold: float
-) -> tuple[list[Round], list[Round], str, str]:
+def _measure(reference: str, folder: Path) -> tuple[list[Round], list[Round], str, str]:
     """Return the rounds of both trees, the base's commit and why there is no baseline."""
     change = Tree("change", Path.cwd(), Path(sys.executable))
     try:
         with check_out(reference) as base:
-            return *measure_both(change, base, folder, threshold), base.commit, ""
+            return *measure_both(change, base, folder), base.commit, ""
     except NoBaselineError as error:
         (folder / "base.json").unlink(missing_ok=True)
         return [measure(change, folder, 0)], [], "", str(error)

@@ -145,12 +145,12 @@ def rounds(*times: float) -> list[Round]:
     ],
 )
 def test_judgement(change: tuple[float, ...], base: tuple[float, ...], verdict: str) -> None:
-    assert compare(rounds(*change), rounds(*base), 0.15)[0].verdict == verdict
+    assert compare(rounds(*change), rounds(*base))[0].verdict == verdict
 
 
 def test_effect_is_the_part_of_pairs_that_agree_and_half_of_the_ties() -> None:
     for ours, effect in (((2, 2, 2, 1), 0.75), ((2, 2, 1.5, 1), 0.625)):
-        (judged,) = compare(rounds(*ours), rounds(1.5, 1.5, 1.5, 1.5), 0.15)
+        (judged,) = compare(rounds(*ours), rounds(1.5, 1.5, 1.5, 1.5))
         assert judged.effect == effect
 
 
@@ -169,10 +169,10 @@ TORN = [{"it": 1.0}, {"other": 2.0}, {"it": 9.0, "other": 2.0}]
 def test_doubt_is_neutral_and_said(
     change: list[Round], base: list[Round], names: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judged = compare(change, base, 0.15)
+    judged = compare(change, base)
     assert sorted(one.name for one in judged) == names
     assert conclude(judged, "")[0] == "🟡"
-    assert benchmark_compare.describe(judged, "", 2, 15).count("🟡 too noisy |") == len(names)
+    assert benchmark_compare.describe(judged, "", 2).count("🟡 too noisy |") == len(names)
     benchmark_compare.announce(judged, "")
     said = capsys.readouterr().out
     assert all(f"::warning title=Benchmark::{name} cannot be judged" in said for name in names)
@@ -199,11 +199,11 @@ def test_rounds_alternate_and_doubt_is_measured_away(
     ours, theirs = measure_both(change, base, Path())
     assert len(ours) == len(theirs) == len(times)
     assert ran[:4] == ["base 0", "change 0", "change 1", "base 1"]
-    assert compare(ours, theirs, 0.15)[0].verdict == verdict
+    assert compare(ours, theirs)[0].verdict == verdict
 
 
 def test_names_of_benchmarks_stay_text() -> None:
-    judged = compare([{"a|b<c>@d\n::error::": 1.0}], [], 0.15)
-    text = benchmark_compare.describe(judged, "x\n```\ny", 1, 15)
+    judged = compare([{"a|b<c>@d\n::error::": 1.0}], [])
+    text = benchmark_compare.describe(judged, "x\n```\ny", 1)
     assert "a\\|b\\<c\\>@\u2060d ::error::" in text
     assert "````text" in text
