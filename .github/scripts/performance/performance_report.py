@@ -134,8 +134,8 @@ def look_back(left: Left) -> str:
             file = prepare(history.ARTIFACT) / history.FILE
             file.write_text(history.write(pushes), encoding="utf-8")
     for drift in history.find_drifts(pushes):
-        annotate("warning", TITLE, history.explain(drift))
-        text.append(f"🟡 **Slower or larger step by step:** {history.explain(drift)}\n")
+        annotate("warning", TITLE, drift)
+        text.append(f"🟡 **Slower or larger step by step:** {drift}\n")
     return "\n".join([*text, history.describe(pushes)])
 
 
