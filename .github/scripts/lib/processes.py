@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO
+from typing import IO, TypedDict, Unpack
 
 from lib.workflow_commands import annotate
 
@@ -25,36 +25,44 @@ class NoAnswerError(Exception):
     """A server ended, or did not answer in time."""
 
 
-@contextmanager
-def start(  # noqa: PLR0913
-    command: Sequence[str | Path],
-    *,
-    folder: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    output: IO[str] | int | None = None,
-    errors: int = subprocess.STDOUT,
-    grace: float = 0,
-) -> Iterator["subprocess.Popen[str]"]:
-    """Start a command without input; at the end, end what it started and left behind.
+class Options(TypedDict, total=False):
+    """How a command runs, beside without input and in a group of its own.
 
-    Args:
-        command: The program and its arguments.
-        folder: Where it runs; here if not given.
+    Attributes:
+        folder: Where; here if not given.
         environment: All of its environment variables; ours if not given.
         output: Where its output goes; to ours if not given.
         errors: Where its error output goes: where the output goes, or `subprocess.PIPE`.
+    """
+
+    folder: Path | None
+    environment: Mapping[str, str] | None
+    output: IO[str] | int
+    errors: int
+
+
+@contextmanager
+def start(
+    command: Sequence[str | Path], *, grace: float = 0, **options: Unpack[Options]
+) -> Iterator["subprocess.Popen[str]"]:
+    """Start a command; at the end, end what it started and left behind.
+
+    Args:
+        command: The program and its arguments.
         grace: Seconds that it has to end by itself at the end.
+        options: How it runs.
 
     Raises:
         OSError: It cannot be started.
     """
+    output = options.get("output")
     with subprocess.Popen(
         command,
-        cwd=folder,
-        env=environment,
+        cwd=options.get("folder"),
+        env=options.get("environment"),
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=None if output is None else errors,
+        stderr=None if output is None else options.get("errors", subprocess.STDOUT),
         text=True,
         errors="replace",
         start_new_session=True,
@@ -65,24 +73,17 @@ def start(  # noqa: PLR0913
             end(process, grace)
 
 
-def run(  # noqa: PLR0913
-    command: Sequence[str | Path],
-    seconds: float,
-    *,
-    folder: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    output: IO[str] | int = subprocess.PIPE,
-    errors: int = subprocess.STDOUT,
+def run(
+    command: Sequence[str | Path], seconds: float, **options: Unpack[Options]
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command as `start` does, to its end or for some seconds.
+    """Run a command as `start` does, to its end or for some seconds; its output is a pipe.
 
     Raises:
         OSError: It cannot be started.
         subprocess.TimeoutExpired: It took longer, and was ended; `output` is what it printed.
     """
-    with start(
-        command, folder=folder, environment=environment, output=output, errors=errors
-    ) as process:
+    options.setdefault("output", subprocess.PIPE)
+    with start(command, **options) as process:
         try:
             out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired as expired:
@@ -109,34 +110,22 @@ def end(process: "subprocess.Popen[str]", grace: float = 0) -> None:
 
 
 @contextmanager
-def serve(  # noqa: PLR0913
+def serve(
     command: Sequence[str | Path],
     url: str,
     seconds: float,
-    *,
-    folder: Path,
-    environment: Mapping[str, str],
-    output: IO[str] | None = None,
     read_end: Callable[[], str] = str,
+    **options: Unpack[Options],
 ) -> Iterator[tuple["subprocess.Popen[str]", bytes]]:
     """Start a server; yield its process and what it answered first. End it with its group.
 
-    Args:
-        command: The program and its arguments.
-        url: What to ask until it answers.
-        seconds: How long it may take to answer.
-        folder: Where it runs.
-        environment: All of its environment variables.
-        output: Where its output and errors go; to ours if not given.
-        read_end: Returns the last lines of them, for the warning that it does not answer yet.
+    The arguments are those of `start` and of `wait_until_it_answers`.
 
     Raises:
         OSError: It cannot be started.
         NoAnswerError: It ended, or did not answer in time.
     """
-    with start(
-        command, folder=folder, environment=environment, output=output, grace=STOP_SECONDS
-    ) as server:
+    with start(command, grace=STOP_SECONDS, **options) as server:
         yield server, wait_until_it_answers(server, url, seconds, read_end)
 
 
