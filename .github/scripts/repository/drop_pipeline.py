@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
-from repository.drop_text import Dropped, cut_blocks, cut_groups, edit_documents
+from repository.drop_text import Dropped, cut_blocks, cut_groups, edit_document
 from repository.rename_project import PROOF, TIDY, RefusedError, refuse_changes
 
 BELONGS = {
@@ -120,8 +120,8 @@ def find_actions(texts: dict[str, str]) -> set[str]:
     }
 
 
-def drop(texts: dict[str, str], names: set[str]) -> tuple[dict[str, str], list[str]]:
-    """Return the texts of the files that stay, and the places that a person has to look at.
+def drop(texts: dict[str, str], names: set[str]) -> dict[str, str]:
+    """Return the texts of the files that stay.
 
     Raises:
         RefusedError: There is no such pipeline, or one that stays calls it.
@@ -147,7 +147,7 @@ def drop(texts: dict[str, str], names: set[str]) -> tuple[dict[str, str], list[s
         if path not in {flows[name] for name in names}
         and not any(path == place or path.startswith(f"{place}/") for place in owned)
     }  # fmt: skip
-    gone = Dropped(names, stay, set(), set())
+    gone = Dropped(names, stay)
     left = {path: cut_blocks(text, gone) for path, text in left.items()}
     cut_groups(texts["pyproject.toml"], left)
     unused = find_used(texts, SCRIPTS, OTHERS) - find_used(left, SCRIPTS, OTHERS)
@@ -166,21 +166,10 @@ def drop(texts: dict[str, str], names: set[str]) -> tuple[dict[str, str], list[s
         if PINS in left:
             pin = rf"^    - uses: {re.escape(action)}@.*\n(?:      .*\n)*"
             left[PINS] = re.sub(pin, "", left[PINS], flags=re.MULTILINE)
-    before, after = (find_places(files) for files in (texts, left))
-    tasks = find_tasks(texts) - find_tasks(left)
-    return left, edit_documents(left, Dropped(names, stay, before - after, tasks))
-
-
-def find_places(texts: dict[str, str]) -> set[str]:
-    """Return the paths of all files and of the folders that they are in."""
-    return {str(parent) for path in texts for parent in (Path(path), *Path(path).parents)}
-
-
-def find_tasks(texts: dict[str, str]) -> set[str]:
-    """Return the names of the tasks."""
-    return set(
-        re.findall(r"^\[tool\.poe\.tasks\.([\w-]+)\]", texts["pyproject.toml"], re.MULTILINE)
-    )
+    return {
+        path: edit_document(text, gone) if path.endswith(".md") else text
+        for path, text in left.items()
+    }
 
 
 def write(tree: Path, texts: dict[str, str], left: dict[str, str]) -> None:
@@ -192,14 +181,12 @@ def write(tree: Path, texts: dict[str, str], left: dict[str, str]) -> None:
             (tree / path).write_text(text, encoding="utf-8")
 
 
-def describe(texts: dict[str, str], left: dict[str, str], places: Sequence[str]) -> str:
-    """Return what goes, what changes, and what a person has to do."""
+def describe(texts: dict[str, str], left: dict[str, str]) -> str:
+    """Return what goes and what changes."""
     removed = sorted(set(texts) - set(left))
     changed = sorted(path for path, text in left.items() if text != texts[path])
     said = [f"- {path}" for path in removed] + [f"~ {path}" for path in changed]
     said += ["", f"{len(removed)} files removed, {len(changed)} changed.", ""]
-    if places:
-        said += ["Look at these places, they spoke of it:", *(f"  {place}" for place in places), ""]
     return "\n".join(said)
 
 
@@ -216,11 +203,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.dry_run:
             refuse_changes(tree)
         texts = read(tree)
-        left, places = drop(texts, set(options.names))
+        left = drop(texts, set(options.names))
     except (RefusedError, GitError, subprocess.CalledProcessError) as error:
         print(f"Nothing dropped. {error}", file=sys.stderr)
         return 1
-    print(describe(texts, left, places))
+    print(describe(texts, left))
     if options.dry_run:
         return 0
     write(tree, texts, left)
@@ -230,8 +217,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
     print(
         "Look at it with `git diff HEAD`, try it with `uv run poe lint`, and commit it; "
-        "`git reset --hard` takes it back. When it is merged: `uv run poe setup-github --apply`, "
-        "so that no check is waited for that no longer comes."
+        "`git reset --hard` takes it back. `git grep -w NAME` finds other texts that speak of it. "
+        "When it is merged: `uv run poe setup-github --apply`, so that no check is waited for that "
+        "no longer comes."
     )
     return 0
 

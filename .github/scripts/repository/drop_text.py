@@ -8,8 +8,6 @@ Several names, separated by commas, share it: it goes with the last of them.
 import re
 import tomllib
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from posixpath import relpath
 
 NAMES = r"(?P<names>[a-z][a-z-]*(?:, [a-z][a-z-]*)*)"
 BLOCK = re.compile(
@@ -24,30 +22,15 @@ ENTRY = re.compile(r"^\|.*\n|^( *)(?:[-*]|\d+\.) .*\n(?:\1 +\S.*\n)*", re.MULTIL
 
 @dataclass(frozen=True)
 class Dropped:
-    """What is gone: pipelines, files and folders, tasks; and the pipelines that stay."""
+    """The pipelines that are gone, and those that stay."""
 
     names: set[str]
     stay: set[str]
-    paths: set[str]
-    tasks: set[str]
 
     def owns(self, listed: str) -> bool:
         """Say whether something of these pipelines, separated by commas, goes."""
         owners = set(listed.split(", "))
         return bool(owners & self.names) and not owners & self.stay
-
-    def find_spoken(self, page: str) -> re.Pattern[str]:
-        """Return what a page says of something that is gone: a command, path, cell, box, link."""
-        names, tasks = ("|".join(sorted(words)) or "$^" for words in (self.names, self.tasks))
-        paths = "|".join(re.escape(path) for path in sorted(self.paths))
-        here = PurePosixPath(page).parent
-        links = "|".join(re.escape(relpath(path, here)) for path in sorted(self.paths))
-        return re.compile(
-            rf"poe (?:-q )?(?:{tasks})(?![\w-])|poe pipelines (?:[a-z-]+ )*(?:{names})(?![\w-])"
-            rf"|gh workflow run (?:{names})\.yml|`(?:{paths})/?`|\| `?(?:{names})`? \|"
-            rf"|--> (?:{names})(?![\w-])|^ +(?:{names})\b.* -->|\]\((?:{links})(?:#[^)]*)?\)",
-            re.MULTILINE,
-        )
 
 
 def cut_blocks(text: str, dropped: Dropped) -> str:
@@ -77,33 +60,25 @@ def cut_groups(old: str, texts: dict[str, str]) -> None:
     texts["pyproject.toml"] = now
 
 
-def edit_documents(texts: dict[str, str], dropped: Dropped) -> list[str]:
-    """Take what is gone out of all Markdown documents.
+def edit_document(text: str, dropped: Dropped) -> str:
+    """Return a Markdown document without rows and items that carry the comment of what is gone.
 
-    These go: rows and items of lists that speak of it or carry its comment; lines of code and of
-    diagrams that speak of it.
-
-    Args:
-        texts: All files, to be changed.
-        dropped: What is gone.
-
-    Returns:
-        The places that a person has to look at, as `file: what stands there`.
+    In code and diagrams, which cannot carry it, the lines go that run or draw what is gone.
     """
-    found: list[str] = []
-    for page in (path for path in texts if path.endswith(".md")):
-        spoken = dropped.find_spoken(page)
+    names = "|".join(sorted(dropped.names))
+    drawn = re.compile(
+        rf"poe pipelines (?:[a-z-]+ )*(?:{names})(?![\w-])|gh workflow run (?:{names})\.yml"
+        rf"|--> (?:{names})(?![\w-])|^ +(?:{names})\b.* -->",
+    )
 
-        def cut(entry: re.Match[str], spoken: re.Pattern[str] = spoken) -> str:
-            marks = [match["names"] for match in MARK.finditer(entry[0])]
-            is_over = any(map(dropped.owns, marks)) or (not marks and spoken.search(entry[0]))
-            return "" if is_over else entry[0]
+    def cut(entry: re.Match[str]) -> str:
+        return (
+            "" if any(dropped.owns(mark["names"]) for mark in MARK.finditer(entry[0])) else entry[0]
+        )
 
-        parts = FENCED.split(texts[page])
-        parts[::2] = [ENTRY.sub(cut, part) for part in parts[::2]]
-        for number in range(1, len(parts), 2):
-            lines = parts[number].splitlines(keepends=True)
-            parts[number] = "".join(line for line in lines if not spoken.search(line))
-        texts[page] = "".join(parts).rstrip("\n") + "\n"
-        found += [f"{page}: {match[0]}" for match in spoken.finditer(texts[page])]
-    return found
+    parts = FENCED.split(text)
+    parts[::2] = [ENTRY.sub(cut, part) for part in parts[::2]]
+    for number in range(1, len(parts), 2):
+        lines = parts[number].splitlines(keepends=True)
+        parts[number] = "".join(line for line in lines if not drawn.search(line))
+    return "".join(parts).rstrip("\n") + "\n"
