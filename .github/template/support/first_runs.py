@@ -129,6 +129,9 @@ def describe(results: Mapping[tuple[str, str], bool]) -> str:
             ["✅", *(numbers.setdefault(note, str(len(numbers) + 1)) for note in notes)]
         )
 
-    rows = [[f"`{workflow}`", *(show(name, workflow) for name in KINDS)] for workflow in WORKFLOWS]
+    rows = [
+        [f"`{workflow}` <!-- {workflow} -->", *(show(name, workflow) for name in KINDS)]
+        for workflow in WORKFLOWS
+    ]
     legend = "".join(f"{number}. {text}\n" for text, number in numbers.items())
     return f"{table(['pipeline', *KINDS], rows)}\n{legend}"
