@@ -66,12 +66,19 @@ has_function() {
 # Says something to GitHub; what is in a text has no effect there.
 say() { python3 "$ROOT/.github/scripts/lib/workflow_commands.py" "$@"; }
 
+# set_output NAME VALUE: an output of the step, on one line.
+set_output() {
+  local words
+  IFS=$' \t\n\v\f\r' read -rd '' -a words <<<"$2" || true
+  echo "$1=${words[*]}" >>"${GITHUB_OUTPUT:-/dev/null}"
+}
+
 # conclude OUTCOME REASON
 conclude() {
   echo "$1" >"$STATE/outcome"
-  say output outcome "$1"
-  say output reason "$2"
-  say output previous "$(read_state previous)"
+  set_output outcome "$1"
+  set_output reason "$2"
+  set_output previous "$(read_state previous)"
 }
 
 give_up() {
@@ -269,7 +276,7 @@ try_image() {
   local url
   ask_target_aloud target_deploy "$1" || return
   url=$(ask_target target_url) || { echo "the target does not say where it answers" >"$STATE/why" && return 1; }
-  say output url "$url"
+  set_output url "$url"
   wait_for_revision "$url" "$APP_REVISION" || return
   run_smoke_tests "$url" || return
   ! has_function target_confirm || ask_target_aloud target_confirm

@@ -75,17 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("command", choices=("error", "notice", "summary", "fail", "output"))
-    add("title", help="of the annotation or section, such as '❌ Lint'; the name of the output")
-    add("text", nargs="?", default="", help="a paragraph; the output, which becomes one line")
+    add("command", choices=("error", "notice", "summary", "fail"))
+    add("title", help="of the annotation or section, such as '❌ Lint'")
+    add("text", nargs="?", default="", help="a paragraph")
     add("--log", type=Path, help="file whose last lines are shown in the section")
     add("--lines", type=int, default=LAST_LINES, help="how many of a summary")
     options = parser.parse_args(arguments)
     title, text = options.title, " ".join(options.text.split())
     log = options.log.read_text(encoding="utf-8", errors="replace") if options.log else ""
-    if options.command == "output":
-        set_outputs({title: text})
-    elif options.command == "fail":
+    if options.command == "fail":
         last = [line for line in log.splitlines() if re.search(r"\w", line)][-1:]
         refuse(title, f"{' '.join([*last, text])}\n{log}")
     elif options.command == "summary":

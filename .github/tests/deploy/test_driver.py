@@ -157,6 +157,13 @@ def test_first_deployment_has_nothing_to_go_back_to(driver: Driver) -> None:
     assert "nothing serves now" in done.summary
 
 
+def test_output_is_one_line(driver: Driver) -> None:
+    Path(driver.settings["SERVING"]).write_text(f"{OLD}\r\noutcome=deployed\n")
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, SMOKE_TESTS="false")
+    assert done.outputs["outcome"] != "deployed"
+    assert done.outputs["previous"] == f"{OLD} outcome=deployed"
+
+
 def test_target_that_does_not_answer_changes_nothing(driver: Driver) -> None:
     done = driver.run("deploy", IMAGE, revision=NEW, DEPLOY_TARGET="broken")
     assert (done.code, done.outputs["outcome"]) == (1, "failed")

@@ -71,8 +71,10 @@ class Deployment:
         assert self.cluster.tokens.get("deployer", "token of") not in done.stdout + done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def drive(self, image: str, revision: str, **environment: str) -> dict[str, str]:
-        """Deploy an image as a pipeline does, and return the outputs of the step."""
+    def drive(
+        self, image: str, revision: str, command: str = "deploy", **environment: str
+    ) -> dict[str, str]:
+        """Deploy an image as a pipeline does, or put back; return the outputs of the step."""
         outputs, smoke_tests = self.folder.with_name("outputs"), self.folder.with_name("smoke.sh")
         outputs.write_text("")
         smoke_tests.write_text(SMOKE_TESTS)
@@ -86,7 +88,7 @@ class Deployment:
             "SMOKE_TESTS": str(smoke_tests),
         }
         done = subprocess.run(
-            [DRIVER, "deploy", image],
+            [DRIVER, command, image],
             env=self.environment | settings | environment,
             check=False,
             text=True,
@@ -585,61 +587,52 @@ def test_cancelled_migration_ends(deployed: Deployment, sent: signal.Signals) ->
     assert (cluster.schema, deployed.serving) == (1, "good")
 
 
-@pytest.mark.parametrize(
-    ("verb", "resource"),
-    [("get", "deployments"), ("get", "replicasets"), ("create", "jobs"), ("get", "jobs"),
-     ("patch", "deployments")],
-)  # fmt: skip
-def test_outage_while_it_is_deployed(deployed: Deployment, verb: str, resource: str) -> None:
-    deployed.cluster.outages = [(verb, resource, 0.7)]
-    done = deployed.call("target_deploy", BETTER)
-    assert not deployed.cluster.outages, "it was away"
-    assert done.code == 0, done.errors
-    assert done.errors.count("The cluster is away") <= 1, "kubectl itself asks again for a moment"
-    assert deployed.cluster.served == ["good", "better"]
-    assert len(deployed.cluster.objects["jobs"]) == 1
+NOTED = [("get", "deployments"), ("get", "replicasets")]
+ROLLED_OUT = [*NOTED, ("get", "deployments"), ("create", "jobs"), ("get", "jobs"),
+              ("patch", "deployments"), ("get", "deployments")]  # fmt: skip
+PUT_BACK = [("get", "events"), ("delete", "jobs"), ("get", "pods"), ("get", "deployments"),
+            ("get", "replicasets"), ("patch", "deployments"), ("get", "deployments")]  # fmt: skip
+"""What a deployment asks the cluster for, in turn; and one that fails its smoke tests, then."""
 
 
-@pytest.mark.parametrize(
-    ("verb", "resource"),
-    [("delete", "jobs"), ("get", "deployments"), ("get", "replicasets"),
-     ("patch", "deployments")],
-)  # fmt: skip
-@pytest.mark.parametrize("patience", ["3", "0.3"])
-def test_outage_while_it_goes_back(
-    deployed: Deployment, verb: str, resource: str, patience: str
-) -> None:
-    previous, notes = deployed.current(), note(deployed.folder, "notes")
-    deployed.deploy(SMOKES, **notes)
-    deployed.cluster.outages = [(verb, resource, 1.2)]
-    done = deployed.call("target_rollback", previous, **notes, PATIENCE=patience)
-    assert not deployed.cluster.outages, "it was away"
-    if patience == "0.3":
-        time.sleep(1.2)
-        done = deployed.call("target_rollback", previous, **notes)
-    assert done.code == 0, done.errors
-    assert deployed.serving == "good"
-
-
-@pytest.mark.parametrize(
-    ("verb", "resource"),
-    [("get", "deployments"), ("create", "jobs"), ("get", "jobs"), ("patch", "deployments")],
-)
-def test_long_outage_while_it_is_deployed(deployed: Deployment, verb: str, resource: str) -> None:
-    previous, notes = deployed.current(), note(deployed.folder, "notes")
-    deployed.cluster.outages = [(verb, resource, 2.5)]
-    done = deployed.call("target_deploy", BETTER, **notes, PATIENCE="0")
-    assert done.code != 0
-    assert "::error title=The cluster" in done.errors
-    for _ in range(2):
-        assert deployed.call("target_rollback", previous, **notes).code == 0
-        assert deployed.serving == "good"
-
-
-def test_eight_seconds_without_the_api_server(deployed: Deployment) -> None:
-    deployed.cluster.outages = [("get", "jobs", 8)]
-    assert deployed.call("target_deploy", BETTER, PATIENCE="60").code == 0
+def test_short_outages_at_each_stage_are_waited_out(deployed: Deployment) -> None:
+    cluster = deployed.cluster
+    cluster.outages = [(*call, 0.7) for call in ROLLED_OUT]
+    ended = deployed.drive(BETTER, "better")
+    assert not cluster.outages, "it was away each time"
+    assert (ended["code"], ended["outcome"]) == ("0", "deployed"), ended["log"]
+    assert 0 < ended["log"].count("The cluster is away") <= 3, "once a command of the target"
+    assert cluster.served == ["good", "better"]
+    assert len(cluster.objects["jobs"]) == 1
+    cluster.outages = [*[(*call, 0) for call in ROLLED_OUT], *[(*call, 0.7) for call in PUT_BACK]]
+    ended = deployed.drive(SMOKES, "smokes")
+    assert not cluster.outages, "it was away each time"
+    assert (ended["code"], ended["outcome"]) == ("1", "rolled-back"), ended["log"]
     assert deployed.serving == "better"
+
+
+@pytest.mark.parametrize("stage", range(len(ROLLED_OUT + PUT_BACK)))
+def test_long_outage_at_each_stage_ends_on_the_same(deployed: Deployment, stage: int) -> None:
+    """It is away for longer than anybody waits; the next step goes on, and so does somebody by hand."""
+    cluster, previous = deployed.cluster, deployed.current()
+    calls = ROLLED_OUT + PUT_BACK
+    cluster.outages = [*[(*call, 0.0) for call in calls[:stage]], (*calls[stage], 60)]
+    image = SMOKES if stage >= len(ROLLED_OUT) else BETTER
+    ended = deployed.drive(image, "smokes" if image == SMOKES else "better", PATIENCE="0.3")
+    assert not cluster.outages, "it was away"
+    noted = stage >= len(NOTED)
+    assert (ended["code"], ended["outcome"]) == (
+        ("3", "rollback-failed") if noted else ("1", "failed")
+    ), ended["log"]
+    assert "::error title=The cluster cannot be reached::" in ended["log"]
+    cluster.back.set()
+    ended = deployed.drive(image, "", "rollback")
+    assert ended["code"] == "0", ended["log"]
+    assert ended.get("outcome", "") == ("rolled-back" if noted else "")
+    assert deployed.serving == "good"
+    assert deployed.call("target_rollback", previous).code == 0
+    assert deployed.serving == "good"
+    assert not cluster.objects["jobs"]
 
 
 @pytest.mark.parametrize(

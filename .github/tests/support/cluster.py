@@ -91,7 +91,7 @@ class Cluster:
     def __post_init__(self) -> None:
         self.lock = RLock()
         self.pause: Callable[[float], None] = lambda _: None
-        self.closed = Event()
+        self.closed, self.back = Event(), Event()
         self.reset()
 
     def reset(self) -> None:
@@ -100,6 +100,7 @@ class Cluster:
         self.namespace, self.undoable, self.count = "", True, 0
         self.schema, self.database, self.quota, self.full = 1, True, False, False
         self.outages: list[tuple[str, str, float]] = []
+        self.back.set()
         self.registry = True
         self.minor = ""
         self.owners: dict[tuple[str, str], Owners] = {}

@@ -203,13 +203,18 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(HTTPStatus.OK, answer)
 
     def _goes_away(self, verb: str) -> bool:
-        """Close the server for a while, after it has done what it was asked, without a word."""
+        """Close the server for a while, after it has done what it was asked, without a word.
+
+        Outages come one after the other; one of no seconds is only a place in their order.
+        """
         if not self.cluster.outages:
             return False
         wanted, resource, seconds = self.cluster.outages[0]
         if wanted != verb or f"/{resource}" not in self.path:
             return False
-        self.cluster.outages.clear()
+        del self.cluster.outages[0]
+        if not seconds:
+            return False
         Thread(target=self.cluster.pause, args=(seconds,), daemon=True).start()
         time.sleep(0.2)  # until it is closed
         return True
@@ -375,10 +380,11 @@ def start(folder: Path) -> Iterator[Cluster]:
     port = api.server_port
 
     def pause(seconds: float) -> None:
-        """Refuse connections for a while, as a server that is restarted does."""
+        """Refuse connections for a while, or until it is to be back, as in a restart."""
         nonlocal api
+        cluster.back.clear()
         _close(api)
-        time.sleep(seconds)
+        cluster.back.wait(seconds)
         api = _serve(handler, port, context)
 
     cluster.pause = pause

@@ -21,7 +21,7 @@ PidFile none
 StrictModes no
 Subsystem sftp internal-sftp
 UsePAM no
-SetEnv PATH={path} HOST_TIMEOUT={seconds} PATIENCE=3
+SetEnv PATH={path} HOST_TIMEOUT={seconds} PATIENCE=15
 """
 
 
