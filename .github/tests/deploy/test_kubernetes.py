@@ -210,15 +210,6 @@ def test_first_deploy_ever(fresh: Deployment) -> None:
     assert fresh.call("target_url").output.strip() == fresh.cluster.url
 
 
-def test_first_deploy_that_fails_leaves_nothing(fresh: Deployment) -> None:
-    assert fresh.call("target_deploy", CRASHES).code == 1
-    assert fresh.call("target_rollback", "").code == 0
-    assert fresh.cluster.deployment["spec"]["replicas"] == 0
-    assert fresh.current() == ""
-    fresh.deploy(GOOD)
-    assert fresh.serving == "good"
-
-
 def test_deploy_is_one_revision(deployed: Deployment) -> None:
     before = int(deployed.cluster.revision)
     deployed.deploy(BETTER, APP_VERSION="v2.0.0")
@@ -243,27 +234,6 @@ def test_version_is_only_text(deployed: Deployment, version: str) -> None:
     serving = deployed.cluster.serving
     assert serving
     assert serving[1]["APP_VERSION"] == version
-
-
-def test_failing_migration_changes_nothing(deployed: Deployment) -> None:
-    revision, previous = deployed.cluster.revision, deployed.current()
-    done = deployed.call("target_deploy", BAD_MIGRATION)
-    assert done.code == 1
-    assert "::error title=The migrations failed::The version before still serves" in done.errors
-    assert "log of app-migrate-" in done.output
-    assert (deployed.cluster.revision, deployed.serving) == (revision, "good")
-    assert deployed.call("target_rollback", previous).code == 0
-    assert (deployed.cluster.revision, deployed.serving) == (revision, "good")
-
-
-def test_missing_image_changes_nothing(deployed: Deployment) -> None:
-    revision = deployed.cluster.revision
-    done = deployed.call("target_deploy", MISSING)
-    assert done.code == 1
-    assert f"does not start (ImagePullBackOff)::Can the cluster pull {MISSING}" in done.errors
-    assert "The migrations failed" not in done.errors
-    assert (deployed.cluster.revision, deployed.serving) == (revision, "good")
-    assert not [job for job in deployed.cluster.objects["jobs"] if MISSING in str(job)]
 
 
 def test_revision_that_is_gone(deployed: Deployment) -> None:
@@ -381,31 +351,48 @@ def test_deployer_has_no_right_too_many(deployed: Deployment) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "revision", "reason"),
+    ("image", "revision", "reason", "said"),
     [
-        (CRASHES, "crashes", "The new version does not get ready"),
         (
             STALE,
             "new",
             f"it is {Version('stale').commit} that answers, not {Version('new').commit}",
+            "",
         ),
-        (SMOKES, "smokes", "the smoke tests failed"),
-        (BAD_MIGRATION, "bad-migration", "The migrations failed"),
-        (MISSING, "missing", "The new image does not start (ImagePullBackOff)"),
+        (SMOKES, "smokes", "the smoke tests failed", ""),
+        (
+            BAD_MIGRATION,
+            "bad-migration",
+            "The migrations failed",
+            "::The version before still serves",
+        ),
+        (
+            MISSING,
+            "missing",
+            "The new image does not start (ImagePullBackOff)",
+            f"::Can the cluster pull {MISSING}",
+        ),
     ],
 )
 def test_what_served_serves_again(
-    deployed: Deployment, image: str, revision: str, reason: str
+    deployed: Deployment, image: str, revision: str, reason: str, said: str
 ) -> None:
+    before = deployed.cluster.revision
     ended = deployed.drive(image, revision)
     assert ended["code"] == "1", ended["log"]
     assert (ended["outcome"], ended["reason"]) == ("rolled-back", reason)
+    assert f"::error title={reason}{said}" in ended["log"] or not said
+    assert ("log of app-migrate-" in ended["log"]) == (image == BAD_MIGRATION)
     assert deployed.serving == "good"
+    assert (deployed.cluster.revision == before) == bool(said), "nothing was changed"
+    assert not deployed.cluster.objects["jobs"]
 
 
 def test_next_deploys_after_a_rollback(deployed: Deployment) -> None:
     for _ in range(2):
-        assert deployed.drive(CRASHES, "crashes")["outcome"] == "rolled-back"
+        ended = deployed.drive(CRASHES, "crashes")
+        assert ended["outcome"] == "rolled-back", ended["log"]
+        assert ended["reason"] == "The new version does not get ready"
         assert deployed.cluster.served == ["good"]
     ended = deployed.drive(BETTER, "better")
     assert ended["outcome"] == "deployed", ended["log"]
@@ -422,10 +409,13 @@ def test_same_image_again_with_failing_smoke_tests(deployed: Deployment) -> None
     assert (deployed.cluster.revision, deployed.serving) == (before, "better")
 
 
-def test_first_deploy_with_a_broken_version(fresh: Deployment) -> None:
+def test_first_deploy_that_fails_leaves_nothing(fresh: Deployment) -> None:
     ended = fresh.drive(SMOKES, "smokes")
     assert (ended["code"], ended["outcome"]) == ("1", "failed"), ended["log"]
     assert (fresh.serving, fresh.current()) == ("", "")
+    assert fresh.cluster.deployment["spec"]["replicas"] == 0
+    fresh.deploy(GOOD)
+    assert fresh.serving == "good"
 
 
 def test_rollback_that_fails_is_loud(deployed: Deployment) -> None:
@@ -433,14 +423,6 @@ def test_rollback_that_fails_is_loud(deployed: Deployment) -> None:
     ended = deployed.drive(SMOKES, "smokes")
     assert (ended["code"], ended["outcome"]) == ("3", "rollback-failed"), ended["log"]
     assert "::error title=The rollback failed too::" in ended["log"]
-
-
-def test_nothing_changes_without_credentials(deployed: Deployment) -> None:
-    before = deployed.cluster.revision
-    ended = deployed.drive(BETTER, "better", KUBE_CONFIG="")
-    assert (ended["code"], ended["outcome"]) == ("1", "failed")
-    assert "::error title=KUBE_CONFIG is not set::" in ended["log"]
-    assert (deployed.cluster.revision, deployed.serving) == (before, "good")
 
 
 def test_names_come_from_the_variables_of_the_environment(deployed: Deployment) -> None:
@@ -556,16 +538,6 @@ def test_database_that_is_away_is_not_emptiness(deployed: Deployment) -> None:
     assert deployed.serving == "good"
 
 
-def test_rollback_can_be_repeated_and_ends_on_the_same(deployed: Deployment) -> None:
-    previous = deployed.current()
-    notes = note(deployed.folder, "notes")
-    deployed.deploy(SMOKES, **notes)
-    for _ in range(2):
-        assert deployed.call("target_rollback", previous, **notes).code == 0
-        assert deployed.serving == "good"
-    assert deployed.call("target_rollback", previous).code == 0, "by hand, without notes"
-
-
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
 def test_cancelled_migration_ends(deployed: Deployment, sent: signal.Signals) -> None:
     cluster = deployed.cluster
@@ -611,9 +583,9 @@ def test_short_outages_at_each_stage_are_waited_out(deployed: Deployment) -> Non
     assert deployed.serving == "better"
 
 
-@pytest.mark.parametrize("stage", range(len(ROLLED_OUT + PUT_BACK)))
+@pytest.mark.parametrize("stage", [1, 3, 5, 6, 8, 12])
 def test_long_outage_at_each_stage_ends_on_the_same(deployed: Deployment, stage: int) -> None:
-    """It is away for longer than anybody waits; the next step goes on, and so does somebody by hand."""
+    """Longer than anybody waits: the next step goes on, and so does somebody by hand."""
     cluster, previous = deployed.cluster, deployed.current()
     calls = ROLLED_OUT + PUT_BACK
     cluster.outages = [*[(*call, 0.0) for call in calls[:stage]], (*calls[stage], 60)]
@@ -648,11 +620,17 @@ def test_what_a_migration_needs_is_waited_for(deployed: Deployment, what: str, s
     assert f"::error title={said}::" in done.errors
     assert "refused" in done.errors
     assert (deployed.cluster.revision, deployed.cluster.objects["jobs"]) == (before, {})
-    setattr(deployed.cluster, what, False)
-    timer = threading.Timer(4, setattr, (deployed.cluster, what, True))
-    timer.start()
+    jobs = deployed.cluster.objects["jobs"]
+
+    def bring_back() -> None:
+        while not any(job["looks"] > 2 for job in list(jobs.values())):
+            time.sleep(0.02)
+        setattr(deployed.cluster, what, True)
+
+    thread = threading.Thread(target=bring_back)
+    thread.start()
     done = deployed.call("target_deploy", BETTER, PATIENCE="20")
-    timer.join()
+    thread.join(1)
     assert done.code == 0, done.errors
     assert done.errors.count(said) == 1
     assert deployed.serving == "better"
@@ -693,7 +671,7 @@ def test_two_deploys_at_once(deployed: Deployment) -> None:
     assert deployed.serving == "better"
 
 
-@pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.2])
+@pytest.mark.parametrize("seconds", [0.4, 0.8])
 def test_rollback_that_is_killed_goes_on(deployed: Deployment, seconds: float) -> None:
     previous, notes = deployed.current(), note(deployed.folder, "notes")
     deployed.deploy(SMOKES, **notes)

@@ -172,9 +172,7 @@ class Cluster:
 
     def find_log(self, pod: str) -> str:
         """Return what a pod has written."""
-        if "-migrate-" in pod and not self.database:
-            return f"log of {pod}\nmigration failed: connection to server: Connection refused\n"
-        return f"log of {pod}\n"
+        return f"log of {pod}\n{self.objects['pods'][pod].get('log', '')}"
 
     def lose_database(self) -> None:
         """Take the database away: pods stay, and are not available; the rollout stays complete."""
@@ -216,7 +214,9 @@ class Cluster:
             pod["status"]["containerStatuses"][0]["state"] = {"running": {}}
         if not (version and pod and self.registry) or self.full or version.migrates is None:
             return
-        good = version.migrates and self.database
+        good = version.migrates and self.database and "log" not in pod
+        if not self.database:
+            pod["log"] = "migration failed: connection to server: Connection refused\n"
         steps = ("SuccessCriteriaMet", "Complete") if good else ("FailureTarget", "Failed")
         job["status"] = {
             "conditions": [{"type": step, "status": "True"} for step in steps[: job["looks"] - 1]]
