@@ -91,9 +91,7 @@ def decide(base: str) -> tuple[set[str], str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Set the outputs of the step; return the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     text = "commit to compare with (BASE); empty means everything"
     parser.add_argument("--base", default=os.environ.get("BASE", ""), help=text)
     areas, reason = decide(parser.parse_args(arguments).base)

@@ -64,9 +64,7 @@ def fuzz_inside(target: Path, options: Sequence[str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fuzz all targets, or those that are named; return 1 if one was broken."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("targets", nargs="*", help="their files; all if none is given")
     parser.add_argument("--seconds", type=int, default=60, help="for each target (default: 60)")
     parser.add_argument("--output", type=Path, default=Path("fuzz-results"), metavar="FOLDER")

@@ -155,9 +155,7 @@ def is_used(git: Git, base: str, code: str, change: Change) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Look at what differs from the base; return 0 whatever is found."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("base", nargs="?", default="HEAD^1", help="commit to compare with")
     options = parser.parse_args(arguments)
     git = Git()

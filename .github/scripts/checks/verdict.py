@@ -77,9 +77,7 @@ def find_earlier_faults(event: Mapping[str, Any], judged: str = "") -> list[str]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judge the jobs; return 1 if one did not succeed, or if there is none."""
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args(arguments)
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     results = {
         job: known["result"] for job, known in json.loads(os.environ["NEEDS"] or "{}").items()
     }

@@ -71,9 +71,7 @@ def show_end(log: str, lines: int = LAST_LINES) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Tell what the command line says."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("command", choices=("error", "notice", "summary", "fail"))
     add("title", help="of the annotation or section, such as '❌ Lint'")

@@ -244,9 +244,7 @@ def announce(comparisons: Sequence[Comparison], reason: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare; return 1 after a regression, or if the benchmarks do not run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     text = "commit to compare with (HEAD^1)"
     parser.add_argument("--base", default="HEAD^1", metavar="REF", help=text)
     options = parser.parse_args(arguments)

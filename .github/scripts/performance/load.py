@@ -257,9 +257,7 @@ def number(lowest: int, highest: int) -> Callable[[str], int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Load the app; return 0 if all limits hold, 1 if not, 2 if the call is wrong."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("tool", choices=TOOLS, help="what makes the load")
     add("--users", type=number(1, 1000), default=20, metavar="N", help="1 to 1000 (20)")

@@ -65,9 +65,7 @@ def profile(folder: Path) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Profile; return 1 if a test fails or cannot run."""
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args(arguments)
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     end_cleanly()
     try:
         folder = prepare("memory-results")

@@ -158,9 +158,7 @@ def comment(number: str, text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Report; return 0, or 1 if GitHub did not take the comment."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the results are")
     options = parser.parse_args(arguments)
     jobs = json.loads(os.environ.get("JOBS") or "{}")

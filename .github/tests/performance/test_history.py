@@ -107,14 +107,6 @@ def test_artifacts_of_others_do_not_count(github: FakeGitHub, values: Mapping[st
     assert history.fetch() == ([push(2)], "")
 
 
-def test_artifact_that_expires_meanwhile_costs_nothing_else(github: FakeGitHub) -> None:
-    github.artifacts.artifacts = [keep([push(1)], 1), keep([push(1), push(2)], 2)]
-    github.faults = ["GET .*/2/zip"]
-    past, problem = history.fetch()
-    assert [one.run for one in past] == [1]
-    assert "A part of the history could not be read" in problem
-
-
 def scan(run: int, size: str, number: int, **values: object) -> Artifact:
     """Return what the Docker pipeline keeps of the image of a commit."""
     files = {"size.json": size, "trivy.sarif": "{}"}

@@ -1,7 +1,6 @@
 """The report, from what the tests leave."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ JOBS = {
     "benchmark": {"result": "cancelled", "outputs": {}},
     "memory": {"result": "skipped", "outputs": {}},
 }
-TITLES = {"locust": "Load test", "k6": "API performance", "benchmark": "Benchmark"}
 
 
 @pytest.fixture
@@ -74,49 +72,38 @@ def test_every_number_is_in_the_table(results: Path) -> None:
     assert row(text, "Memory profile")[6] == "1.1 MB"
     for name in RESULTS:
         assert text.count(f"Report of {name}.") == 1
+    assert '  title "Time to answer, ms (bar: Load test, line: API performance)"\n' in text
+    assert "  bar [13.2, 91.0, 1170.0]\n  line [8.0, 80.0, 90.0]\n" in text
 
 
-def test_chart_is_one_that_github_draws(results: Path) -> None:
-    (chart,) = re.findall(r"^```mermaid\n(.*?)^```$", report(results), re.DOTALL | re.MULTILINE)
-    assert chart.splitlines() == [
-        "xychart-beta",
-        '  title "Time to answer, ms (bar: Load test, line: API performance)"',
-        "  x-axis [p50, p95, p99]",
-        "  bar [13.2, 91.0, 1170.0]",
-        "  line [8.0, 80.0, 90.0]",
-    ]
-
-
-@pytest.mark.parametrize("file", ["result.json", "report.md"])
-@pytest.mark.parametrize("name", TITLES)
-def test_what_is_missing_is_named(results: Path, name: str, file: str) -> None:
-    (results / f"{name}-results" / file).unlink()
-    text = report(results)
-    said = "the result is missing; the summary of the job says why"
-    assert f"- **{TITLES[name]}:** {said}\n" in text
-    assert text.count(" is missing") == 1
+MISSING = "the result is missing; the summary of the job says why"
+OFF = "There are no tests: this part is off."
+FIGURES = [json.dumps({"figures": {"p95": value}}) for value in ("x", None, -1, float("inf"))]
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["", "{", "null", "[]", "[1]", '{"figures": 1}', "\x00"]
-    + [json.dumps({"figures": {"p95": value}}) for value in ("x", None, -1, float("inf"))],
+    ("file", "content", "said"),
+    [("result.json", None, MISSING), ("report.md", None, MISSING)]
+    + [("result.json", json.dumps({"off": OFF}), OFF)]
+    + [
+        ("result.json", content, "the result is malformed: ")
+        for content in ["", "{", "null", "[]", "[1]", '{"figures": 1}', "\x00", *FIGURES]
+    ],
 )
-def test_what_is_malformed_is_named(results: Path, content: str) -> None:
-    file = results / "k6-results/result.json"
-    if '"p95"' in content:
-        content = json.dumps(json.loads(file.read_text()) | json.loads(content))
-    file.write_text(content)
+def test_what_is_not_there_is_named(
+    results: Path, file: str, content: str | None, said: str
+) -> None:
+    path = results / "k6-results" / file
+    if content is None:
+        path.unlink()
+    elif content.startswith('{"'):
+        path.write_text(json.dumps(json.loads(path.read_text()) | json.loads(content)))
+    else:
+        path.write_text(content)
     text = report(results)
-    assert "- **API performance:** the result is malformed: " in text
-    assert row(text, "API performance")[1:4] == ["-", "-", "-"]
-
-
-def test_nothing_at_all_is_still_a_report(tmp_path: Path) -> None:
-    text = report(tmp_path, JOBS)
-    assert text.count(" is missing") == 4
-    assert "mermaid" not in text
-    assert "❌ failure" in text
+    assert f"Not in this report:\n\n- **API performance:** {said}" in text
+    assert text.count("- **") == 1
+    assert said == OFF or row(text, "API performance")[1:4] == ["-", "-", "-"]
 
 
 def test_results_of_one_test_alone_have_no_folder(results: Path) -> None:
@@ -124,13 +111,6 @@ def test_results_of_one_test_alone_have_no_folder(results: Path) -> None:
     left, problems = performance_report.collect(results / "memory-results", jobs)
     assert left == {"memory": (RESULTS["memory"], "Report of memory.\n")}
     assert len(problems) == 3
-
-
-def test_what_is_off_is_said(results: Path) -> None:
-    Result(off="There are no tests: this part is off.").write(results / "memory-results")
-    text = report(results)
-    assert "- **Memory profile:** There are no tests: this part is off.\n" in text
-    assert "missing" not in text
 
 
 def test_names_of_others_do_nothing(results: Path) -> None:
@@ -237,6 +217,7 @@ def test_a_run_that_measured_nothing_leaves_no_history(results: Path) -> None:
     shutil.rmtree(results)
     assert performance_report.main([str(results)]) == 0
     assert not KEPT.exists()
+    assert Path("summary.md").read_text().count(" is missing") == 4
 
 
 def test_refused_comment_is_an_error_and_the_report_stays(
