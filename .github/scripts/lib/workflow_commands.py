@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log = options.log.read_text(encoding="utf-8", errors="replace") if options.log else ""
     if options.command == "fail":
         last = [line for line in log.splitlines() if re.search(r"\w", line)][-1:]
-        refuse(title, f"{' '.join([*last, text])}\n{log}")
+        refuse(title, f"{' — '.join([*last, text])}\n{log}")
     elif options.command == "summary":
         parts = [f"### {plain(title)}", plain(text, LONGEST), show_end(log, options.lines)]
         summarize("\n\n".join(filter(None, parts)))

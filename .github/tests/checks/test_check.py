@@ -38,7 +38,7 @@ def test_failure_keeps_the_code_and_shows_the_end(tmp_path: Path, code: int) -> 
     command = f"seq 100; echo wrong >&2; exit {code}"
     done, summary = check(tmp_path, "--fix", "uv run poe fix", "Lint", "bash", "-c", command)
     assert done.returncode == code
-    said = f"wrong Ended with exit code {code}. To put it right: uv run poe fix."
+    said = f"wrong — Ended with exit code {code}. To put it right: uv run poe fix."
     assert said in summary
     assert summary.startswith("### ❌ Lint\n")
     assert "\nwrong\n```" in summary

@@ -32,10 +32,16 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Return a function that starts a server."""
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Return a function that starts a server, which is GitHub's; the newest one is."""
     with ExitStack() as stack:
-        yield lambda answer: stack.enter_context(servers.serve(answer))
+
+        def start(answer: Callable[[Asked], Reply]) -> str:
+            url = stack.enter_context(servers.serve(answer))
+            monkeypatch.setenv("GITHUB_API_URL", url)
+            return url
+
+        yield start
 
 
 def refuse(status: int, content: object, **headers: str) -> Callable[[Asked], Reply]:
@@ -75,15 +81,10 @@ def test_all_pages_come(fake: FakeGitHub, count: int) -> None:
         (200, b"<html>", {}, "the answer is no JSON"),
     ],
 )
-def test_refusal_says_what_to_do(  # noqa: PLR0913, PLR0917
-    serve: Serve,
-    monkeypatch: pytest.MonkeyPatch,
-    status: int,
-    content: object,
-    headers: dict[str, str],
-    message: str,
+def test_refusal_says_what_to_do(
+    serve: Serve, status: int, content: object, headers: dict[str, str], message: str
 ) -> None:
-    monkeypatch.setenv("GITHUB_API_URL", serve(refuse(status, content, **headers)))
+    serve(refuse(status, content, **headers))
     with pytest.raises(GitHubError, match=message) as error:
         github.ask("GET", "releases")
     assert error.value.status == (0 if status == 200 else status)
@@ -128,29 +129,25 @@ def test_what_cannot_have_arrived_is_sent_again(monkeypatch: pytest.MonkeyPatch)
     assert time.monotonic() - began > 1
 
 
-def test_token_goes_to_no_other_server(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_goes_to_no_other_server(serve: Serve) -> None:
     seen = []
 
     def keep(asked: Asked) -> Reply:
         seen.append(asked.headers.get("Authorization"))
         return Reply(200, b"content")
 
-    storage = serve(keep)
-    api = serve(refuse(302, b"", Location=f"{storage}/signed"))
-    monkeypatch.setenv("GITHUB_API_URL", api)
+    serve(refuse(302, b"", Location=f"{serve(keep)}/signed"))
     assert github.download("releases/assets/1") == b"content"
     assert seen == [None]
 
 
-def test_repository_that_was_renamed_is_followed_but_not_changed(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_repository_that_was_renamed_is_followed_but_not_changed(serve: Serve) -> None:
     def answer(asked: Asked) -> Reply:
         if asked.path == "/new":
             return refuse(200, {"token": asked.headers["Authorization"]})(asked)
         return Reply(301 if asked.method == "GET" else 307, headers={"Location": "/new"})
 
-    monkeypatch.setenv("GITHUB_API_URL", serve(answer))
+    serve(answer)
     assert github.ask("GET", "") == {"token": "Bearer secret"}
     with pytest.raises(GitHubError, match="use its new name"):
         github.ask("POST", "issues", {})
