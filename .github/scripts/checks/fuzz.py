@@ -16,8 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("tests", ".github/tests")
-START_SECONDS = 120
-LONGEST_INPUT = 4096
+INPUT_SECONDS, LONGEST_INPUT = 30, 4096
+"""How long an input may take, and how many bytes it may have."""
 
 
 def find_targets(root: Path) -> list[Path]:
@@ -38,17 +38,12 @@ def fuzz(target: Path, seconds: int, output: Path) -> bool:
     new.mkdir(parents=True, exist_ok=True)
     command: list[str | Path] = [
         *(sys.executable, __file__, "--inside", target, "--"),
-        *(f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}"),
+        *(f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}", f"-timeout={INPUT_SECONDS}"),
         *(f"-artifact_prefix={output}/{name}-", "-print_final_stats=1", new),
         *([known] if known.is_dir() else []),
     ]
     print(f"{name}:", flush=True)
-    try:
-        done = subprocess.run(command, cwd=ROOT, check=False, timeout=seconds + START_SECONDS)
-    except subprocess.TimeoutExpired:
-        print("It did not end in time.")
-        return False
-    return done.returncode == 0
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
 def fuzz_inside(target: Path, options: Sequence[str]) -> None:

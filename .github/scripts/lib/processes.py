@@ -21,7 +21,7 @@ SILENCE_SECONDS = 8
 """After which it is said that a server does not answer yet."""
 
 
-class NoAnswerError(Exception):
+class NoAnswerError(OSError):
     """A server ended, or did not answer in time."""
 
 

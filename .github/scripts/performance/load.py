@@ -38,11 +38,6 @@ ROOT = Path(__file__).parents[3]
 WORKERS = 2
 START_SECONDS, GRACE_SECONDS = 60, 60
 """How long the app may take to start, and a tool besides the duration of the test."""
-FAILED = (
-    *(MeasureError, ProjectError, processes.NoAnswerError),
-    *(OSError, subprocess.TimeoutExpired),
-)
-"""What is raised where the app could not be started or loaded."""
 RAMP_UP = 0.25
 """Part of the duration in which the users arrive."""
 WARM_UP_REQUESTS, LAST_LINES = 200, 20
@@ -181,7 +176,8 @@ def measure(options: argparse.Namespace, output: Path, log: Path) -> int:
     """Start the app, warm it up, load it, keep the results; return the tool's exit code.
 
     Raises:
-        One of `FAILED`: The app could not be started or loaded.
+        MeasureError, OSError, ProjectError, subprocess.TimeoutExpired: The app could not be
+            started or loaded.
     """
     project = read_project(ROOT)
     file, make, read = TOOLS[options.tool]
@@ -271,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             text = f"There is no {file}: {options.tool} is off."
             return leave_out(options.tool, text, output)
         return measure(options, output, output / "app.log")
-    except FAILED as error:
+    except (MeasureError, OSError, ProjectError, subprocess.TimeoutExpired) as error:
         print(read_end(Path(f"{options.tool}-results/app.log")))
         print(error)
         return 1

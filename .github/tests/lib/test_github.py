@@ -12,7 +12,7 @@ from fakes import servers
 from fakes.github_api import FakeGitHub
 from fakes.github_issues import Issue
 from fakes.servers import Asked, Reply
-from lib import github
+from lib import github as client
 from lib.github import GitHubError
 
 Serve = Callable[[Callable[[Asked], Reply]], str]
@@ -22,13 +22,6 @@ Serve = Callable[[Callable[[Asked], Reply]], str]
 def _identity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GH_TOKEN", "secret")
     monkeypatch.setenv("GITHUB_REPOSITORY", "octo-org/widget")
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
-    with FakeGitHub() as fake:
-        monkeypatch.setenv("GITHUB_API_URL", fake.url)
-        yield fake
 
 
 @pytest.fixture
@@ -51,21 +44,21 @@ def refuse(status: int, content: object, **headers: str) -> Callable[[Asked], Re
     return lambda _: Reply(status, text, named)
 
 
-def test_nothing_there_is_none(fake: FakeGitHub) -> None:
-    assert github.find("labels/nothing") is None
-    assert github.find("labels/bug") == {"name": "bug"}
-    fake.settings.switches["/vulnerability-alerts"] = True
-    assert github.find("vulnerability-alerts") is True
-    fake.status = 500
+def test_nothing_there_is_none(github: FakeGitHub) -> None:
+    assert client.find("labels/nothing") is None
+    assert client.find("labels/bug") == {"name": "bug"}
+    github.settings.switches["/vulnerability-alerts"] = True
+    assert client.find("vulnerability-alerts") is True
+    github.status = 500
     with pytest.raises(GitHubError, match="HTTP 500: This is a test"):
-        github.find("labels/bug")
+        client.find("labels/bug")
 
 
 @pytest.mark.parametrize("count", [0, 99, 100, 101, 250])
-def test_all_pages_come(fake: FakeGitHub, count: int) -> None:
-    fake.issues.all = [Issue(number + 1, "x", "", []) for number in range(count)]
-    assert len(github.list_all("issues?state=open")) == count
-    assert len(fake.requests) == count // 100 + 1
+def test_all_pages_come(github: FakeGitHub, count: int) -> None:
+    github.issues.all = [Issue(number + 1, "x", "", []) for number in range(count)]
+    assert len(client.list_all("issues?state=open")) == count
+    assert len(github.requests) == count // 100 + 1
 
 
 @pytest.mark.parametrize(
@@ -86,36 +79,36 @@ def test_refusal_says_what_to_do(
 ) -> None:
     serve(refuse(status, content, **headers))
     with pytest.raises(GitHubError, match=message) as error:
-        github.ask("GET", "releases")
+        client.ask("GET", "releases")
     assert error.value.status == (0 if status == 200 else status)
     assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_short_outage_is_waited_out(
-    fake: FakeGitHub,
+    github: FakeGitHub,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     status: int,
 ) -> None:
     monkeypatch.setenv("GITHUB_PATIENCE", "20")
-    fake.status = status
-    back = Timer(1.5, setattr, (fake, "status", 200))
+    github.status = status
+    back = Timer(1.5, setattr, (github, "status", 200))
     back.start()
-    assert github.find("labels/bug") == {"name": "bug"}
+    assert client.find("labels/bug") == {"name": "bug"}
     assert capsys.readouterr().err.count("Waiting for GitHub: GET labels/bug: HTTP") == 1
     back.join()
 
 
 @pytest.mark.parametrize(("method", "status"), [("GET", 403), ("GET", 429), ("POST", 503)])
 def test_what_does_not_go_by_itself_is_said_at_once(
-    fake: FakeGitHub, monkeypatch: pytest.MonkeyPatch, method: str, status: int
+    github: FakeGitHub, monkeypatch: pytest.MonkeyPatch, method: str, status: int
 ) -> None:
     monkeypatch.setenv("GITHUB_PATIENCE", "20")
-    fake.status = status
+    github.status = status
     began = time.monotonic()
     with pytest.raises(GitHubError) as refusal:
-        github.ask(method, "issues/1/comments", {"body": "x"} if method == "POST" else None)
+        client.ask(method, "issues/1/comments", {"body": "x"} if method == "POST" else None)
     assert refusal.value.status == status
     assert time.monotonic() - began < 5
 
@@ -125,7 +118,7 @@ def test_what_cannot_have_arrived_is_sent_again(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:1")
     began = time.monotonic()
     with pytest.raises(GitHubError, match="refused"):
-        github.ask("POST", "issues/1/comments", {"body": "x"})
+        client.ask("POST", "issues/1/comments", {"body": "x"})
     assert time.monotonic() - began > 1
 
 
@@ -137,7 +130,7 @@ def test_token_goes_to_no_other_server(serve: Serve) -> None:
         return Reply(200, b"content")
 
     serve(refuse(302, b"", Location=f"{serve(keep)}/signed"))
-    assert github.download("releases/assets/1") == b"content"
+    assert client.download("releases/assets/1") == b"content"
     assert seen == [None]
 
 
@@ -148,9 +141,9 @@ def test_repository_that_was_renamed_is_followed_but_not_changed(serve: Serve) -
         return Reply(301 if asked.method == "GET" else 307, headers={"Location": "/new"})
 
     serve(answer)
-    assert github.ask("GET", "") == {"token": "Bearer secret"}
+    assert client.ask("GET", "") == {"token": "Bearer secret"}
     with pytest.raises(GitHubError, match="use its new name"):
-        github.ask("POST", "issues", {})
+        client.ask("POST", "issues", {})
 
 
 @pytest.mark.parametrize(
@@ -166,7 +159,7 @@ def test_repository_that_was_renamed_is_followed_but_not_changed(serve: Serve) -
 def test_address_that_is_not_githubs(monkeypatch: pytest.MonkeyPatch, api: str, path: str) -> None:
     monkeypatch.setenv("GITHUB_API_URL", api)
     with pytest.raises(GitHubError, match="not an address of GitHub's API"):
-        github.ask("GET", path)
+        client.ask("GET", path)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +171,7 @@ def test_address_that_is_not_githubs(monkeypatch: pytest.MonkeyPatch, api: str, 
     ],
 )
 def test_person_is_in_the_repository_of_the_remote_and_logged_in_with_gh(
-    fake: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+    github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     for name in ("GH_TOKEN", "GITHUB_TOKEN", "GITHUB_REPOSITORY"):
         monkeypatch.delenv(name, raising=False)
@@ -192,9 +185,9 @@ def test_person_is_in_the_repository_of_the_remote_and_logged_in_with_gh(
     packaged.chmod(0o755)
     (tmp_path / "venv/pyvenv.cfg").touch()
     monkeypatch.setenv("PATH", f"{packaged.parent}:{tmp_path}:/bin:/usr/bin")
-    assert github.ask("GET", "")["full_name"] == "octo-org/widget"
-    assert github.find_gh() == str(tmp_path / "gh")
-    assert fake.requests == ["GET /repos/octo-org/widget"]
+    assert client.ask("GET", "")["full_name"] == "octo-org/widget"
+    assert client.find_gh() == str(tmp_path / "gh")
+    assert github.requests == ["GET /repos/octo-org/widget"]
     (tmp_path / "git").write_text("#!/bin/sh\nexit 2\n")
     with pytest.raises(GitHubError, match="set GITHUB_REPOSITORY"):
-        github.ask("GET", "")
+        client.ask("GET", "")
