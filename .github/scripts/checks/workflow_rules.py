@@ -11,7 +11,6 @@ A rule that is broken on purpose is accepted by its key, with the reason, in pyp
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +26,8 @@ MALFORMED = (AttributeError, LookupError, TypeError, yaml.YAMLError)
 """What reading a file raises that has something else somewhere than GitHub takes there."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A rule that a file breaks: where and which, why that matters, what puts it right."""
-
-    place: str
-    rule: str
-    text: str
-
-    @property
-    def key(self) -> str:
-        """What accepts it in `[tool.pipelines.accepted]`."""
-        return f"{self.place}: {self.rule}"
+type Findings = Iterator[tuple[str, str]]
+"""Rules that are broken: where and which, as accepted; why that matters, and what puts it right."""
 
 
 def find_files(root: Path) -> list[Path]:
@@ -48,7 +37,7 @@ def find_files(root: Path) -> list[Path]:
     return sorted(path for pattern in patterns for path in github.glob(pattern))
 
 
-def check_file(path: Path) -> Iterator[Finding]:
+def check_file(path: Path) -> Findings:
     """Yield the rules that a workflow, or a composite action, breaks.
 
     Raises:
@@ -73,11 +62,11 @@ def judges(step: dict[str, Any]) -> bool:
     return step.get("uses") == VERDICT and "toJSON(needs)" in str(step.get("with"))
 
 
-def check_job(place: str, job: dict[str, Any], granted: object) -> Iterator[Finding]:
+def check_job(place: str, job: dict[str, Any], granted: object) -> Findings:
     """Yield what is wrong with a job's time limit, or that it may not read what it checks out."""
     if "uses" not in job and "timeout-minutes" not in job:
         text = "a job that hangs is paid for six hours. Add `timeout-minutes: 10`, say"
-        yield Finding(place, "timeout", text)
+        yield f"{place}: timeout", text
     uses = [step.get("uses", "") for step in job.get("steps", [])]
     needs_code = any(action.startswith(("actions/checkout@", "./")) for action in uses)
     if needs_code and isinstance(granted, dict) and granted.get("contents", "none") == "none":
@@ -85,18 +74,18 @@ def check_job(place: str, job: dict[str, Any], granted: object) -> Iterator[Find
             "it checks the code out but may not read it, which fails in a private repository "
             "with 'repository not found'. Add `contents: read` to its permissions"
         )
-        yield Finding(place, "contents", text)
+        yield f"{place}: contents", text
 
 
-def check_steps(place: str, steps: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+def check_steps(place: str, steps: Sequence[dict[str, Any]]) -> Findings:
     """Yield images whose tag can be moved, which zizmor lets pass."""
     for action in (str(step.get("uses", "")) for step in steps):
         if action.startswith("docker://") and "@sha256:" not in action:
             text = f"{action}: a tag can be moved. Name the image by its digest, `@sha256:…`"
-            yield Finding(place, "pin of an image", text)
+            yield f"{place}: pin of an image", text
 
 
-def check_verdict(place: str, job: dict[str, Any], others: Sequence[str]) -> Iterator[Finding]:
+def check_verdict(place: str, job: dict[str, Any], others: Sequence[str]) -> Findings:
     """Yield what lets a job that judges the others miss one of them."""
     needs = job.get("needs") or []
     needed = [needs] if isinstance(needs, str) else needs
@@ -104,13 +93,13 @@ def check_verdict(place: str, job: dict[str, Any], others: Sequence[str]) -> Ite
     if missing:
         names = ", ".join(missing)
         text = f"it does not wait for {names}, so that a failure there is not seen. Add to `needs:`"
-        yield Finding(place, "verdict", f"{text}: {names}")
+        yield f"{place}: verdict", f"{text}: {names}"
     if "always()" not in str(job.get("if", "")):
         text = "a skipped job counts as success, and this one is skipped when another fails"
-        yield Finding(place, "verdict runs always", f"{text}. Add `if: always()`")
+        yield f"{place}: verdict runs always", f"{text}. Add `if: always()`"
 
 
-def check_triggers(name: str, on: object) -> Iterator[Finding]:
+def check_triggers(name: str, on: object) -> Findings:
     """Yield path filters of a workflow whose verdict can be a required check."""
     for event, filters in on.items() if isinstance(on, dict) else []:
         if event.startswith("pull_request") and {"paths", "paths-ignore"} & {*filters}:
@@ -118,7 +107,7 @@ def check_triggers(name: str, on: object) -> Iterator[Finding]:
                 f"with a path filter on {event} a pull request that touches other paths waits "
                 "for ever for the required check. Decide inside a job what to skip"
             )
-            yield Finding(name, "paths", text)
+            yield f"{name}: paths", text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,15 +120,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         accepted = read_project(root).accepted
         files = find_files(root)
-        findings = {found.key: found for path in files for found in check_file(path)}
+        findings = {key: text for path in files for key, text in check_file(path)}
     except (ProjectError, *MALFORMED) as error:
         text = f"A file is not what GitHub takes, actionlint says where: {error!r}"
         annotate("error", "The workflows could not be checked", text)
         return 1
-    broken = [found for key, found in findings.items() if key not in accepted]
-    for found in broken:
-        keep = f'To keep it anyway, add to [tool.pipelines.accepted]: "{found.key}" = "why"'
-        annotate("error", found.key, f"{found.text}. {keep}")
+    broken = [key for key in findings if key not in accepted]
+    for key in broken:
+        keep = f'To keep it anyway, add to [tool.pipelines.accepted]: "{key}" = "why"'
+        annotate("error", key, f"{findings[key]}. {keep}")
     for key in (key for key in accepted if key not in findings):
         annotate("warning", "Nothing to accept", f'"{key}" in [tool.pipelines.accepted] can go.')
     kept = [f"- {plain(key)}: {plain(accepted[key])}\n" for key in findings if key in accepted]
