@@ -86,10 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             install(options.wheel, environment)
             told = judge(ask_health(environment, command, port), options.version)
     except (Failure, NoAnswerError, ProjectError, subprocess.CalledProcessError) as failure:
-        annotate("error", "The wheel does not work", str(failure))
-        summarize(f"### ❌ {TITLE}\n\n{failure}")
+        text = f"{failure}. What its command printed is in the log above."
+        annotate("error", "The wheel does not work", text)
+        summarize(f"### ❌ {TITLE}\n\n{text}")
         return 1
-    summarize(f"### ✅ {TITLE}\n\nInstalled, `{command[0]}` started, `/health` {told}.")
+    result = f"Installed, `{command[0]}` started, `/health` {told}."
+    summarize(f"### ✅ {TITLE}\n\n{result}")
+    print(result)
     return 0
 
 

@@ -9,7 +9,7 @@ import yaml
 from audit.licenses import Rules, Verdict, judge
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from packaging.licenses import canonicalize_license_expression
 
 ROOT = Path(__file__).parents[3]
 CONFIG = yaml.safe_load((ROOT / ".github/dependency-review-config.yml").read_text())
@@ -67,23 +67,18 @@ UNKNOWN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", FORBIDDEN)
-def test_forbidden(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        *((text, Verdict.FORBIDDEN) for text in FORBIDDEN),
+        *((text, Verdict.ALLOWED) for text in ALLOWED),
+        *((text, Verdict.UNKNOWN) for text in UNKNOWN),
+    ],
+)
+def test_verdict(text: str, verdict: Verdict) -> None:
     found = judge(text, RULES)
-    assert found.verdict is Verdict.FORBIDDEN
-    assert found.reason
-
-
-@pytest.mark.parametrize("text", ALLOWED)
-def test_allowed(text: str) -> None:
-    assert judge(text, RULES).verdict is Verdict.ALLOWED
-
-
-@pytest.mark.parametrize("text", UNKNOWN)
-def test_unknown(text: str) -> None:
-    found = judge(text, RULES)
-    assert found.verdict is Verdict.UNKNOWN
-    assert found.reason
+    assert found.verdict is verdict
+    assert found.reason or verdict is Verdict.ALLOWED
 
 
 @pytest.mark.parametrize(
@@ -243,11 +238,6 @@ def test_expression_is_allowed_if_a_way_through_it_is(text: str) -> None:
     assert judge(text, RULES).verdict == (Verdict.ALLOWED if allowed else Verdict.FORBIDDEN)
 
 
-@given(st.text() | st.text(" ;"))
-def test_every_text_is_judged(text: str) -> None:
-    assert judge(text, RULES).verdict in Verdict
-
-
 FAMILIES = {"GPL": True, "AGPL": True, "LGPL": False}
 LONG = {"GPL": "General", "AGPL": "Affero General", "LGPL": "Lesser General"}
 
@@ -273,11 +263,3 @@ def test_every_way_of_writing(family: str, form: str, number: str, around: str) 
         assert (found is Verdict.FORBIDDEN) == FAMILIES[family], text
     elif family == "GPL":
         assert found is not Verdict.FORBIDDEN, text
-
-
-@given(st.text(max_size=200))
-def test_denied_expression_stays_denied_beside_any_text(text: str) -> None:
-    try:
-        canonicalize_license_expression(text)
-    except InvalidLicenseExpression:
-        assert judge(["GPL-3.0-only", text], RULES).verdict is Verdict.FORBIDDEN

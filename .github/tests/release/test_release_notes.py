@@ -105,16 +105,6 @@ def test_groups(history: History) -> None:
     )
 
 
-def test_merges_and_release_noise_are_left_out(history: History) -> None:
-    history.git("checkout", "--quiet", "-b", "side")
-    side = history.commit("fix: on the side")
-    history.git("checkout", "--quiet", "main")
-    history.commit(NOISE[0])
-    history.commit(NOISE[1])
-    history.git("merge", "--quiet", "--no-ff", "-m", "feat!: merge the side", "side")
-    assert history.listed("--since", "v1.0.0") == [side]
-
-
 HARMLESS = [
     ("feat: <script>alert(1)</script>", "\\<script\\>alert(1)\\</script\\>"),
     ("feat: <!-- gone", "\\<\\!-- gone"),
@@ -372,26 +362,21 @@ def test_squash_is_one_entry_and_breaks_what_its_commits_break(history: History)
 
 
 def test_only_release_bumps_are_left_out(history: History) -> None:
-    for message in (
+    told = [
         "chore: release the lock when a worker dies",
         "chore(release): sign the files",
-        "chore: 1.2",
         "chore(deps): release 1.2.3",
         "chore: bump version 2 of the API to 3.0.0",
-    ):
-        history.commit(message)
-    assert len(history.listed("--since", "v1.0.0")) == 5
-    for message in (
+    ]
+    bumps = [
         "chore(release): 1.0.1-rc.1 (#3) [skip ci]",
         "chore(main): release 17.11.0 (#2858)",
         "bump: version 4.16.5 → 4.17.0",
         "v1.1.0",
-        "release: 1.2.3",
         "Bump version to 1.2.0",
-        "chore: bump version to 1.2.3",
-    ):
-        history.commit(message)
-    assert len(history.listed("--since", "v1.0.0")) == 5
+    ]
+    names = [history.commit(message) for message in [*told, *bumps]]
+    assert history.listed("--since", "v1.0.0") == names[: len(told)]
 
 
 @pytest.fixture

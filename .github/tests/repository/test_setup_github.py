@@ -301,7 +301,6 @@ def test_only_what_the_copy_has_is_set_up(dropped: Path, run: Run, github: FakeG
     ("text", "checks"),
     [
         (VERDICT.replace("TRIGGER", ""), ["All"]),
-        (VERDICT.replace("TRIGGER", "{branches: [main]}"), ["All"]),
         (VERDICT.replace("TRIGGER", "{paths: [src/**]}"), []),
         (VERDICT.replace("{pull_request: TRIGGER}", "[push, pull_request]"), ["All"]),
         (VERDICT.replace("{pull_request: TRIGGER}", "pull_request_target"), []),
