@@ -29,7 +29,7 @@ REGISTRY_IMAGE = (
 )
 """For machines without Debian's package."""
 
-INTERVALS = re.compile(r"--interval=\S+(?P<others>.*) --start-interval=(?P<start>\S+)")
+INTERVALS = re.compile(r"--interval=\S+(?P<others>.*) --start-interval=\S+")
 START_SECONDS = 60
 REGISTRY = """version: 0.1
 log: {{level: error}}
@@ -103,7 +103,7 @@ def adapt(tree: Path) -> None:
     for file in (file for file in files if file.exists()):
         text = file.read_text()
         if find_engine_version() < (25,):
-            text = INTERVALS.sub(r"--interval=\g<start>\g<others>", text)
+            text = INTERVALS.sub(r"--interval=2s\g<others>", text)
         if not pulls():
             text = PINNED.sub(lambda match: _stand_in(match["name"]), text)
         file.write_text(text)

@@ -250,8 +250,10 @@ find_end() {
   container=$(compose ps --all --quiet "$1")
   [[ $container ]] || return
   read -r restarts code waits < <(docker inspect --format '{{.RestartCount}} {{.State.ExitCode}} {{.State.Restarting}}' "$container")
+  ((restarts >= 3)) || return
   # While it runs once more, its exit code is 0.
-  ((restarts >= 3)) && [[ $waits == true ]] && echo "ends with exit code $code, again and again"
+  [[ $waits == true ]] || code=$(timeout 10 docker wait "$container") || return
+  echo "ends with exit code $code, again and again"
 }
 
 # Makes the files that the proxy looks up say what the state says.

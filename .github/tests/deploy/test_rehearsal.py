@@ -11,7 +11,6 @@ from containers import docker
 from deployments import (
     CAUSES,
     FAULTS,
-    IMPATIENT,
     REVISIONS,
     Client,
     Driver,
@@ -225,9 +224,9 @@ def test_previous_image_serves_first_where_nothing_serves(
     docker("push", tag)
     settings = driver.settings | {"HOST_FOLDER": str(state), "REHEARSAL_PREVIOUS": tag}
     fresh = Driver(tmp_path / "driver", settings)
-    image = releases(BROKEN, FAULTS["not ready"])
+    image = releases(BROKEN, FAULTS["ends at once"])
     try:
-        done = fresh.run("deploy", image, version="v3", revision=BROKEN, **IMPATIENT["not ready"])
+        done = fresh.run("deploy", image, version="v3", revision=BROKEN)
         assert done.outputs["outcome"] == "rolled-back", done.log
         assert done.outputs["previous"] == f"{releases(ONE)} previous"
         assert Client(host(tree, state, "url")).ask() == f"previous {ONE}"
