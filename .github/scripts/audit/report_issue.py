@@ -16,8 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask, find, list_all
-from lib.markdown import plain
-from lib.workflow_commands import annotate, summarize
+from lib.workflow_commands import refuse, summarize
 
 LABELS = {
     "security": ("b60205", "Something that attackers could use"),
@@ -78,8 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         done = report(text, options.run, is_clean=os.environ.get("RESULT") == "success")
     except GitHubError as error:
-        annotate("error", "Issue", f"The issue could not be kept up to date: {error}")
-        summarize(f"### ❌ Issue\n\nIt could not be kept up to date: {plain(str(error))}\n")
+        refuse("Issue", f"The issue could not be kept up to date: {error}")
         return 1
     print(done)
     summarize(f"### 📌 Issue\n\n{done}\n")

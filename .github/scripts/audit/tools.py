@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from lib import processes
-from lib.markdown import plain, quote
-from lib.workflow_commands import annotate, summarize
+from lib.workflow_commands import refuse, summarize
 
 type Done = subprocess.CompletedProcess[str]
 
@@ -66,6 +65,5 @@ def hand_over(report: str, folder: Path | None = None) -> None:
 
 def give_up(title: str, error: Exception) -> int:
     """Say why an audit does not know; return its exit code."""
-    annotate("error", title, f"Nothing is known. {quote(str(error), 600)}")
-    summarize(f"### ❌ {title}\n\nNothing is known. {plain(str(error), 1000)}\n")
+    refuse(title, f"Nothing is known. {error}")
     return 2

@@ -18,8 +18,7 @@ from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask, download, find, list_all
-from lib.markdown import plain
-from lib.workflow_commands import annotate, summarize
+from lib.workflow_commands import annotate, refuse, summarize
 from release.release_notes import shorten
 from release.release_version import Refusal, Version, parse
 
@@ -205,8 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = str(error)
         if isinstance(error, GitHubError):
             text = explain(error, options.tag, options.commit)
-        annotate("error", "The release is not complete", text)
-        summarize(f"### ❌ The release is not complete\n\n{plain(text, 1000)}")
+        refuse("The release is not complete", text)
         return 1
     lines = [f"### ✅ {version} {done}\n", "| File | SHA-256 |", "| --- | --- |"]
     lines += [f"| {file.name} | `{digest(file)[7:]}` |" for file in options.files]

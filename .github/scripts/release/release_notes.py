@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
 from lib.markdown import JOINERS, escape, is_visible
-from lib.workflow_commands import annotate, summarize
+from lib.workflow_commands import refuse, summarize
 from release.release_version import Version, find_newest_stable
 
 BREAKING, OTHER = "⚠️ Breaking Changes", "🔧 Other Changes"
@@ -381,7 +381,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         git, since = check_input(options.since)
         notes = write(git, since, options.tag)
     except GitError as error:
-        annotate("error", "Release notes", str(error))
+        refuse("Release notes", str(error))
         return 1
     summarize(shorten(notes))
     print(notes, end="")

@@ -17,8 +17,7 @@ HELP
 tell() { python3 "$(dirname "$0")/../lib/workflow_commands.py" "$@"; }
 
 fail() {
-  tell error "Not published to PyPI" "$1"
-  tell summary "❌ Not published to PyPI" "$1"
+  tell fail "Not published to PyPI" "$1"
   exit 1
 }
 

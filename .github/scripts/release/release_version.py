@@ -17,8 +17,8 @@ from typing import Self
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
 from lib.github import GitHubError, find
-from lib.markdown import plain, quote
-from lib.workflow_commands import annotate, set_outputs, summarize
+from lib.markdown import quote
+from lib.workflow_commands import refuse, set_outputs, summarize
 
 GRAMMAR = re.compile(Path(__file__).with_name("tag.regex").read_text(encoding="ascii").strip())
 """What a version is, everywhere: git, the build backend and these scripts read the same file."""
@@ -223,16 +223,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             manual_ref=os.environ["GITHUB_REF"] if manual else "",
         )
     except Refusal as refusal:
-        annotate("error", "Refused", str(refusal))
-        quoted = quote(str(refusal), 1000).replace("`", "'")
-        summarize(f"### ❌ Refused\n\n```text\n{quoted}\n```")
+        refuse("Refused", str(refusal))
         return 1
     except (GitError, GitHubError) as error:
         advice = (
             "Run this job again. If that does not help: it needs the permission contents: read."
         )
-        annotate("error", "Nothing is known of the tag", f"{error}. {advice}")
-        summarize(f"### ❌ Nothing is known of the tag\n\n{plain(str(error), 1000)}. {advice}")
+        refuse("Nothing is known of the tag", f"{error}. {advice}")
         return 1
     version = release.version
     kind = "stable" if version.stable else f"pre-release ({version.stage})"

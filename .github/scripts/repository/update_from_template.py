@@ -29,7 +29,7 @@ from lib.git import Git, GitError
 from lib.github import GitHubError, ask, find_repository, list_all
 from lib.markdown import plain
 from lib.project import Project, ProjectError, read_project
-from lib.workflow_commands import annotate, summarize
+from lib.workflow_commands import refuse, summarize
 from repository.rename_project import RefusedError, read_name, refuse_changes, rename
 
 UV = os.environ.get("UV") or "uv"
@@ -292,8 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     print(reason, file=sys.stderr)
     if options.pull_request:
-        annotate("error", TITLE, reason)
-        summarize(f"### ❌ {TITLE}\n\n{plain(reason, 900)}")
+        refuse(TITLE, reason)
     return 1
 
 

@@ -170,4 +170,4 @@ def test_wheel_that_cannot_be_installed(
         file.write('[tool.pipelines]\nserve = "demo --port {port}"\n')
     monkeypatch.chdir(project.directory)
     assert release_try.main(["nothing-1.0.0-py3-none-any.whl", "1.0.0"]) == 1
-    assert "::error title=The wheel does not work::" in capsys.readouterr().out
+    assert "::error title=The wheel in an empty environment::" in capsys.readouterr().out
