@@ -142,7 +142,14 @@ def read(run: Json, result: Json, root: Path) -> Result:
     places = [place.get("physicalLocation") or {} for place in result.get("locations") or []]
     shown = [_locate(run, place, root) for place in places]
     path, address, line = next((one for one in shown if one[0]), (*shown, ("", "", 0))[0])
-    paths = frozenset(_locate(run, place, root)[0] for place in _list_places(result)) - {""}
+    steps = [
+        _pick(run.get("threadFlowLocations"), step)  # which the flows of several results share
+        for flow in result.get("codeFlows") or []
+        for thread in flow.get("threadFlows") or []
+        for step in thread.get("locations") or []
+    ]
+    found = _list_places([result, steps])
+    paths = frozenset(_locate(run, place, root)[0] for place in found) - {""}
     return Result(result, id_, level, severity * is_fault, text, path or address, line, paths)
 
 

@@ -78,6 +78,10 @@ IN = {
     "a code flow": log(
         result("src/other.py", codeFlows=flow({"location": place("src/changed.py")}))
     ),
+    "a shared code flow step": log(
+        result("src/other.py", codeFlows=flow({"index": 0})),
+        threadFlowLocations=[{"location": place("src/changed.py")}],
+    ),
     "a base address": log(
         result(locations=[place("changed.py", uriBaseId="SRC")]),
         originalUriBaseIds={"SRC": {"uri": "src/", "uriBaseId": "ROOT"}, "ROOT": {"uri": ""}},
