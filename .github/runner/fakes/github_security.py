@@ -48,6 +48,7 @@ class Security(Part):
             "GET /code-scanning/default-setup": self._tell_setup,
             "PATCH /code-scanning/default-setup": self._set_up,
             "GET /code-scanning/analyses": self._list_analyses,
+            "PUT /code-scanning/analysis/status": self._note_status,
             "POST /code-scanning/sarifs": self._take,
             "GET /code-scanning/sarifs/(\\d+)": self._tell,
         }
@@ -86,6 +87,9 @@ class Security(Part):
         errors = self._refused[int(number) - 1]
         status = "failed" if errors else "complete"
         return 200, {"processing_status": status, "errors": errors or None}
+
+    def _note_status(self, _: Request) -> Answer:
+        return (200, {}) if self.code_scanning else (403, {"message": NO_SCANNING})
 
     def _list_analyses(self, _: Request) -> Answer:
         if not self.code_scanning:

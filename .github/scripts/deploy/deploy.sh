@@ -163,17 +163,31 @@ wait_for_revision() {
     echo "::notice title=/health tells no revision::That the new version answers is known from the target only."
 }
 
-# run_smoke_tests URL [HEADER]: targets may use it on what gets no traffic yet. If they fail while what
-# the version needs is away, they are run once more when it is back.
+# run_smoke_tests URL [HEADER]: targets may use it on what gets no traffic yet. If they fail and what the
+# version needs was away meanwhile, they are run once more when it is back.
 run_smoke_tests() {
-  local why
-  try_smoke_tests "$@" && return
-  if ! why=$(look_ready "$@"); then
+  local watcher why
+  rm -f "$STATE/unready"
+  watch_ready "$@" >/dev/null 2>&1 &
+  watcher=$!
+  try_smoke_tests "$@" && { end_watch "$watcher" && return; }
+  why=$(look_ready "$@") && why=$(read_state unready)
+  end_watch "$watcher"
+  if [[ $why ]]; then
     wait_until_ready "$why" "$@" && try_smoke_tests "$@" && return
   fi
   echo "the smoke tests failed" >"$STATE/why"
   return 1
 }
+
+# Notes that it is not ready, when it is not for the first time.
+watch_ready() {
+  local why
+  while why=$(look_ready "$@"); do sleep 0.5; done
+  echo "$why" >"$STATE/unready"
+}
+
+end_watch() { { kill "$1" && wait "$1"; } 2>/dev/null || true; }
 
 # wait_until_ready WHY URL [HEADER]: waits for PATIENCE seconds; WHY is what is missing.
 wait_until_ready() {
@@ -389,7 +403,7 @@ main() {
   # Whose deployment it is: a re-run goes on with it, another run does not touch it.
   DEPLOYMENT="${GITHUB_REPOSITORY:-$(hostname)} ${DEPLOY_ENVIRONMENT:-${ENVIRONMENT_NAME:-}} run ${GITHUB_RUN_ID:-$STATE}"
   export APP_VERSION DEPLOYMENT STATE
-  export -f ask find_revision is_outage look_ready repeat run_smoke_tests try_smoke_tests wait_until_ready
+  export -f ask end_watch find_revision is_outage look_ready read_state repeat run_smoke_tests try_smoke_tests wait_until_ready watch_ready
   read_settings
   case ${1:-} in
     deploy) deploy "${2:?IMAGE is missing}" ;;

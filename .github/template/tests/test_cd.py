@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import ssh_server
-from deployments import CAUSES, FAULTS, IMPATIENT, Client
-from engine import Run
+from deployments import Client
+from engine import ROOT, Run
 from fakes.github_api import FakeGitHub
 from harness import (
     RunPipeline,
@@ -29,11 +29,16 @@ from harness import (
 )
 from origin import Git
 from schemas import write_migration
+from workflows import load
 
 OWNER = {"repository.full_name": "octo-org/widget"}
 CD = ".github/workflows/cd.yml"
 BROKEN = "ENV MAX_BODY_BYTES=1\n"
 """With this line in its Dockerfile, the image is healthy and ready, and fails the smoke tests."""
+
+DEPLOYS = '.github/scripts/deploy/deploy.sh deploy "$IMAGE"'
+KILLED = f"timeout --foreground --signal=KILL 3 {DEPLOYS}"
+"""How the runner ends a step that takes too long."""
 
 type Deploy = Callable[..., Run]
 
@@ -143,7 +148,6 @@ class Server:
     """A server that runs the source's first commit: how the pipeline and a client reach it."""
 
     client: Client
-    host_keys: str
     secrets: dict[str, str]
     variables: dict[str, str]
 
@@ -166,7 +170,7 @@ def server(deploy: Deploy, source: Git, host: str, tmp_path: Path) -> Iterator[S
             assert first.conclusion == "success", explain(first)
             assert "rehearsal" not in first.find_job("summary").summary
             assert client.ask().endswith(source.find("HEAD"))
-            yield Server(client, running.find_host_key("other_key"), secrets, variables)
+            yield Server(client, secrets, variables)
         finally:
             subprocess.run(
                 [compose / "host.sh", "remove"],
@@ -175,27 +179,9 @@ def server(deploy: Deploy, source: Git, host: str, tmp_path: Path) -> Iterator[S
             )
 
 
-def test_nobody_sees_a_broken_version(deploy: Deploy, source: Git, server: Server) -> None:
-    serving = server.client.ask()
-    good = (source.directory / "Dockerfile").read_text()
-    for fault, line in FAULTS.items():
-        commit(source, write("Dockerfile", f"{good}{line}\n"), f"feat: it {fault}")
-        smoke = {"SMOKE_TESTS": ""} if "smoke" in fault else {}
-        with server.client.asking():
-            run = deploy(
-                "push:main",
-                variables=server.variables,
-                secrets=server.secrets,
-                environment=smoke | IMPATIENT.get(fault, {}),
-            )
-        result = outcome(run)
-        assert result["outcome"] == "rolled-back", explain(run)
-        assert result["reason"] == CAUSES[fault].replace("v3", source.find("HEAD")[:12])
-        assert result["reason"] in run.find_job("summary").summary
-        assert server.client.answers.keys() == {serving}, fault
-
-
-def test_migration_in_the_change(deploy: Deploy, source: Git, server: Server) -> None:
+def test_migrations_and_interruptions_on_a_server(
+    deploy: Deploy, source: Git, server: Server
+) -> None:
     options: dict[str, Any] = {"variables": server.variables, "secrets": server.secrets}
     before = server.client.ask()
     add_migration(source, 2, "feat: a column more")
@@ -216,8 +202,27 @@ def test_migration_in_the_change(deploy: Deploy, source: Git, server: Server) ->
     assert "**rolled back** to" in story
     assert "because the smoke tests failed" in story
     assert server.client.answers.keys() == {serving}, "nobody saw it, and nothing failed"
-    again = deploy("push:main", edit=replace("Dockerfile", BROKEN, ""), **options)
+
+    head = source.find("HEAD")
+    either = {serving, f"{head[:12]} {head}"}
+    with server.client.asking():
+        killed = deploy("push:main", edit=replace(CD, DEPLOYS, KILLED), **options)
+    assert outcome(killed)["outcome"] == "rolled-back", explain(killed)
+    assert outcome(killed)["reason"] == "the deployment was ended in the middle"
+    assert "rolled back" in killed.find_job("summary").summary
+    assert server.client.ask() == serving
+    assert server.client.answers.keys() <= either
+    again = deploy("push:main", **options)
     assert again.conclusion == "success", explain(again)
+    cannot = deploy(
+        "push:main",
+        edit=replace("deploy/targets/compose.sh", "ssh_ask rollback", "false rollback"),
+        environment={"SMOKE_TESTS": ""},
+        **options,
+    )
+    assert outcome(cannot)["outcome"] == "rollback-failed", explain(cannot)
+    assert "staging needs somebody now" in said(cannot, "error")
+    assert "🔥" in cannot.find_job("summary").summary
 
 
 def add_migration(git: Git, number: int, message: str) -> None:
@@ -226,64 +231,6 @@ def add_migration(git: Git, number: int, message: str) -> None:
     write(f"src/{path}", text)(git.directory)
     git("add", "--all")
     git("commit", "--quiet", "-m", message)
-
-
-DEPLOYS = '.github/scripts/deploy/deploy.sh deploy "$IMAGE"'
-INTERRUPTED = [
-    ("KILL", 3, "the deployment was ended in the middle"),
-    ("INT", 3, "the deployment was cancelled"),
-]
-"""How the runner ends a step that takes too long, and one of a run that is cancelled."""
-
-
-def test_deployment_that_is_interrupted_is_put_back(
-    deploy: Deploy, source: Git, server: Server
-) -> None:
-    serving = server.client.ask()
-    options: dict[str, Any] = {"variables": server.variables, "secrets": server.secrets}
-    commit(source, append("README.md", "More.\n"), "docs: say more")
-    head = source.find("HEAD")
-    either = {serving, f"{head[:12]} {head}"}
-    for signal, seconds, reason in INTERRUPTED:
-        ends = f"timeout --foreground --signal={signal} {seconds} {DEPLOYS}"
-        with server.client.asking():
-            run = deploy("push:main", edit=replace(CD, DEPLOYS, ends), **options)
-        assert outcome(run)["outcome"] == "rolled-back", explain(run)
-        assert outcome(run)["reason"] == reason
-        assert "rolled back" in run.find_job("summary").summary
-        assert server.client.ask() == serving
-        assert server.client.answers.keys() <= either
-    with server.client.asking():
-        again = deploy("push:main", **options)
-    assert again.conclusion == "success", explain(again)
-    assert server.client.answers.keys() == either
-
-
-def test_server_that_cannot_be_changed_stays_as_it_is(
-    deploy: Deploy, source: Git, server: Server
-) -> None:
-    serving = server.client.ask()
-    commit(source, append("Dockerfile", BROKEN), "feat: break it")
-    for name, value, reason in (
-        ("DEPLOY_KNOWN_HOSTS", server.host_keys, "The host key of 127.0.0.1 is not in"),
-        ("DEPLOY_PORT", "1", "127.0.0.1 cannot be reached"),
-    ):
-        variables = server.variables | {name: value}
-        run = deploy("push:main", variables=variables, secrets=server.secrets)
-        assert reason in outcome(run)["reason"]
-        assert reason in run.find_job("summary").summary
-        assert server.client.ask() == serving
-    cannot = replace("deploy/targets/compose.sh", "ssh_ask rollback", "false rollback")
-    run = deploy(
-        "push:main",
-        edit=cannot,
-        variables=server.variables,
-        secrets=server.secrets,
-        environment={"SMOKE_TESTS": ""},
-    )
-    assert outcome(run)["outcome"] == "rollback-failed", explain(run)
-    assert "staging needs somebody now" in said(run, "error")
-    assert "🔥" in run.find_job("summary").summary
 
 
 def test_earlier_version_by_hand_is_the_manual_rollback(
@@ -352,3 +299,12 @@ def test_docker_and_cd_work_without_each_other(source: Git) -> None:
         (copy / f"{name}.yml").unlink()
         others = "".join(path.read_text() for path in copy.iterdir())
         assert f"workflows/{name}.yml" not in others
+
+
+def test_nothing_that_waits_is_dropped_or_built_twice() -> None:
+    cd, docker = (load(ROOT / f".github/workflows/{name}.yml")["jobs"] for name in ("cd", "docker"))
+    assert cd["deploy"]["concurrency"]["queue"] == "max", "one that waits for an approval"
+    builds = [jobs["build"]["concurrency"] for jobs in (cd, docker)]
+    assert builds[0] == builds[1]
+    assert builds[0]["queue"] == "max"
+    assert "github.ref" not in builds[0]["group"], "main and a tag may be one commit"

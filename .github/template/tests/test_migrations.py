@@ -39,6 +39,8 @@ SCENARIOS = {
     "starts slowly": SLOW_START,
 }
 """What is wrong with a version that brings a migration, and the line that makes it so."""
+ON_A_SERVER = ("smoke tests fail", "cancelled in the migration", "killed after the migration")
+"""Where a connection plays a part; the other two end in host.sh, which is the same for both."""
 LIMITS = {"never ready": IMPATIENT["not ready"], "smoke tests fail": {"SMOKE_TESTS": ""}}
 
 
@@ -156,7 +158,6 @@ def test_version_before_lives_with_a_newer_schema(
         client = Client(made.outputs["url"], ASKED)
 
         def note(name: str, outcome: str, began: float) -> None:
-            failed = client.total - sum(client.answers[answer] for answer in client.answers)
             wrong = {
                 answer: count
                 for answer, count in client.answers.items()
@@ -165,9 +166,11 @@ def test_version_before_lives_with_a_newer_schema(
             rows.append(
                 (name, outcome, client.total, sum(wrong.values()), time.monotonic() - began)
             )
-            assert not wrong, (name, failed)
+            assert not wrong, name
 
         for number, (scenario, line) in enumerate(SCENARIOS.items(), 2):
+            if target == "compose" and scenario not in ON_A_SERVER:
+                continue
             revision = f"{number:040x}"
             image = releases(revision, f"{write_migrations(number)}\n{line}")
             began = time.monotonic()

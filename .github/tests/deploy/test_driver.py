@@ -90,15 +90,22 @@ def test_smoke_tests_that_fail_put_the_old_version_back(driver: Driver) -> None:
     assert Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"
 
 
-@pytest.mark.parametrize(("patience", "outcome"), [("20", "deployed"), ("1", "rolled-back")])
+@pytest.mark.parametrize(
+    ("comes_back", "patience", "outcome"),
+    [
+        ("(sleep 3; rm $away) >/dev/null 2>&1 &", "20", "deployed"),
+        ("sleep 2; rm $away;", "20", "deployed"),  # it is back before the tests have failed
+        ("", "1", "rolled-back"),
+    ],
+)
 def test_smoke_tests_wait_for_what_the_version_needs(
-    driver: Driver, tmp_path: Path, patience: str, outcome: str
+    driver: Driver, tmp_path: Path, comes_back: str, patience: str, outcome: str
 ) -> None:
-    """The first run of the tests takes the database away, and it comes back three seconds later."""
+    """The first run of the tests takes the database away."""
     smoke, away = tmp_path / "smoke", tmp_path / "away"
-    comes = f"(sleep 3; rm {away}) >/dev/null 2>&1 &"
     smoke.write_text(
-        f"#!/bin/sh\n[ -e {away}.once ] && exit 0\ntouch {away} {away}.once\n{comes} exit 1"
+        f"#!/bin/sh\naway={away}\n[ -e $away.once ] && exit 0\ntouch $away $away.once\n"
+        f"{comes_back} exit 1"
     )
     smoke.chmod(0o755)
     settings = {"PATIENCE": patience, "SMOKE_TESTS": str(smoke)}
@@ -148,6 +155,7 @@ def test_rollback_that_fails_too_is_loud(driver: Driver, tmp_path: Path) -> None
     assert (done.code, done.outputs["outcome"]) == (3, "rollback-failed")
     assert "### 🔥 The rollback failed too" in done.summary
     assert "Actions → CD → Run workflow" in done.summary
+    assert "gh workflow run cd.yml --ref v1.2.3" in done.summary, "production takes tags only"
 
 
 def test_first_deployment_has_nothing_to_go_back_to(driver: Driver) -> None:

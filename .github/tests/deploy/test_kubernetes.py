@@ -737,6 +737,7 @@ def test_pods_that_pod_security_refuses(deployed: Deployment) -> None:
     deployed.cluster.store("deployments", template)
     done = deployed.call("target_deploy", BETTER, PATIENCE="1")
     assert "::error title=The new pod cannot be made::" in done.errors
+    assert 'Warning: would violate PodSecurity "restricted:latest": allow' in done.errors
     assert 'violates PodSecurity "restricted:latest": allowPrivilegeEscalation' in done.errors
     assert deployed.cluster.objects["jobs"] == {}
 

@@ -201,6 +201,8 @@ def test_upload_of_sarif_refuses(tree: Path, github: FakeGitHub, text: str, reas
 
 def test_category_is_uploaded_once_in_a_job(tree: Path, github: FakeGitHub) -> None:
     assert send(tree, github, sarif_of("a", "b")) == (0, "")
+    asked = [request.rpartition("widget")[2] for request in github.requests]
+    assert asked[:2] == ["/actions/runs/1", "/code-scanning/analysis/status"], "as the action does"
     kept = dict(line.split("=") for line in (tree.parent / "env").read_text().splitlines())
     code, said = send(tree, github, sarif_of("b"), **kept)
     assert code == 1

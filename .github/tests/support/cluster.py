@@ -2,7 +2,8 @@
 
 Time: what takes minutes has happened at once, but a Job, which takes a few looks to complete. A
 full node and a quota are flags; Pod Security is what `restricted` refuses of the pods here. Not
-here: probes in time, traffic to single pods, a database, other admission plugins, drains.
+here: pods that change one by one and are drained, probes in time, traffic to single pods, logs of
+several pods at once, other admission plugins, clocks of several API servers.
 """
 
 import base64

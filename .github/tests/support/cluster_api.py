@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import kubernetes_validate
 import yaml
-from cluster import GROUPS, Cluster, shuffle
+from cluster import GROUPS, Cluster, find_violations, shuffle
 from cluster_fields import Json, apply, find_conflicts, find_fields, merge, note_update
 
 KUBERNETES = "1.37"
@@ -200,7 +200,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send_text(HTTPStatus.OK, answer, "text/plain")
         if self.query.get("watch"):
             return self._watch(answer)
-        return self._send(HTTPStatus.OK, answer)
+        template = answer.get("spec", {}).get("template") if verb in {"create", "patch"} else None
+        wrong = find_violations(template["spec"]) if template else ""
+        said = rf'299 - "would violate PodSecurity \"restricted:latest\": {wrong}"' if wrong else ""
+        return self._send_text(HTTPStatus.OK, json.dumps(answer), "application/json", said)
 
     def _goes_away(self, verb: str) -> bool:
         """Close the server for a while, after it has done what it was asked, without a word.
@@ -347,8 +350,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: HTTPStatus, content: Json) -> None:
         self._send_text(status, json.dumps(content), "application/json")
 
-    def _send_text(self, status: HTTPStatus, text: str, kind: str) -> None:
+    def _send_text(self, status: HTTPStatus, text: str, kind: str, warning: str = "") -> None:
         self.send_response(status)
+        if warning:
+            self.send_header("Warning", warning)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text.encode())))
         self.end_headers()

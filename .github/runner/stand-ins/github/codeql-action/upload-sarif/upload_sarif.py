@@ -47,12 +47,13 @@ def claim(log: dict[str, Any]) -> None:
         variables.writelines(f"{sentinel}={sentinel}\n" for sentinel in claimed)
 
 
-def ask(path: str, content: dict[str, str] | None = None) -> dict[str, Any]:
+def ask(path: str, content: dict[str, str] | None = None, method: str = "") -> dict[str, Any]:
     """Return what the API answers; end the step with its reason if it refuses."""
+    method = method or ("POST" if content else "GET")
     base = f"{os.environ['GITHUB_API_URL']}/repos/{os.environ['GITHUB_REPOSITORY']}"
     body = json.dumps(content).encode() if content else None
     headers = {"Authorization": f"Bearer {os.environ['GITHUB_TOKEN']}"}
-    request = urllib.request.Request(f"{base}/code-scanning/sarifs{path}", body, headers)  # noqa: S310
+    request = urllib.request.Request(base + path, body, headers, method=method)  # noqa: S310
     try:
         with urllib.request.urlopen(request) as answer:  # noqa: S310
             return dict(json.load(answer))
@@ -70,10 +71,15 @@ if not is_sarif(log):
     sys.exit(f'::error::Unable to upload "{file}" as it is not valid SARIF')
 claim(log)
 about = {"commit_sha": os.environ["GITHUB_SHA"], "ref": os.environ["GITHUB_REF"]}
-uploaded = ask("", about | {"sarif": base64.b64encode(gzip.compress(text)).decode()})
+workflow = ask(f"/actions/runs/{os.environ['GITHUB_RUN_ID']}")["path"]
+status = {"action_name": "upload-sarif", "status": "starting", "analysis_key": workflow}
+ask("/code-scanning/analysis/status", about | status, "PUT")
+uploaded = ask(
+    "/code-scanning/sarifs", about | {"sarif": base64.b64encode(gzip.compress(text)).decode()}
+)
 with Path(os.environ["GITHUB_OUTPUT"]).open("a") as outputs:
     outputs.write(f"sarif-id={uploaded['id']}\n")
-state = ask(f"/{uploaded['id']}")
+state = ask(f"/code-scanning/sarifs/{uploaded['id']}")
 if state["processing_status"] == "failed":
     reasons = ",".join(state["errors"])
     sys.exit(f"::error::Code Scanning could not process the submitted SARIF file: {reasons}")
