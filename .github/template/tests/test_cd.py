@@ -159,7 +159,7 @@ def server(deploy: Deploy, source: Git, host: str, tmp_path: Path) -> Iterator[S
     (tmp_path / "server").mkdir()
     port = ssh_server.find_free_port()
     repository = f"{host}/octo-org/widget"
-    with ssh_server.serve(tmp_path / "server", compose / "gate.sh", repository, 40) as running:
+    with ssh_server.serve(tmp_path / "server", compose / "gate.sh", repository) as running:
         running.state.mkdir()
         (running.state / "proxy.env").write_text(f"HTTP_BIND=127.0.0.1:{port}\n")
         client = Client(f"http://127.0.0.1:{port}")

@@ -26,7 +26,6 @@ type Releases = Callable[..., str]
 CODE = "/opt/venv/lib/python3.13/site-packages"
 ITEM = json.dumps({"name": "a", "description": "b", "price_cents": 1})
 ASKED = (("GET", "/items", ""), ("POST", "/items", ITEM))
-START_SECONDS = 40
 SLOW_START = 'CMD ["sh", "-c", "sleep 2; exec serve"]'
 SCENARIOS = {
     "crashes": FAULTS["ends at once"],
@@ -102,7 +101,7 @@ def start_target(
             return
         folder.joinpath("server").mkdir()
         gate = host.with_name("gate.sh")
-        with ssh_server.serve(folder / "server", gate, repository, START_SECONDS) as server:
+        with ssh_server.serve(folder / "server", gate, repository) as server:
             state = server.state
             state.mkdir()
             port = ssh_server.find_free_port()

@@ -21,7 +21,7 @@ PidFile none
 StrictModes no
 Subsystem sftp internal-sftp
 UsePAM no
-SetEnv PATH={path} HOST_TIMEOUT={seconds} PATIENCE=15
+SetEnv PATH={path} HOST_TIMEOUT=60 PATIENCE=15
 """
 
 
@@ -81,14 +81,13 @@ def find_free_port() -> int:
 
 
 @contextmanager
-def serve(folder: Path, gate: Path, repository: str, seconds: int = 15) -> Iterator[Server]:
+def serve(folder: Path, gate: Path, repository: str) -> Iterator[Server]:
     """Run an SSH server whose only key is bound to the gate of a repository.
 
     Args:
         folder: Where its files are.
         gate: What the key starts.
         repository: Whose images may be deployed.
-        seconds: How long a version may take to start.
     """
     for name in ("host_key", "key", "other_key"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", folder / name]
@@ -97,9 +96,7 @@ def serve(folder: Path, gate: Path, repository: str, seconds: int = 15) -> Itera
     key = (folder / "key.pub").read_text()
     forced = f'restrict,command="{gate} {server.state} {repository}" {key}'
     (folder / "authorized_keys").write_text(forced)
-    config = CONFIG.format(
-        port=server.port, folder=folder, path=os.environ["PATH"], seconds=seconds
-    )
+    config = CONFIG.format(port=server.port, folder=folder, path=os.environ["PATH"])
     (folder / "sshd_config").write_text(config)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
