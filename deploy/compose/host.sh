@@ -104,7 +104,10 @@ lock() {
       end_stage
     fi
     owner=$(find_note OWNER)
-    ((SECONDS < deadline)) || fail "Another deployment is under way here, of ${owner:-somebody}" "$OTHERS"
+    if ((SECONDS >= deadline)); then
+      [[ ! $DEPLOYMENT ]] || ! is_ours || fail 'What this deployment has begun here does not end'
+      fail "Another deployment is under way here, of ${owner:-somebody}" "$OTHERS"
+    fi
     [[ $told ]] || echo "Waiting for the deployment of ${owner:-somebody}, which is under way here." >&2
     told=true
     sleep 0.3

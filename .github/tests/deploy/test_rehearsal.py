@@ -188,6 +188,21 @@ def test_deployment_that_was_killed_is_put_back_and_can_be_run_again(
     assert driver.run("deploy", releases(ONE), version="v1", revision=ONE).code == 0
 
 
+def test_rollback_that_its_own_deployment_holds_up_is_none(
+    driver: Driver, client: Client, releases: Releases, tmp_path: Path
+) -> None:
+    smoke, lock = tmp_path / "smoke", Path(driver.settings["HOST_FOLDER"]) / "lock"
+    hold = f"flock {lock} sleep 12 >/dev/null 2>&1 &"
+    smoke.write_text(f"#!/bin/sh\n{hold} sleep 1; exit 1\n")
+    smoke.chmod(0o755)
+    settings = {"SMOKE_TESTS": str(smoke), "PATIENCE": "1"}
+    done = driver.run("deploy", releases(TWO), version="v2", revision=TWO, **settings)
+    assert (done.code, done.outputs["outcome"]) == (3, "rollback-failed"), done.log
+    done = driver.run("rollback", version="v2", revision=TWO, PATIENCE="60")
+    assert (done.code, done.outputs["outcome"]) == (0, "rolled-back"), done.log
+    assert client.ask() == f"v1 {ONE}"
+
+
 def test_two_at_once_wait_for_each_other(
     driver: Driver, client: Client, releases: Releases, tmp_path: Path
 ) -> None:
