@@ -60,7 +60,8 @@ def commit(measured: Git) -> Callable[[dict[str, str]], None]:
         measured("commit", "--quiet", "--allow-empty", "-m", "test: change")
 
     Path("pyproject.toml").write_text(PROJECT)
-    subprocess.run(["uv", "lock", "--quiet", "--offline"], check=True)
+    lock = ["uv", "lock", "--quiet", "--offline", f"--python={sys.executable}"]
+    subprocess.run(lock, check=True)
     make({".gitignore": "__pycache__\n.venv\n*-results\n"})
     return make
 
