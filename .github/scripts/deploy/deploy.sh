@@ -141,7 +141,7 @@ look_ready() {
   answer=$(ask "$1" /ready "${2:-}")
   status=${answer##*$'\n'}
   case $status in 200 | 404) return 0 ;; esac # without the number, a trap returns what was before it
-  detail=$(sed '$d' <<<"$answer" | jq --raw-output '.detail? | strings | gsub("[^A-Za-z0-9 .,_-]"; " ")' 2>/dev/null | head -c 200) || true
+  detail=$(sed '$d' <<<"$answer" | jq --raw-output '.detail? | strings | gsub("[^A-Za-z0-9.,_-]+"; " ") | ltrimstr("Not ready ")' 2>/dev/null | head -c 200) || true
   echo "it is not ready: ${detail:-/ready answers $status}"
   return 1
 }
@@ -166,7 +166,7 @@ wait_for_revision() {
 # run_smoke_tests URL [HEADER]: targets may use it on what gets no traffic yet. If they fail and what the
 # version needs was away meanwhile, they are run once more when it is back.
 run_smoke_tests() {
-  local watcher why
+  local watcher why failed='the smoke tests failed'
   rm -f "$STATE/unready"
   watch_ready "$@" >/dev/null 2>&1 &
   watcher=$!
@@ -174,9 +174,11 @@ run_smoke_tests() {
   why=$(look_ready "$@") && why=$(read_state unready)
   end_watch "$watcher"
   if [[ $why ]]; then
-    wait_until_ready "$why" "$@" && try_smoke_tests "$@" && return
+    if ! wait_until_ready "$why" "$@"; then failed+=", and $why"
+    elif try_smoke_tests "$@"; then return
+    fi
   fi
-  echo "the smoke tests failed" >"$STATE/why"
+  echo "$failed" >"$STATE/why"
   return 1
 }
 
