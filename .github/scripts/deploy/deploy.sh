@@ -233,7 +233,7 @@ deploy() {
   kill "$KEEPER" 2>/dev/null || true
   if ((code == 0)); then
     conclude deployed ''
-    tell ✅ "Deployed" "$APP_VERSION serves at $(ask_target target_url), $(count_seconds began) after it was begun."
+    tell ✅ "Deployed" "$APP_VERSION serves at $(read_state url), $(count_seconds began) after it was begun."
     return
   fi
   ((code != NOT_OURS)) || give_up "$(read_state why)" "Another deployment to the same place stays as it is; nothing of this one does."
@@ -292,6 +292,7 @@ try_image() {
   local url
   ask_target_aloud target_deploy "$1" || return
   url=$(ask_target target_url) || { echo "the target does not say where it answers" >"$STATE/why" && return 1; }
+  echo "$url" >"$STATE/url"
   set_output url "$url"
   wait_for_revision "$url" "$APP_REVISION" || return
   run_smoke_tests "$url" || return

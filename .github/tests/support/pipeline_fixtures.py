@@ -1,6 +1,8 @@
 """Fixtures of whatever runs pipelines or containers: executed on copies of this repository."""
 
+import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,27 +108,53 @@ def image(tree: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def releases(image: str) -> Iterator[Callable[[str, str], str]]:
+def layers(image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a registry keeps of the layers of the app: whoever pushes them compresses them first.
+
+    One process makes it for all that test at the same time.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder = shared / "layers"
+    with (shared / "layers.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            made = shared / "layers-in-work"
+            with registry(made) as address:
+                publish(address, image, REVISION)
+            for names in made.rglob("_manifests"):
+                shutil.rmtree(names)
+            made.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def host(layers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Host and port of a container registry on this machine; it has no image yet."""
+
+    def copy(source: str, target: str) -> None:
+        (os.link if source.endswith("/data") else shutil.copyfile)(source, target)
+
+    folder = tmp_path_factory.mktemp("registry") / "images"
+    shutil.copytree(layers, folder, copy_function=copy)
+    with registry(folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def releases(image: str, host: str) -> Callable[[str, str], str]:
     """Return a function that makes an image of a revision with a fault, and pushes it.
 
     It takes the revision and a line of a Dockerfile, and returns the image by its digest.
     """
     made: dict[tuple[str, str], str] = {}
-    with registry() as host:
 
-        def make(revision: str, line: str = "") -> str:
-            if (revision, line) not in made:
-                made[revision, line] = publish(host, image, revision, line)
-            return made[revision, line]
+    def make(revision: str, line: str = "") -> str:
+        if (revision, line) not in made:
+            made[revision, line] = publish(host, image, revision, line)
+        return made[revision, line]
 
-        yield make
-
-
-@pytest.fixture(scope="session")
-def host(engine: None) -> Iterator[str]:  # noqa: ARG001
-    """Host and port of a container registry on this machine."""
-    with registry() as address:
-        yield address
+    return make
 
 
 @pytest.fixture
