@@ -38,6 +38,9 @@ compose() {
     --file "$HERE/compose.yaml" --env-file "$HOST_FOLDER/proxy.env" --env-file "$HOST_FOLDER/images.env" "$@"
 }
 
+# name_container SERVICE: as docker compose names it. One container is asked without docker compose, which takes longer.
+name_container() { echo "$HOST_PROJECT-$1-1"; }
+
 prepare() {
   export HOST_FOLDER=${HOST_FOLDER:-/var/lib/app}
   HOST_PROJECT=$(basename "$HOST_FOLDER")-$(cksum <<<"$HOST_FOLDER" | cut -d ' ' -f 1)
@@ -236,7 +239,7 @@ prove() {
   local answer code end deadline=$((SECONDS + ${HOST_TIMEOUT:-60}))
   while true; do
     code=0
-    answer=$(compose exec -T "$1" python - "$2" $((deadline - SECONDS)) ${3:+"$3"} <"$HERE/probe.py" 2>/dev/null) || code=$?
+    answer=$(docker exec --interactive "$(name_container "$1")" python - "$2" $((deadline - SECONDS)) ${3:+"$3"} <"$HERE/probe.py" 2>/dev/null) || code=$?
     if ((code == 0)) || [[ $answer ]]; then break; fi
     answer='does not run'
     if end=$(find_end "$1"); then answer=$end && break; fi
@@ -250,9 +253,8 @@ prove() {
 # Says how a copy ended that was started again in vain, as many times as it takes to be no accident.
 find_end() {
   local container restarts code waits
-  container=$(compose ps --all --quiet "$1")
-  [[ $container ]] || return
-  read -r restarts code waits < <(docker inspect --format '{{.RestartCount}} {{.State.ExitCode}} {{.State.Restarting}}' "$container")
+  container=$(name_container "$1")
+  read -r restarts code waits < <(docker inspect --format '{{.RestartCount}} {{.State.ExitCode}} {{.State.Restarting}}' "$container" 2>/dev/null) || return
   ((restarts >= 3)) || return
   # While it runs once more, its exit code is 0.
   [[ $waits == true ]] || code=$(timeout 10 docker wait "$container") || return
@@ -308,7 +310,7 @@ switch() {
   local before=$SERVING
   is_ours && is_open && [[ $(find_note PREVIEW) == "${1:-none}" ]] || fail 'Another deployment came between' "$OTHERS"
   serve "$(find_note COPY)"
-  [[ ! $before || $before == "$SERVING" ]] || compose stop "$before" >&2
+  [[ ! $before || $before == "$SERVING" ]] || docker stop "$(name_container "$before")" >/dev/null
 }
 
 # serve COPY
@@ -356,7 +358,7 @@ restore() {
     remove "$copy"
     set_image "$copy" "${1% *}" "${1##* }"
   fi
-  if [[ $copy != "$SERVING" || ! $(compose ps --quiet --status running "$copy") ]]; then
+  if [[ $copy != "$SERVING" || ! $(docker ps --quiet --filter "name=^$(name_container "$copy")$") ]]; then
     compose up --detach --no-deps --no-recreate "$copy" >&2 || true
     why=$(prove "$copy" '' 10) || echo "::warning title=${1##* } was put back, and $why::It gets the traffic all the same." >&2
   fi
@@ -366,8 +368,10 @@ restore() {
 
 # remove COPY...: nothing waits for what has no traffic.
 remove() {
-  compose kill "$@" >/dev/null 2>&1 || true
-  compose rm --force --stop "$@" >/dev/null 2>&1
+  local copy
+  for copy in "$@"; do
+    docker rm --force "$(name_container "$copy")" >/dev/null 2>&1 || true # it may not be there
+  done
 }
 
 show_logs() {
@@ -395,7 +399,7 @@ main() {
       read_input
       ! { is_open && is_ours; } || touch "$HOST_FOLDER/deployment" ;;
     current) show_current ;;
-    url) echo "http://$(compose port proxy 80 2>/dev/null || echo 127.0.0.1:1)" ;;
+    url) echo "http://$(docker port "$(name_container proxy)" 80 2>/dev/null | grep -m 1 . || echo 127.0.0.1:1)" ;;
     logs) show_logs ;;
     remove)
       lock remove
