@@ -40,6 +40,7 @@ compose() {
 
 # name_container SERVICE: as docker compose names it. One container is asked without docker compose, which takes longer.
 name_container() { echo "$HOST_PROJECT-$1-1"; }
+is_running() { [[ $(docker ps --quiet --filter "name=^$(name_container "$1")$") ]]; }
 
 prepare() {
   export HOST_FOLDER=${HOST_FOLDER:-/var/lib/app}
@@ -125,14 +126,20 @@ lock() {
 
 # Ends a stage that goes on although its deployment was given up, and the migration with it.
 end_stage() {
-  local process command containers
+  local process command
   read -r process command <"$HOST_FOLDER/running" || return 0
   [[ $command == stage && $(tr '\0' ' ' <"/proc/$process/cmdline" 2>/dev/null) == *host.sh* ]] || return 0
   # shellcheck disable=SC2046
   kill -TERM "$process" $(list_descendants "$process") 2>/dev/null || true
-  containers=$(docker ps --quiet --filter "label=com.docker.compose.project=$HOST_PROJECT" --filter label=com.docker.compose.oneoff=True)
+  remove_containers oneoff=True
+}
+
+# remove_containers LABEL=VALUE: nothing waits for what has no traffic.
+remove_containers() {
+  local containers
+  containers=$(docker ps --all --quiet --filter "label=com.docker.compose.project=$HOST_PROJECT" --filter "label=com.docker.compose.$1")
   # shellcheck disable=SC2086
-  [[ ! $containers ]] || docker rm --force $containers >/dev/null
+  [[ ! $containers ]] || docker rm --force $containers >/dev/null 2>&1 || true # one may go by itself meanwhile
 }
 
 list_descendants() {
@@ -271,7 +278,7 @@ direct_traffic() {
   fi
   rm -f "$live/$IDLE"
   [[ $SERVING ]] || rm -f "$live"/{blue,green}
-  compose up --detach --no-recreate proxy >&2 || fail 'The proxy does not start: is its port taken?'
+  is_running proxy || compose up --detach --no-recreate proxy >&2 || fail 'The proxy does not start: is its port taken?'
 }
 
 stage() {
@@ -358,7 +365,7 @@ restore() {
     remove "$copy"
     set_image "$copy" "${1% *}" "${1##* }"
   fi
-  if [[ $copy != "$SERVING" || ! $(docker ps --quiet --filter "name=^$(name_container "$copy")$") ]]; then
+  if [[ $copy != "$SERVING" ]] || ! is_running "$copy"; then
     compose up --detach --no-deps --no-recreate "$copy" >&2 || true
     why=$(prove "$copy" '' 10) || echo "::warning title=${1##* } was put back, and $why::It gets the traffic all the same." >&2
   fi
@@ -366,12 +373,10 @@ restore() {
   remove "$IDLE"
 }
 
-# remove COPY...: nothing waits for what has no traffic.
+# remove COPY...: and the migrations of it, which may go on although nobody waits for them.
 remove() {
   local copy
-  for copy in "$@"; do
-    docker rm --force "$(name_container "$copy")" >/dev/null 2>&1 || true # it may not be there
-  done
+  for copy in "$@"; do remove_containers "service=$copy"; done
 }
 
 show_logs() {

@@ -32,7 +32,7 @@ FAULTS = {
 }
 """A line that breaks an image, by what is wrong with it then."""
 IMPATIENT = {
-    "never healthy": {"HOST_TIMEOUT": "6"},
+    "never healthy": {"HOST_TIMEOUT": "3"},
     "not ready": {"HOST_TIMEOUT": "6"},
 }
 """For faults that are found by waiting."""
