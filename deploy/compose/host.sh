@@ -246,8 +246,8 @@ prove() {
   local answer code end deadline=$((SECONDS + ${HOST_TIMEOUT:-60}))
   while true; do
     code=0
-    answer=$(docker exec --interactive "$(name_container "$1")" python - "$2" $((deadline - SECONDS)) ${3:+"$3"} <"$HERE/probe.py" 2>/dev/null) || code=$?
-    if ((code == 0)) || [[ $answer ]]; then break; fi
+    answer=$(compose exec -T "$1" python - "$2" $((deadline - SECONDS)) ${3:+"$3"} <"$HERE/probe.py" 2>/dev/null) || code=$?
+    if ((code == 0 || code == 3)); then break; fi # else Docker says that there is nothing to ask
     answer='does not run'
     if end=$(find_end "$1"); then answer=$end && break; fi
     ((SECONDS < deadline)) || break

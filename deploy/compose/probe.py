@@ -1,7 +1,8 @@
 """Ask the app in this container until it is ready: python - REVISION SECONDS [SECONDS].
 
 It may take so many seconds until it answers and, if there is a second number, so many from then on
-until it is ready. Ends with 0 if it is, and prints what it does not tell; with 1, and prints why.
+until it is ready. Ends with 0 if it is, and prints what it does not tell; with 3, and prints why:
+what runs this ends with other codes.
 """
 
 import json
@@ -67,7 +68,7 @@ def main() -> int:
             break
         time.sleep(0.2)
     print(why, end="")
-    return 1
+    return 3
 
 
 if __name__ == "__main__":
