@@ -29,8 +29,8 @@ ASKED = (("GET", "/items", ""), ("POST", "/items", ITEM))
 SLOW_START = 'CMD ["sh", "-c", "sleep 2; exec serve"]'
 SCENARIOS = {
     "crashes": FAULTS["ends at once"],
-    "never ready": FAULTS["not ready"],
-    "smoke tests fail": FAULTS["fails the smoke tests"],
+    "never ready": "ENV EXTERNAL_SERVICES=http://127.0.0.1:1/",
+    "smoke tests fail": "ENV MAX_BODY_BYTES=1",
     "cancelled in the migration": (
         "USER 0\nRUN sed -i '2i sleep 30' /opt/venv/bin/migrate\nUSER 10001"
     ),

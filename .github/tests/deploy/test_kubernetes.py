@@ -20,7 +20,7 @@ import cluster_api
 import pytest
 import yaml
 from cluster import Cluster, Version
-from deployments import Client
+from deployments import SMOKE_TESTS, Client
 
 ROOT = Path(__file__).parents[3]
 DRIVER = ROOT / ".github/scripts/deploy/deploy.sh"
@@ -42,10 +42,6 @@ WATCHED_KUBECTL = """#!/bin/sh
 [ "$(stat -c %a "$KUBECONFIG")" = 600 ] || { echo "others can read $KUBECONFIG" >&2; exit 99; }
 [ -z "$KUBE_CONFIG" ] || { echo "kubectl needs no KUBE_CONFIG" >&2; exit 99; }
 exec "$REAL_KUBECTL" "$@"
-"""
-
-SMOKE_TESTS = """#!/bin/sh
-exec curl --fail --silent --output /dev/null "${1#--base-url=}/items"
 """
 
 

@@ -26,11 +26,19 @@ FAULTS = {
     "ends at once": 'CMD ["serve", "--nonsense"]',
     "never healthy": 'CMD ["serve", "--port=9000"]',
     "another revision": f"ENV APP_REVISION={REVISIONS['one']}",
-    "not ready": "ENV EXTERNAL_SERVICES=http://127.0.0.1:1/",
-    "fails the smoke tests": "ENV MAX_BODY_BYTES=1",
-    "fails its migrations": "ENV DATABASE_URL=sqlite:////nowhere/db.sqlite3",
+    "not ready": "ENV NOT_READY=1",
+    "fails the smoke tests": "ENV BROKEN=1",
+    "fails its migrations": "ENV MIGRATION_FAILS=1",
 }
-"""A line that breaks an image, by what is wrong with it then."""
+"""A line that breaks the image of small_app.py, by what is wrong with it then."""
+SLOW_START = 'CMD ["sh", "-c", "sleep 4; exec serve"]'
+SMOKE_TESTS = """#!/bin/sh
+for option; do
+  case $option in --base-url=*) url=${option#*=} ;; --header=*) header=${option#*=} ;; esac
+done
+curl --fail --silent --output /dev/null --header "${header:-X-None: 1}" "$url/work" && echo passed
+"""
+"""Ask what a version is there for."""
 IMPATIENT = {
     "never healthy": {"HOST_TIMEOUT": "3"},
     "not ready": {"HOST_TIMEOUT": "6"},
@@ -41,7 +49,7 @@ CAUSES = {
     "ends at once": "v3 ends with exit code 2, again and again",
     "never healthy": "v3 does not answer",
     "another revision": f"v3 answers with another revision, {REVISIONS['one']}",
-    "not ready": "v3 is not ready service 127.0.0.1",
+    "not ready": "v3 is not ready database",
     "fails the smoke tests": "the smoke tests failed",
     "fails its migrations": "The migrations of v3 failed",
 }
@@ -159,6 +167,13 @@ class Driver:
             **settings,
         }
 
+    def write_smoke_tests(self) -> str:
+        """Write smoke tests; return their path, for SMOKE_TESTS."""
+        path = self.folder / "smoke-tests.sh"
+        path.write_text(SMOKE_TESTS)
+        path.chmod(0o755)
+        return str(path)
+
     def run(
         self, *arguments: str, version: str = "v1", revision: str = "", **settings: str
     ) -> Deployment:
@@ -268,7 +283,8 @@ def deploy_broken(driver: Driver, client: Client, image: str, fault: str) -> Dep
     """Deploy an image with a fault as v3; check that it is put back, and that nobody saw it."""
     serving = client.ask()
     revision = REVISIONS["broken"]
-    settings = {"SMOKE_TESTS": "" if "smoke" in fault else "true"} | IMPATIENT.get(fault, {})
+    settings = {"SMOKE_TESTS": driver.write_smoke_tests()} if "smoke" in fault else {}
+    settings |= IMPATIENT.get(fault, {})
     with client.asking():
         done = driver.run("deploy", image, version="v3", revision=revision, **settings)
     assert (done.code, done.outputs["outcome"]) == (1, "rolled-back"), done.log
