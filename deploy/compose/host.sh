@@ -40,7 +40,7 @@ compose() {
 
 # name_container SERVICE: as docker compose names it. One container is asked without docker compose, which takes longer.
 name_container() { echo "$HOST_PROJECT-$1-1"; }
-is_running() { [[ $(docker ps --quiet --filter "name=^$(name_container "$1")$") ]]; }
+is_running() { [[ $(docker ps --quiet --filter status=running --filter "name=^$(name_container "$1")$") ]]; }
 
 prepare() {
   export HOST_FOLDER=${HOST_FOLDER:-/var/lib/app}
@@ -317,7 +317,7 @@ switch() {
   local before=$SERVING
   is_ours && is_open && [[ $(find_note PREVIEW) == "${1:-none}" ]] || fail 'Another deployment came between' "$OTHERS"
   serve "$(find_note COPY)"
-  [[ ! $before || $before == "$SERVING" ]] || docker stop "$(name_container "$before")" >/dev/null
+  [[ ! $before || $before == "$SERVING" ]] || compose stop "$before" >&2 # which may be gone
 }
 
 # serve COPY
