@@ -10,7 +10,10 @@
 # Prints the ReplicaSet that was last rolled out in full, nothing if none ever was.
 target_current() { kube_drive current; }
 
-target_deploy() { kube_drive deploy "$1"; }
+target_deploy() {
+  # shellcheck disable=SC2016 # another shell expands this
+  kube_drive deploy "$1" bash -euo pipefail -c 'source "$TARGET_FILE"; kube_judge "$1"' judge
+}
 
 target_rollback() { kube_drive rollback "$1"; }
 
@@ -20,6 +23,13 @@ target_url() {
   [[ ! ${DEPLOY_URL:-} ]] || { echo "$DEPLOY_URL" && return; }
   echo '::error title=DEPLOY_URL is not set::Set it to where the app answers, as a variable of the environment on GitHub.' >&2
   return 1
+}
+
+# Judges the new version before it has traffic; nobody else answers at this address.
+kube_judge() {
+  local why
+  why=$(look "$1" "$APP_REVISION") || { echo "$why" >"$STATE/why" && return 1; }
+  run_smoke_tests "$1"
 }
 
 kube_drive() {

@@ -406,7 +406,7 @@ main() {
   # Whose deployment it is: a re-run goes on with it, another run does not touch it.
   DEPLOYMENT="${GITHUB_REPOSITORY:-$(hostname)} ${DEPLOY_ENVIRONMENT:-${ENVIRONMENT_NAME:-}} run ${GITHUB_RUN_ID:-$STATE}"
   export APP_VERSION DEPLOYMENT STATE
-  export -f ask end_watch find_revision is_outage look_ready read_state repeat run_smoke_tests try_smoke_tests wait_until_ready watch_ready
+  export -f ask end_watch find_revision is_outage look look_ready read_state repeat run_smoke_tests try_smoke_tests wait_until_ready watch_ready
   read_settings
   case ${1:-} in
     deploy) deploy "${2:?IMAGE is missing}" ;;

@@ -1,5 +1,4 @@
 import copy
-import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from jobs import make_job, make_migration
+from namespace import Namespace
 
 ROOT = Path(__file__).parents[3]
 FILES = ROOT / "deploy/kubernetes"
@@ -27,21 +28,34 @@ def objects() -> dict[str, Any]:
     return {f"{thing['kind']}/{thing['metadata']['name']}": thing for thing in build()}
 
 
-def make_job(deployment: Any) -> Any:
-    """Return the Job that migrates with a new image."""
-    code = runpy.run_path(str(FILES / "target.py"))
-    return code["make_job"](deployment, "app", "new", {"APP_VERSION": "v2"}, "app-migrate-1")
+@pytest.fixture
+def namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Namespace:
+    """A namespace that nobody asks anything."""
+    monkeypatch.setenv("KUBE_NAMESPACE", "shop")
+    return Namespace(tmp_path / "config")
+
+
+@pytest.fixture
+def jobs(namespace: Namespace, objects: dict[str, Any]) -> list[Any]:
+    """The Jobs of a deploy with a new image: the preview, and the migration."""
+    deployment = objects["Deployment/app"]
+
+    def make() -> Any:
+        return make_job(namespace, deployment, "new", {"APP_VERSION": "v2"}, "app-1")
+
+    return [make(), make_migration(namespace, make())]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_files_fit_the_published_schemas(objects: dict[str, Any], version: str) -> None:
-    everything = [*objects.values(), make_job(objects["Deployment/app"])]
-    for thing in everything:
+def test_files_fit_the_published_schemas(
+    objects: dict[str, Any], jobs: list[Any], version: str
+) -> None:
+    for thing in [*objects.values(), *jobs]:
         kubernetes_validate.validate(thing, version, strict=True)
 
 
-def test_schemas_find_a_field_that_is_not_there(objects: dict[str, Any]) -> None:
-    job = make_job(objects["Deployment/app"])
+def test_schemas_find_a_field_that_is_not_there(jobs: list[Any]) -> None:
+    (job, _) = jobs
     job["spec"]["retries"] = 1
     with pytest.raises(kubernetes_validate.ValidationError, match="retries"):
         kubernetes_validate.validate(job, VERSIONS[-1], strict=True)
@@ -86,11 +100,10 @@ def test_selectors_find_the_pods(objects: dict[str, Any]) -> None:
     assert "pod-template-hash" not in labels
 
 
-def test_pods_have_few_rights(objects: dict[str, Any]) -> None:
+def test_pods_have_few_rights(objects: dict[str, Any], jobs: list[Any]) -> None:
     label = objects["Namespace/app"]["metadata"]["labels"]
     assert label == {"pod-security.kubernetes.io/enforce": "restricted"}
-    deployment = objects["Deployment/app"]
-    for thing in (deployment, make_job(deployment)):
+    for thing in (objects["Deployment/app"], *jobs):
         pod = thing["spec"]["template"]["spec"]
         assert pod["automountServiceAccountToken"] is False
         security = pod["securityContext"]
@@ -106,29 +119,42 @@ def test_pods_have_few_rights(objects: dict[str, Any]) -> None:
         assert container["resources"]["requests"].keys() == {"cpu", "memory"}
 
 
-def test_migration_is_the_same_pod_with_another_command(objects: dict[str, Any]) -> None:
+def test_jobs_are_the_same_pod_with_the_new_image(
+    namespace: Namespace, objects: dict[str, Any]
+) -> None:
     deployment = copy.deepcopy(objects["Deployment/app"])
     (before,) = deployment["spec"]["template"]["spec"]["containers"]
     before["env"] = [{"name": "APP_VERSION", "value": "v1"}, {"name": "KEPT", "value": "x"}]
-    job = make_job(deployment)
-    pod = job["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
-    assert (container["image"], container["args"]) == ("new", ["migrate"])
-    assert {variable["name"]: variable["value"] for variable in container["env"]} == {
-        "KEPT": "x",
-        "APP_VERSION": "v2",
-    }
-    assert container["envFrom"] == before["envFrom"]
-    assert (pod["restartPolicy"], job["spec"]["backoffLimit"]) == ("Never", 0)
-    assert not [key for key in container if "Probe" in key]
-    assert "labels" not in job["spec"]["template"].get("metadata", {}), "no Service may find it"
+    original = copy.deepcopy(deployment)
+    preview = make_job(namespace, deployment, "new", {"APP_VERSION": "v2"}, "app-preview-1")
+    migration = make_migration(namespace, copy.deepcopy(preview))
+    assert deployment == original
+    for job in (preview, migration):
+        pod = job["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert {variable["name"]: variable["value"] for variable in container["env"]} == {
+            "KEPT": "x",
+            "APP_VERSION": "v2",
+        }
+        assert (container["image"], container["envFrom"]) == ("new", before["envFrom"])
+        assert (pod["restartPolicy"], job["spec"]["backoffLimit"]) == ("Never", 0)
+        assert "labels" not in job["spec"]["template"].get("metadata", {}), "no Service may find it"
+        probes = [key for key in container if "Probe" in key]
+        assert (container.get("args"), len(probes)) == (
+            (["migrate"], 0) if job is migration else (None, 3)
+        )
 
 
-def test_migration_belongs_to_the_container_that_is_named(objects: dict[str, Any]) -> None:
+def test_jobs_know_the_container_that_is_named(
+    namespace: Namespace, objects: dict[str, Any]
+) -> None:
     deployment = copy.deepcopy(objects["Deployment/app"])
     pod = deployment["spec"]["template"]["spec"]
     pod["containers"].insert(0, {"name": "sidecar", "image": "other"})
-    job = make_job(deployment)
-    assert [container["name"] for container in job["spec"]["template"]["spec"]["containers"]] == [
-        "app"
+    preview = make_job(namespace, deployment, "new", {}, "app-preview-1")
+    migration = make_migration(namespace, copy.deepcopy(preview))
+    images = [
+        {one["name"]: one["image"] for one in job["spec"]["template"]["spec"]["containers"]}
+        for job in (preview, migration)
     ]
+    assert images == [{"sidecar": "other", "app": "new"}, {"app": "new"}]

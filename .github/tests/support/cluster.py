@@ -1,6 +1,6 @@
 """A Kubernetes cluster with one namespace: what it keeps, and what its controllers do with it.
 
-Time: what takes minutes has happened at once, but a Job, which takes a few looks to complete. A
+Time: what takes minutes has happened at once, but a Job, which takes a few looks to get on. A
 full node and a quota are flags; Pod Security is what `restricted` refuses of the pods here. Not
 here: pods that change one by one and are drained, probes in time, traffic to single pods, logs of
 several pods at once, other admission plugins, clocks of several API servers.
@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable  # noqa: TC003
 from dataclasses import dataclass, field
+from socket import socket
 from threading import Event, RLock
 
 from cluster_fields import Json, Owners, add_defaults
@@ -40,17 +41,19 @@ class Version:
 
     Attributes:
         revision: Its name.
-        starts: Whether its pods get ready; `None` keeps the rollout unfinished for ever.
+        starts: Whether its pods get ready; `None`: they run, and never do.
+        rolls_out: The same once its preview was ready.
         migrates: Whether its migrations succeed; `None` keeps the Job running.
         schema: What its migrations make of the database; an older one makes it unready.
         slow: Seconds that its pods take to get ready.
-        works: Whether it passes the smoke tests.
+        works: Whether it passes the smoke tests; `None`: as long as it has no traffic.
     """
 
     revision: str
     starts: bool | None = True
+    rolls_out: bool | None = True
     migrates: bool | None = True
-    works: bool = True
+    works: bool | None = True
     schema: int = 1
     slow: float = 0
 
@@ -75,6 +78,7 @@ class Cluster:
         full: Whether no node has room.
         served: Revision of every version that has ever served, in order.
         used: Group, resource and verb of everything that the deployer asked for.
+        forwarded: Connections that lead to ports of pods.
         server: Address of the API server.
         certificate: What it is trusted by.
         url: Where the version that serves answers.
@@ -85,6 +89,7 @@ class Cluster:
     undoable: bool = True
     served: list[str] = field(default_factory=list)
     used: set[tuple[str, str, str]] = field(default_factory=set)
+    forwarded: list[socket] = field(default_factory=list)
     server: str = ""
     certificate: bytes = b""
     url: str = ""
@@ -105,7 +110,7 @@ class Cluster:
         self.registry = True
         self.minor = ""
         self.owners: dict[tuple[str, str], Owners] = {}
-        self.versions, self.served, self.used = {}, [], set()
+        self.versions, self.served, self.used, self.forwarded = {}, [], set(), []
         self.objects: dict[str, dict[str, Json]] = {
             kind: {} for kinds in GROUPS.values() for kind in kinds
         }
@@ -183,7 +188,7 @@ class Cluster:
 
     def finish_migrations(self) -> None:
         """Let the Jobs that are still there do what they were to do."""
-        for job in self.objects["jobs"].values():
+        for job in filter(_migrates, self.objects["jobs"].values()):
             image = job["spec"]["template"]["spec"]["containers"][0]["image"]
             self.schema = max(self.schema, self.versions[image].schema)
 
@@ -213,7 +218,12 @@ class Cluster:
         pod = self.objects["pods"].get(f"{job['metadata']['name']}-pod")
         if pod and version and self.registry and not self.full:
             pod["status"]["containerStatuses"][0]["state"] = {"running": {}}
-        if not (version and pod and self.registry) or self.full or version.migrates is None:
+        if not (version and pod and self.registry) or self.full:
+            return
+        if not _migrates(job):
+            self._preview(job, pod, version)
+            return
+        if version.migrates is None:
             return
         good = version.migrates and self.database and "log" not in pod
         if not self.database:
@@ -224,6 +234,17 @@ class Cluster:
         }
         if good and len(job["status"]["conditions"]) == len(steps):
             self.schema = max(self.schema, version.schema)
+
+    def _preview(self, job: Json, pod: Json, version: Version) -> None:
+        """Let the pod of a Job that serves get ready, or end."""
+        if version.starts is False:
+            job["status"] = {"failed": 1, "conditions": [{"type": "Failed", "status": "True"}]}
+            pod["status"] |= {"phase": "Failed", "conditions": []}
+            return
+        lasts = time.monotonic() - job["begun"]
+        ready = version.starts and self.database and version.schema <= self.schema
+        ready = ready and lasts >= version.slow
+        pod["status"]["conditions"] = [{"type": "Ready", "status": str(bool(ready))}]
 
     def store(self, resource: str, it: Json) -> Json:
         """Keep an object, and let the controllers act on it."""
@@ -262,7 +283,8 @@ class Cluster:
         wanted = deployment["spec"].setdefault("replicas", 1)
         image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
         version = self.versions.get(image, Version("", starts=False))
-        ready = version.starts if self.undoable or not again else False
+        starts = version.starts if version.rolls_out else version.rolls_out
+        ready = starts if self.undoable or not again else False
         refused = self._refuse(deployment["metadata"]["name"], deployment["spec"]["template"])
         if ready and (refused or self.full or version.schema > self.schema or not self.database):
             ready = None
@@ -375,7 +397,8 @@ class Cluster:
 
     def _start_pods(self, newest: Json) -> None:
         pods = self.objects["pods"]
-        for name in [pod for pod in pods if "-migrate-" not in pod]:
+        of_jobs = {f"{job}-pod" for job in self.objects["jobs"]}
+        for name in pods.keys() - of_jobs:
             del pods[name]
         for name, replicas in self.objects["replicasets"].items():
             if replicas["ready"] or replicas is newest:
@@ -418,7 +441,7 @@ class Cluster:
         if not self.registry:
             cause = "dial tcp 10.0.0.9:443: connect: connection refused"
         labels |= {"controller-uid": uid, "job-name": name}
-        job |= {"status": {}, "looks": 0}
+        job |= {"status": {}, "looks": 0, "begun": time.monotonic()}
         if refused := self._refuse(name, job["spec"]["template"]):
             self.warn(name, "FailedCreate", refused)
             return
@@ -436,6 +459,12 @@ class Cluster:
 def shuffle(found: list[Json]) -> list[Json]:
     """Return objects in an order that nobody may rely on."""
     return random.sample(found, len(found))
+
+
+def _migrates(job: Json) -> bool:
+    """Tell a Job that migrates from one that serves."""
+    arguments = job["spec"]["template"]["spec"]["containers"][0].get("args", [])
+    return bool(arguments == ["migrate"])
 
 
 def _identify(template: Json) -> str:

@@ -20,8 +20,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import kubernetes_validate
+import port_forward
 import yaml
-from cluster import GROUPS, Cluster, find_violations, shuffle
+from cluster import GROUPS, Cluster, Version, find_violations, shuffle
 from cluster_fields import Json, apply, find_conflicts, find_fields, merge, note_update
 
 KUBERNETES = "1.37"
@@ -91,10 +92,12 @@ def _validate(it: Json) -> None:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One request."""
+    """One request; `previewed` is what serves at the address of one pod."""
 
     cluster: Cluster
+    previewed: tuple[Version, dict[str, str]] | None = None
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         address = urlsplit(self.path)
@@ -129,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self, path: str) -> None:
         """Answer as the app that serves."""
-        serving = self.cluster.serving
+        serving = self.previewed or self.cluster.serving
         if not serving:
             return self._send(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "nothing serves"})
         version, environment = serving
@@ -141,7 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "the schema is behind"})
         if version.schema > self.cluster.schema:  # it asks for a column that is not there
             return self._send(HTTPStatus.INTERNAL_SERVER_ERROR, {})
-        fails = path != "/ready" and not version.works
+        works = version.works or (version.works is None and self.previewed)
+        fails = path != "/ready" and not works
         return self._send(HTTPStatus.INTERNAL_SERVER_ERROR if fails else HTTPStatus.OK, {})
 
     def _discover(self, path: str) -> Json | None:
@@ -196,6 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
                 "reason": error.reason, "code": error.status,
             }  # fmt: skip
             return self._send(error.status, content)
+        if self.path.endswith("/portforward") or "/portforward?" in self.path:
+            return self._forward(answer)
         if isinstance(answer, str):
             return self._send_text(HTTPStatus.OK, answer, "text/plain")
         if self.query.get("watch"):
@@ -204,6 +210,18 @@ class _Handler(BaseHTTPRequestHandler):
         wrong = find_violations(template["spec"]) if template else ""
         said = rf'299 - "would violate PodSecurity \"restricted:latest\": {wrong}"' if wrong else ""
         return self._send_text(HTTPStatus.OK, json.dumps(answer), "application/json", said)
+
+    def _forward(self, pod: Any) -> None:
+        """Lead to the version in a pod, at an address of its own."""
+        (container,) = pod["spec"]["containers"]
+        values = {variable["name"]: variable["value"] for variable in container.get("env", [])}
+        previewed = (self.cluster.versions[container["image"]], values)
+        server = _serve(type("Handler", (_Handler,), vars(type(self)) | {"previewed": previewed}))
+        self.cluster.forwarded.append(self.connection)
+        try:
+            port_forward.lead(self, server.server_port)
+        finally:
+            _close(server)
 
     def _goes_away(self, verb: str) -> bool:
         """Close the server for a while, after it has done what it was asked, without a word.
@@ -238,6 +256,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.cluster.namespace = name
         if match["part"] == "log":
             return self.cluster.find_log(name)
+        if match["part"] == "portforward":
+            if self.headers.get("Upgrade") != "SPDY/3.1":
+                raise RefusedError(HTTPStatus.BAD_REQUEST, "BadRequest", "unable to upgrade")
+            return self.cluster.objects["pods"][name]
         objects = self.cluster.objects[resource]
         if name and name not in objects and not self._applies():
             raise RefusedError(HTTPStatus.NOT_FOUND, "NotFound", f'{resource} "{name}" not found')
