@@ -105,9 +105,9 @@ find_revision() {
 
 # Notes what answers now; a proxy that has just started gets a moment.
 note_answer() {
-  local url answer
+  local url answer deadline=$((SECONDS + 5))
   url=$(ask_target target_url) || return 0
-  for _ in {1..10}; do
+  until ((SECONDS > deadline)); do
     answer=$(ask "$url" /health)
     if [[ ${answer##*$'\n'} == 200 ]]; then
       find_revision "$answer" >"$STATE/revision"

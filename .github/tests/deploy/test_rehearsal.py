@@ -195,6 +195,17 @@ def test_deployment_that_was_killed_is_put_back_and_can_be_run_again(
     assert driver.run("deploy", releases(ONE), version="v1", revision=ONE).code == 0
 
 
+def test_copy_that_somebody_removed_does_not_stop_the_next_version(
+    driver: Driver, client: Client, releases: Releases
+) -> None:
+    ours = releases(ONE).partition("@")[0]
+    running = [line.split() for line in docker("ps", "--format={{.Image}} {{.ID}}").splitlines()]
+    docker("rm", "--force", *(name for image, name in running if image.startswith(ours)))
+    done = driver.run("deploy", releases(TWO), version="v2", revision=TWO)
+    assert done.outputs["outcome"] == "deployed", done.log
+    assert client.ask() == f"v2 {TWO}"
+
+
 def test_rollback_that_its_own_deployment_holds_up_is_none(
     driver: Driver, client: Client, releases: Releases, tmp_path: Path
 ) -> None:
