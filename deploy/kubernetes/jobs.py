@@ -194,7 +194,7 @@ def preview(namespace: Namespace, job: Json, command: Sequence[str], seconds: fl
     except SystemExit:
         delete_job(namespace, name)
         raise
-    delete_job(namespace, name)
+    delete_job(namespace, name, seconds=45)  # a quota may leave room for one pod more, not for two
 
 
 def find_port(namespace: Namespace, workload: Json) -> int:
@@ -267,6 +267,6 @@ def delete_job(namespace: Namespace, name: str, seconds: float = 0) -> None:
                 return
             time.sleep(POLL_SECONDS)
         if seconds:
-            tell(f"::warning title=The migration still runs::Its pod of the Job {name} is there.")
+            tell(f"::warning title=The Job {name} still runs::Its pod has not ended.")
     except Failure as failure:
         tell(f"::warning title=The Job {name} may still run::{failure}. {failure.remedy}")
