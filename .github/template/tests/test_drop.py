@@ -144,7 +144,7 @@ def test_nothing_is_left_over(renamed: Git, copy: Path, names: list[str]) -> Non
     execute(copy, "actionlint")
     execute(copy, sys.executable, ".github/scripts/checks/workflow_rules.py")
     execute(copy, "ruff", "check", ".")
-    execute(copy, "pytest", ".github/tests", "--collect-only", "-q", "-n0")
+    execute(copy, "pytest", ".github/tests", "--collect-only", "--assert=plain", "-q", "-n0")
 
 
 def test_linters_and_tests_are_green(copy: Path) -> None:
@@ -157,7 +157,7 @@ def test_linters_and_tests_are_green(copy: Path) -> None:
         "runner/test_workflows.py",
     )  # fmt: skip
     tests = [f".github/tests/{reader}" for reader in readers]
-    execute(copy, "pytest", *tests, "-q", "-n0", "-m", "not slow")
+    execute(copy, "pytest", *tests, "-q", "-n0", "--assert=plain", "-m", "not slow")
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_stays_green(copy: Path, edit: str) -> None:
     execute(copy, "ruff", "check", ".")
     readers = ("checks/test_workflow_rules.py", "workflows", "repository/test_setup_github.py")
     tests = [f".github/tests/{reader}" for reader in readers]
-    execute(copy, "pytest", *tests, "-q", "-n0", "-m", "not slow")
+    execute(copy, "pytest", *tests, "-q", "-n0", "--assert=plain", "-m", "not slow")
 
 
 def test_line_length_of_the_app_is_not_the_machinerys(copy: Path) -> None:

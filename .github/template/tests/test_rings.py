@@ -39,10 +39,10 @@ def test_without_the_proof_the_machinery_is_green(copy: Path) -> None:
         "test_rename_project.py",
     }
     lint(copy)
-    execute(copy, "pytest", ".github/tests", "--collect-only", "-q", "-n0")
+    execute(copy, "pytest", ".github/tests", "--collect-only", "--assert=plain", "-q", "-n0")
     folders = [f".github/tests/{folder}" for folder in READ_THE_TREE]
     folders += ["--ignore=.github/tests/checks/test_fuzz.py"]  # which needs the app installed
-    execute(copy, "pytest", *folders, "-q", "-n0", "-m", "not slow")
+    execute(copy, "pytest", *folders, "-q", "-n0", "--assert=plain", "-m", "not slow")
 
 
 def test_without_the_machinerys_tests_the_rest_is_green(copy: Path) -> None:
