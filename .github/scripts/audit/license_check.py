@@ -198,9 +198,7 @@ WHAT_TO_DO = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check; return 0 if production may use all it uses, 1 if not, 2 if that is not known."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("license-report"), metavar="DIR")
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -189,9 +189,7 @@ WHAT_TO_DO = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare; return 0, 1 for a place that is not allowed, 2 if a lock could not be read."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("base", help="the commit to compare the working tree with, such as HEAD^1")
     options = parser.parse_args(arguments)
     try:

@@ -41,9 +41,7 @@ def describe(listed: str, plan: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Report; return 0, or 2 if the package index could not be asked."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("outdated-report"), metavar="DIR")
     folder: Path = parser.parse_args(arguments).output
     folder.mkdir(parents=True, exist_ok=True)

@@ -68,9 +68,7 @@ def report(text: str, address: str, *, is_clean: bool) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Report; return 0, or 1 if GitHub refused."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", metavar="URL", help="address of the run that scanned")
     options = parser.parse_args(arguments)
     text = json.loads(os.environ.get("REPORT") or "null") or EARLY

@@ -136,9 +136,8 @@ def find_files(git: Git, base: str) -> list[str]:
     Raises:
         GitError: There is no such base here.
     """
-    names = git("diff", "--name-only", "--no-renames", "--diff-filter=AM", "-z", base, "HEAD")
     return [
-        name for name in names.split("\0")
+        name for name in git.list_changed(base, "AM")
         if FOLDERS & {*PurePosixPath(name).parts[:-1]} and name.endswith((".py", ".sql"))
         and not (name.endswith(".sql") and BACKWARDS.search(PurePosixPath(name).name))
     ]  # fmt: skip

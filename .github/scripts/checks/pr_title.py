@@ -68,16 +68,6 @@ def suggest(title: str) -> str:
     return EXAMPLE
 
 
-def read_title(number: int) -> str:
-    """Ask GitHub for the title of a pull request as it stands now.
-
-    Raises:
-        GitHubError: GitHub did not answer, or refused to.
-        LookupError: The answer is not a pull request.
-    """
-    return str(ask("GET", f"pulls/{number}")["title"])
-
-
 def read_message(file: Path) -> str:
     """Return the first line of a message as git keeps it."""
     command = ["git", "stripspace", "--strip-comments"]
@@ -119,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     queued = re.search(r"/pr-(\d+)-[0-9a-f]+$", options.queue)
     number = queued[1] if queued else options.pull_request
     try:
-        title, origin = read_title(int(number)), "As it stands now, read from GitHub."
+        title = str(ask("GET", f"pulls/{int(number)}")["title"])
+        origin = "As it stands now, read from GitHub."
     except (GitHubError, LookupError, ValueError) as error:
         title = options.event_title
         origin = "As it stood when the event fired: GitHub could not be asked for the present one."

@@ -6,11 +6,9 @@ security severity that is high or critical. It is for where GitHub does not take
 
 With --filter it shows nothing but what it leaves out, and writes NAME-filtered.sarif beside each
 file NAME.sarif. With --changed-since, results stay that have a location, a related location or a
-step of a code flow in a file that the change touches and that is no test.
-
-If REFUSED is `true`, GitHub did not take the files: it is asked why, for the upload SARIF_ID. Where
-CodeQL's default setup is on, it refuses the results of any workflow. That is no failure, but the
-gate holds then. Whether the setup is on, only an administrator may ask; the refusal tells.
+step of a code flow in a file that the change touches and that is no test. If REFUSED is `true`,
+GitHub did not take the files, and is asked why, for the upload SARIF_ID: that CodeQL's default
+setup is on, which only an administrator could ask for, is no failure, but the gate holds then.
 
 The format is SARIF 2.1.0: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html.
 """
@@ -306,9 +304,7 @@ def find_refusal() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show or filter; return 0, 1 if the gate fails, 2 if a file is not read or not taken."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--name", default="Code scanning", help="heading of the report")
     parser.add_argument("--gate", action="store_true", help="fail for grave results")

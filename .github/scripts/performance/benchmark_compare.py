@@ -2,20 +2,8 @@
 """Run the benchmarks of the checked out tree and of a base commit, and say what became slower.
 
 Both run on this machine, in alternating order (ABBA), so that a slow machine slows both. What
-counts is the fastest time of each: other work can only make a round slower. If something looks
-slower than the threshold, more rounds follow before it is called a regression. The odd rounds of
-a tree compared with its even ones (the control) show how far equal code differs here; if that is
-over the threshold, only a slowdown beyond threshold and control together counts. The change has to
-be slower in three of four pairs of rounds, too. What is in doubt is neutral, and said.
-
-Each commit runs its own benchmarks. The base comes from Git: `actions/checkout` needs
-`fetch-depth: 2` for HEAD^1, which is the base of a pull request (from forks too: what is checked
-out is the merge) and the commit before a push; any other commit needs `fetch-depth: 0`.
-
-The folder benchmark-results gets `change.json` and `base.json` (pytest-benchmark, last round),
-`histogram-*.svg`, the result, and `report.md`.
-
-It ends with 1 after a regression, and if the benchmarks of the checked out tree do not run.
+counts, when it counts, and what the folder benchmark-results gets: docs/performance.md. It ends
+with 1 after a regression, and if the benchmarks of the checked out tree do not run.
 """
 
 import argparse

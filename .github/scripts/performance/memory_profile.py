@@ -2,12 +2,8 @@
 """Run the tests in `tests/memory` under pytest-memray, and draw where each of them took memory.
 
 A test over its `limit_memory` marker fails. Sizes include what Python's own allocator hands out.
-
-The folder memory-results gets `flamegraph-*.html` (one for each test, for a browser without a
-network), memray's recordings `*.bin`, the result, and `report.md`: the ten tests that took most,
-with the places where they did.
-
-It ends with 1 if a test fails, or if the tests cannot run.
+The report has the ten tests that took most, with the places where they did. It ends with 1 if a
+test fails, or if the tests cannot run.
 """
 
 import argparse

@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
 """Put the results of all performance tests together into one report.
 
-FOLDER holds one folder for each test: locust-results, k6-results, benchmark-results,
-memory-results. What is missing or malformed is named as such. The last pushes to main are shown
-too, and what grew in small steps is a warning. The report goes to performance-report, the history
-after a push to performance-history. The environment tells more, if it is set: JOBS, the `needs`
-context as JSON, how each job ended and where its artifact is; and PULL_REQUEST, the number of the
-one that gets the report as its comment: one, kept up to date.
+FOLDER holds one folder for each test, such as locust-results. The report goes to
+performance-report, the history after a push to performance-history. The environment may tell more:
+JOBS, the `needs` context as JSON, how each job ended and where its artifact is; and PULL_REQUEST,
+the number of the one that gets the report as its comment: one, kept up to date.
 """
 
 import argparse

@@ -104,21 +104,10 @@ def find_deployment() -> Off | None:
 
 
 def find_code_scanning() -> Off | None:
-    """Say whether GitHub takes the results of CodeQL in this run.
+    """Say whether GitHub takes the results of tools in this run.
 
-    Only an administrator's token sees whether CodeQL's default setup is on. Where it cannot be
-    seen, GitHub's answer to the upload tells it.
+    Where CodeQL's default setup is on, it takes none of CodeQL; its answer to the upload says so.
     """
-    try:
-        if find("code-scanning/default-setup")["state"] == "configured":
-            return _DEFAULT_SETUP
-    except (GitHubError, LookupError, TypeError):
-        pass
-    return find_sarif()
-
-
-def find_sarif() -> Off | None:
-    """Say whether GitHub takes the results of any tool in this run."""
     if _is_read_only():
         return READ_ONLY
     try:
@@ -134,13 +123,6 @@ def find_sarif() -> Off | None:
     return None
 
 
-_DEFAULT_SETUP = Off(
-    "GitHub's default setup analyses this repository, so it refuses the results of this workflow",
-    "findings are in the job summary and in an artifact, and inline suppressions do not count "
-    "under Security",
-    "Settings → Advanced Security → CodeQL analysis → Switch to advanced, or keep the default "
-    "setup and delete this workflow",
-)
 QUESTIONS: dict[str, Callable[[], Off | None]] = {
     "approval": find_approval,
     "attestations": find_attestations,
@@ -148,16 +130,13 @@ QUESTIONS: dict[str, Callable[[], Off | None]] = {
     "comment": find_comment,
     "dependency-review": find_dependency_review,
     "deployment": find_deployment,
-    "sarif": find_sarif,
 }
 """What answers each question; None says that it is on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Ask; return 0 whatever the answers are."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("capability", nargs="+", choices=QUESTIONS)
     options = parser.parse_args(arguments)
     answers = {name: QUESTIONS[name]() for name in options.capability}

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
 from repository.drop_text import Dropped, cut_blocks, cut_groups, edit_document
-from repository.rename_project import PROOF, TIDY, RefusedError, refuse_changes
+from repository.rename_project import PROOF, RefusedError, refuse_changes, tidy
 
 BELONGS = {
     ".github/accepted-advisories.toml": "dependency-review",
@@ -192,9 +192,7 @@ def describe(texts: dict[str, str], left: dict[str, str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Drop pipelines in the current folder; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="poe drop", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="poe drop", description=__doc__)
     parser.add_argument("names", nargs="+", metavar="NAME", help="a pipeline, such as codeql")
     parser.add_argument("--dry-run", action="store_true", help="say what would go, change nothing")
     options = parser.parse_args(arguments)
@@ -211,10 +209,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.dry_run:
         return 0
     write(tree, texts, left)
-    for command in TIDY:
-        if subprocess.run(command.split(), check=False, cwd=tree).returncode:
-            print(f"Dropped, but this failed, run it again: {command}", file=sys.stderr)
-            return 1
+    if not tidy(tree):
+        return 1
     print(
         "Look at it with `git diff HEAD`, try it with `uv run poe lint`, and commit it; "
         "`git reset --hard` takes it back. `git grep -w NAME` finds other texts that speak of it. "

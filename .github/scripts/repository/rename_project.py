@@ -116,11 +116,18 @@ def rename(tree: Path, name: str, description: str = DESCRIPTION) -> None:
     _describe(tree, description)
 
 
+def tidy(tree: Path) -> bool:
+    """Bring lock file, imports and long lines into order; say what failed, and whether none did."""
+    for command in TIDY:
+        if subprocess.run(command.split(), check=False, cwd=tree).returncode:
+            print(f"It is done, but this failed, run it again: {command}", file=sys.stderr)
+            return False
+    return True
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rename the project in the current folder; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="poe rename", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="poe rename", description=__doc__)
     parser.add_argument("name", help="the new name, such as my-service")
     parser.add_argument("--description", default=DESCRIPTION, help="what it is, in one line")
     options = parser.parse_args(arguments)
@@ -132,10 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (GitError, RefusedError) as error:
         print(f"Not renamed. {error}", file=sys.stderr)
         return 1
-    for command in TIDY:
-        if subprocess.run(command.split(), check=False, cwd=tree).returncode:
-            print(f"Renamed, but this failed, run it again: {command}", file=sys.stderr)
-            return 1
+    if not tidy(tree):
+        return 1
     print(
         f"It is called {options.name} now. Look at it with `git diff HEAD`, try it with "
         "`uv run pytest`, and commit it. `git reset --hard` takes it back."

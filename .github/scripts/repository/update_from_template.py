@@ -2,15 +2,9 @@
 """Bring what the template has learned since into this copy, as one commit that Git merges.
 
 A copy has no common history with its template. So the template's old and new state are renamed as
-this copy is, and Git applies the difference between the two as a cherry-pick: it keeps your edits,
-and shows a clash as an ordinary conflict. The old state is the one of the last update, or the one
-that the copy was made from; the new state is the template's newest release. The app and its tests
-are yours and stay as they are; files and folders that you deleted stay deleted.
-
-With --pull-request it proposes the newest release, once: where a branch or a pull request for it is
-there, or was closed, nothing is done. What Git cannot merge is committed with the marks of the
-conflict, as a draft. TEMPLATE_UPDATE_TOKEN needs contents, pull requests and workflows, each to
-write: the token of a job may not change workflows, and what it proposes starts no pipelines.
+this copy is, and Git applies the difference between the two as a cherry-pick. With --pull-request
+it proposes the newest release, once: where a branch or a pull request for it is there, or was
+closed, nothing is done. What stays yours, and the token that it needs: docs/customizing.md.
 """
 
 import argparse
@@ -251,9 +245,7 @@ def sign_in() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Update the copy in the current folder; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="poe update", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="poe update", description=__doc__)
     add = parser.add_argument
     add("--from", dest="source", default=REMOTE, help="its address; else the remote 'template'")
     add("--to", default="", help="branch, tag or commit; the newest release if not given")

@@ -119,9 +119,8 @@ def test_token_that_may_only_read_uploads_nothing(
     assert not fake.security.uploads
 
 
-@pytest.mark.parametrize("reads_setup", [True, False])
-def test_default_setup_in_the_way_is_said(run_pipeline: RunPipeline, *, reads_setup: bool) -> None:
-    fake = github(code_scanning=True, default_setup=True, reads_setup=reads_setup)
+def test_default_setup_in_the_way_is_said(run_pipeline: RunPipeline) -> None:
+    fake = github(code_scanning=True, default_setup=True)
     run = run_pipeline("codeql", "push", github=fake, job="analyze")
     job = run.find_job("analyze")
     assert job.conclusion == "success"

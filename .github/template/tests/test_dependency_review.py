@@ -1,7 +1,6 @@
 import json
 import re
 import subprocess
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from engine import ROOT
 from fakes.fake_advisories import Advisory, FakeAdvisories
 from fakes.github_api import FakeGitHub
 from fakes.github_security import Security
-from harness import Edit, RunPipeline, explain, said
+from harness import RunPipeline, explain, replace, said
 from origin import create
+from wheels import make_wheel
 
 WORKFLOW = ".github/workflows/dependency-review.yml"
 FORK = {"pull_request.head.repo": {"full_name": "somebody/widget", "fork": True}}
@@ -23,17 +23,6 @@ FORK = {"pull_request.head.repo": {"full_name": "somebody/widget", "fork": True}
 def advisories() -> Iterator[FakeAdvisories]:
     with FakeAdvisories() as fake:
         yield fake
-
-
-def replace(text: str, other: str) -> Edit:
-    """Return an edit of the workflow."""
-
-    def edit(tree: Path) -> None:
-        content = (tree / WORKFLOW).read_text()
-        assert text in content
-        (tree / WORKFLOW).write_text(content.replace(text, other))
-
-    return edit
 
 
 def stub(tree: Path, **commands: str) -> None:
@@ -54,7 +43,7 @@ def test_updates_that_are_switched_on_need_a_token(run_pipeline: RunPipeline) ->
 
 
 def test_green_in_a_new_repository(run_pipeline: RunPipeline, advisories: FakeAdvisories) -> None:
-    edit = replace("groups: dev", "groups: audit")
+    edit = replace(WORKFLOW, "groups: dev", "groups: audit")
     environment = advisories.environment
     run = run_pipeline("dependency-review", "pull_request", edit=edit, environment=environment)
     assert run.conclusion == "success", explain(run)
@@ -155,15 +144,7 @@ def plant(tree: Path) -> None:
     file = tree / "pyproject.toml"
     sources = "\n[tool.uv.sources]\n"
     for name, line in LICENSES.items():
-        stem = name.replace("-", "_")
-        wheel = tree / f"{stem}-1.0-py3-none-any.whl"
-        folder = f"{stem}-1.0.dist-info"
-        metadata = f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{line}\n"
-        tags = "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        with zipfile.ZipFile(wheel, "w") as archive:
-            archive.writestr(f"{folder}/METADATA", metadata)
-            archive.writestr(f"{folder}/WHEEL", tags)
-            archive.writestr(f"{folder}/RECORD", "")
+        wheel = make_wheel(tree, name, line=line)
         sources += f'{name} = {{ path = "{wheel.name}" }}\n'
     names = "".join(f'  "{name}",\n' for name in LICENSES)
     content = file.read_text().replace("dependencies = [\n", f"dependencies = [\n{names}", 1)
@@ -291,15 +272,12 @@ CLEAN = "Nothing was found."
 BLIND = "**Could not scan.**"
 
 
-def run_schedule(
-    run_pipeline: RunPipeline, fake: FakeGitHub, found: str | None, **options: Any
-) -> Any:
-    """Run on schedule with these findings; None is a scan that ended before it said anything."""
+def run_schedule(run_pipeline: RunPipeline, fake: FakeGitHub, found: str, **options: Any) -> Any:
+    """Run on schedule with these findings."""
 
     def edit(tree: Path) -> None:
         text = json.dumps(found).replace("'", "'\\''")
-        scan = f"echo 'report={text}' >>\"$GITHUB_OUTPUT\"\n" if found else ""
-        scan += f"exit {int(found != CLEAN)}\n"
+        scan = f"echo 'report={text}' >>\"$GITHUB_OUTPUT\"\nexit {int(found != CLEAN)}\n"
         stub(tree, vulnerabilities=scan, licenses="exit 0", outdated="exit 0")
 
     return run_pipeline("dependency-review", "schedule", edit=edit, github=fake, **options)
@@ -325,20 +303,6 @@ def test_scheduled_failure_keeps_one_issue(run_pipeline: RunPipeline) -> None:
     assert not fake.unexpected
 
 
-def test_scan_that_ended_early_is_in_the_issue(run_pipeline: RunPipeline) -> None:
-    fake = FakeGitHub()
-    run_schedule(run_pipeline, fake, None)
-    assert "could not look" in fake.issues.all[0].body
-
-
-def test_issue_that_cannot_be_written_is_an_error(run_pipeline: RunPipeline) -> None:
-    fake = FakeGitHub()
-    fake.issues.allowed = False
-    run = run_schedule(run_pipeline, fake, FOUND)
-    assert run.find_job("issue").conclusion == "failure"
-    assert "could not be kept up to date" in run.find_job("issue").summary
-
-
 def test_scheduled_run_does_not_start_in_a_fork(run_pipeline: RunPipeline) -> None:
     fake = FakeGitHub()
     run = run_schedule(run_pipeline, fake, FOUND, overrides={"repository.fork": True})
@@ -348,20 +312,12 @@ def test_scheduled_run_does_not_start_in_a_fork(run_pipeline: RunPipeline) -> No
     assert not fake.requests
 
 
-MOVED = {
-    "another registry": ('source = { registry = "', 'source = { registry = "https://evil.example/'),
-    "another file host": ('{ url = "https://', '{ url = "https://evil.example/'),
-}
-
-
-@pytest.mark.parametrize("place", MOVED)
-def test_lock_from_another_place_is_red(review: Review, tmp_path: Path, place: str) -> None:
+def test_lock_from_another_place_is_red(review: Review, tmp_path: Path) -> None:
     git = create(ROOT, tmp_path / "source")
     lock = git.directory / "uv.lock"
-    lock.write_text(lock.read_text())
     git("add", "--all")
     git("commit", "--quiet", "--allow-empty", "-m", "chore: start")
-    lock.write_text(lock.read_text().replace(*MOVED[place]))
+    lock.write_text(lock.read_text().replace('{ url = "https://', '{ url = "https://evil.example/'))
     job = review(source=git.directory, small=False).find_job("review")
     assert [step.name for step in job.failed_steps] == ["Compare the lock files"]
     assert "evil.example" in job.summary

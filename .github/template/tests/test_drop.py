@@ -10,8 +10,7 @@ import pytest
 import yaml
 from copies import execute, lint
 from engine import ROOT
-from events import Event
-from harness import RunPipeline, explain, make_quick, make_small
+from harness import RunPipeline, explain
 from origin import Git
 from workflows import find_workflows
 
@@ -166,22 +165,10 @@ def test_linters_and_tests_are_green(copy: Path) -> None:
     ids=("ci", "pr"),
 )
 def test_the_rest_still_runs(
-    copy: Path, run_pipeline: RunPipeline, names: list[str], pipeline: str, event: str
+    copy: Path, quick_pipeline: RunPipeline, names: list[str], pipeline: str, event: str
 ) -> None:
     assert drop(copy, *names).returncode == 0
-
-    def prepare(tree: Path) -> None:
-        make_small(tree)
-        make_quick(tree)
-
-    run = run_pipeline(
-        pipeline,
-        str(Event.parse(event)),
-        source=copy,
-        small=False,
-        edit=prepare,
-        environment={"PYTHONPATH": "src", "PYTEST_XDIST_AUTO_NUM_WORKERS": "0"},
-    )
+    run = quick_pipeline(pipeline, event, source=copy)
     assert run.conclusion == "success", explain(run)
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from copies import execute
-from events import Event
-from harness import RunPipeline, explain, make_quick, make_small
+from harness import RunPipeline, explain
 from origin import Git
 from workflows import find_workflows
 
@@ -117,46 +116,25 @@ def test_job_that_the_verdict_does_not_know_is_red_with_the_fix(copy: Path) -> N
 
 
 @pytest.mark.parametrize("edit", ["comment_everywhere", "rename_a_job", "use_an_own_action"])
-def test_runs_green(renamed: Git, run_pipeline: RunPipeline, edit: str) -> None:
-    def prepare(tree: Path) -> None:
-        make_small(tree)
-        make_quick(tree)
-        EDITS[edit](tree)
-
-    run = run_pipeline(
-        "ci",
-        str(Event.parse("push")),
-        source=renamed.directory,
-        small=False,
-        edit=prepare,
-        environment={"PYTHONPATH": "src", "PYTEST_XDIST_AUTO_NUM_WORKERS": "0"},
-    )
+def test_runs_green(renamed: Git, quick_pipeline: RunPipeline, edit: str) -> None:
+    run = quick_pipeline("ci", "push", source=renamed.directory, edit=EDITS[edit])
     assert run.conclusion == "success", explain(run)
     if edit == "use_an_own_action":
         notes = [note["text"] for job in run.jobs for note in job.annotations]
         assert any(text.startswith("no stand-in: left out") for text in notes)
 
 
-def test_coverage_below_the_threshold_is_red(renamed: Git, run_pipeline: RunPipeline) -> None:
-    def prepare(tree: Path) -> None:
-        make_small(tree)
-        make_quick(tree)
-        change(tree / "pyproject.toml", r"^fail_under = \d+", "fail_under = 95")
+def test_coverage_below_the_threshold_is_red(renamed: Git, quick_pipeline: RunPipeline) -> None:
+    def edit(tree: Path) -> None:
+        ask_for_more_coverage(tree)
         (package,) = (tree / "src").iterdir()
         with (package / "__init__.py").open("a") as file:
             file.write(
                 '\n\ndef never(value: int) -> int:\n    """Return it."""\n    return value\n'
             )
 
-    run = run_pipeline(
-        "pr",
-        "pull_request",
-        job="test",
-        source=renamed.directory,
-        small=False,
-        edit=prepare,
-        environment={"PYTHONPATH": "src", "PYTEST_XDIST_AUTO_NUM_WORKERS": "0"},
-    )
+    source = renamed.directory
+    run = quick_pipeline("pr", "pull_request", job="test", source=source, edit=edit)
     assert run.find_job("test").conclusion == "failure"
 
 

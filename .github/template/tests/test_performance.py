@@ -120,15 +120,6 @@ def test_hung_app_is_cut_off(measure: Measure) -> None:
     assert "http_req_failed must be rate<=0.01, and is 1" in api.summary
 
 
-def test_app_that_does_not_start_is_named(measure: Measure) -> None:
-    run = measure(environment={"LOG_LEVEL": "nonsense"})
-    for job in (run.find_job("load"), run.find_job("api")):
-        assert job.conclusion == "failure"
-        assert "LOG_LEVEL" in job.summary
-    report = run.find_job("summary")
-    assert "- **Load test:** the result is missing" in report.summary
-
-
 @pytest.mark.parametrize(
     ("name", "value", "limits"),
     [("users", "0", "from 1 to 1000"), ("duration", "1$(id)", "from 5 to 900")],

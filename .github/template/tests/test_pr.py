@@ -65,14 +65,6 @@ def test_merge_queue_reports_and_judges_the_title_of_its_pull_request(
     assert run.conclusion == "success", explain(run)
 
 
-def test_documents_alone_run_no_tests(quick_pipeline: RunPipeline, tmp_path: Path) -> None:
-    git = make_source(tmp_path / "source", make_small)
-    (git.directory / "README.md").write_text("new words\n")
-    run = quick_pipeline("pr", "pull_request", source=git.directory, small=False)
-    assert run.conclusion == "success", explain(run)
-    assert {job.id for job in run.jobs if job.conclusion == "skipped"} == {"test", "security"}
-
-
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_title_is_judged_by_the_rule_alone(quick_pipeline: RunPipeline, kind: str) -> None:
     job = check_title(quick_pipeline, HOSTILE[kind])

@@ -171,24 +171,7 @@ def test_what_is_not_configured_or_not_to_be_had_is_said(project: Project) -> No
     assert "actions/attest" not in {record["action"] for record in run.records}
 
 
-def test_tag_on_a_feature_branch(project: Project) -> None:
-    project.branch("feature", "main")
-    project.commit("feat: not merged")
-    run = project.push("v1.0.0")
-    assert results(run) == REFUSED
-    assert "neither on main nor on release/1.0" in said(run, "error")
-    assert not project.github.releases.all
-
-
-def test_lower_version(project: Project) -> None:
-    project.tag("v1.1.0")
-    project.commit("fix: late")
-    run = project.push("v1.0.1")
-    assert results(run) == REFUSED
-    assert "v1.0.1 is lower than v1.1.0" in said(run, "error")
-
-
-@pytest.mark.parametrize("kind", ["lower", "moved", "foreign"])
+@pytest.mark.parametrize("kind", ["lower", "moved", "branch", "foreign"])
 def test_what_release_refuses_is_not_deployed_and_not_published(
     project: Project, kind: str
 ) -> None:
@@ -203,6 +186,11 @@ def test_what_release_refuses_is_not_deployed_and_not_published(
         project.commit("fix: too late")
         project.git("tag", "--force", tag)
         why = "v1.0.1 was already released from"
+    elif kind == "branch":
+        project.branch("feature", "main")
+        project.commit("feat: not merged")
+        project.tag(tag)
+        why = "neither on main nor on release/1.0"
     else:
         tag, why = "v1.2.3-arm64", "v1.2.3-arm64 is not a version"
         project.tag(tag)
@@ -219,7 +207,7 @@ def test_what_release_refuses_is_not_deployed_and_not_published(
         assert run.find_job(job).conclusion == "failure", explain(run)
         texts.add(said(run, "error"))
     assert len(texts) == 1
-    assert f"Refused: {why}" in texts.pop()
+    assert why in texts.pop()
 
 
 def test_hotfix_that_was_merged_by_squash_is_told_once(project: Project) -> None:
@@ -250,15 +238,6 @@ def test_tag_on_a_commit_with_other_workflows(project: Project) -> None:
         ".github/workflows/pr.yml", lambda text: f"{text}# bumped\n", "ci: bump an action"
     )
     assert results(project.push("v1.0.0")) == ALL
-
-
-def test_version_that_was_released_from_another_commit(project: Project) -> None:
-    fields = {"tag_name": "v1.0.0", "draft": False, "target_commitish": "0" * 40}
-    project.github.releases.all.append(Release(1, fields))
-    run = project.push("v1.0.0")
-    assert results(run) == REFUSED
-    assert "already released from 0000000" in said(run, "error")
-    assert "v1.0.1" in said(run, "error")
 
 
 def test_hostile_version(project: Project, tmp_path: Path) -> None:

@@ -1,5 +1,4 @@
 import json
-import zipfile
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from audit.license_check import Policy, check, describe
 from audit.licenses import Verdict, judge
 from audit.tools import NotKnownError
 from lib import lockfile
+from wheels import make_wheel
 
 POLICY = "deny-licenses: [GPL-3.0]\n"
 
@@ -64,17 +64,10 @@ def test_packages_are_let_through_by_any_spelling(tmp_path: Path) -> None:
     assert {*policy.looked_into} == {"pymupdf-layout", "a-b", ""}
 
 
-def make_wheel(folder: Path, name: str, version: str, tag: str, line: str) -> str:
+def lock_wheel(folder: Path, name: str, version: str, tag: str, line: str) -> str:
     """Make a wheel; return its entry in a lock file."""
     folder.mkdir(exist_ok=True)
-    file = folder / f"{name}-{version}-{tag}.whl"
-    info = f"{name}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{line}\n"
-    wheel = f"Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: {tag}\n"
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(f"{info}/METADATA", metadata)
-        archive.writestr(f"{info}/WHEEL", wheel)
-        archive.writestr(f"{info}/RECORD", "")
+    file = make_wheel(folder, name, version, tag, line)
     digest = sha256(file.read_bytes()).hexdigest()
     return (
         f'[[package]]\nname = "{name}"\nversion = "{version}"\nsource = {{ registry = "wheels" }}\n'
@@ -124,7 +117,7 @@ WHEELS = [
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project: packages of an extra, for Windows, gone, twice, namesake of a public one."""
     monkeypatch.chdir(tmp_path)
-    wheels = "".join(make_wheel(tmp_path / "wheels", *wheel) for wheel in WHEELS)
+    wheels = "".join(lock_wheel(tmp_path / "wheels", *wheel) for wheel in WHEELS)
     (tmp_path / "uv.lock").write_text(LOCK + wheels)
     (tmp_path / "wheels/gone-1.0-py3-none-any.whl").unlink()
     (tmp_path / "own").mkdir()

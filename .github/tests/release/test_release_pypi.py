@@ -4,12 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from package_index import serve
+from wheels import make_wheel
 
 SCRIPT = Path(__file__).parents[3] / ".github/scripts/release/release_pypi.sh"
 PYPI = "https://upload.pypi.org/legacy/"
@@ -21,18 +21,6 @@ UV = os.environ.get("UV") or shutil.which("uv") or "uv"
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with serve(tmp_path_factory.mktemp("index") / "packages") as address:
         yield address
-
-
-def make_wheel(directory: Path, name: str, content: str = "") -> Path:
-    """Make a small wheel."""
-    wheel = directory / f"{name}-1.0.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as file:
-        file.writestr(f"{name}.py", content)
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0.0\n"
-        file.writestr(f"{name}-1.0.0.dist-info/METADATA", metadata)
-        file.writestr(f"{name}-1.0.0.dist-info/WHEEL", "Wheel-Version: 1.0\n")
-        file.writestr(f"{name}-1.0.0.dist-info/RECORD", "")
-    return wheel
 
 
 def publish(tmp_path: Path, *files: Path, **settings: str) -> tuple[int, str]:
@@ -72,7 +60,7 @@ def test_publishes_once_and_never_other_bytes(index: str, tmp_path: Path) -> Non
         assert code == 0, text
         assert "### ✅ Published" in text
         assert TOKEN["PYPI_API_TOKEN"] not in text
-    make_wheel(tmp_path, "once", "changed = 1")
+    make_wheel(tmp_path, "once", line="Summary: Changed")
     code, text = publish(tmp_path, wheel, **to(index, **TOKEN))
     assert code != 0
     assert "### ❌ Not published" in text

@@ -80,7 +80,6 @@ def test_new_repository_is_told_what_is_off_and_how_to_switch_it_on(
         "comment": "true",
         "dependency-review": "false",
         "deployment": "false",
-        "sarif": "false",
     }
     assert capsys.readouterr().out.count("::notice title=Not available here::") == 4
     assert "setup-github --apply --reviewer" in read_summary(tmp_path)
@@ -119,14 +118,6 @@ def test_empty_protection_and_rehearsal_are_none(ask: Ask, tmp_path: Path) -> No
     answers = ask(reviewers=[], target="rehearsal")
     assert (answers["approval"], answers["deployment"]) == ("false", "false")
     assert "no required reviewers" in read_summary(tmp_path)
-
-
-def test_default_setup_is_in_the_way_of_codeql_alone(ask: Ask, tmp_path: Path) -> None:
-    answers = ask(Security(code_scanning=True, default_setup=True, reads_setup=True))
-    assert (answers["code-scanning"], answers["sarif"]) == ("false", "true")
-    assert "Switch to advanced" in read_summary(tmp_path)
-    answers = ask(Security(code_scanning=True, default_setup=True))
-    assert answers["code-scanning"] == "true", "what cannot be seen is told by the upload"
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
