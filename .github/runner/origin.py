@@ -29,6 +29,11 @@ class Git(git_of_scripts.Git):
             },
         }
 
+    def save(self, message: str) -> None:
+        """Commit all that is there, changed or not."""
+        self("add", "--all")
+        self("commit", "--quiet", "--allow-empty", "-m", message)
+
 
 def create(source: Path, directory: Path) -> Git:
     """Copy a tree, with its history where it has one, into a new repository.

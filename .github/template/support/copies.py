@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine import ROOT
 from harness import start_anew
+from lib import processes
 from origin import Git
 
 APPS = ROOT / ".github/template/apps"
@@ -25,12 +26,10 @@ def rename(tree: Path, name: str) -> None:
         subprocess.CalledProcessError, GitError: It was refused.
     """
     git = Git(tree)
-    git("add", "--all")
-    git("commit", "--quiet", "--allow-empty", "-m", "feat: start")
+    git.save("feat: start")
     script = tree / ".github/scripts/repository/rename_project.py"
     subprocess.run([sys.executable, script, name], cwd=tree, check=True)
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "chore: rename")
+    git.save("chore: rename")
 
 
 def make_copy(directory: Path, name: str) -> Git:
@@ -87,19 +86,10 @@ def execute(tree: Path, *command: str, **environment: str) -> str:
         AssertionError: It failed.
     """
     own = {key: text for key, text in os.environ.items() if not key.startswith(("PYTEST", "COV"))}
-    done = subprocess.run(
-        command,
-        cwd=tree,
-        check=False,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=own
-        | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        # pytest closes this folder to other accounts, such as that of PostgreSQL
-        | {"PYTEST_DEBUG_TEMPROOT": str(tree.parent)}
-        | environment,
-    )
+    own["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    # pytest closes this folder to other accounts, such as that of PostgreSQL
+    own["PYTEST_DEBUG_TEMPROOT"] = str(tree.parent)
+    done = processes.run(command, 600, folder=tree, environment=own | environment)
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout
 

@@ -56,8 +56,7 @@ def make_template(directory: Path, *, quick: bool) -> None:
         (directory / ".github/scripts/release/release_build.sh").write_text(QUICK_BUILD)
         (directory / ".github/scripts/release/release_try.py").write_text("print('It works.')\n")
         make_quick(directory)
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "feat: start")
+    git.save("feat: start")
 
 
 @dataclass
@@ -67,7 +66,6 @@ class Project:
     directory: Path
     run_pipeline: RunPipeline
     github: FakeGitHub = field(default_factory=FakeGitHub)
-    settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.git = Git(self.directory)
@@ -112,7 +110,7 @@ class Project:
             small=False,
             source=self.directory,
             github=self.github,
-            **self.settings | options,
+            **options,
         )
         assert not self.github.unexpected
         if origin := self.github.releases.origin:

@@ -82,8 +82,7 @@ def test_pull_request_is_about_the_files_that_it_changes(
     git = create(ROOT, tmp_path / "source")
     make_small(git.directory)
     append("src/*/__init__.py", FAULT)(git.directory)
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "chore: start")
+    git.save("chore: start")
     faults = {"src/new file.py": "exec('1')\n", "src/тест.py": "exec('2')\n"}
     for name, text in faults.items():
         (git.directory / name).write_text(text)

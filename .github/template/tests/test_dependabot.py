@@ -23,7 +23,6 @@ MANIFESTS = {
     "uv": r"(.*/)?uv\.lock",
 }
 """What Dependabot reads: https://docs.github.com/code-security/reference/supply-chain-security/supported-ecosystems-and-repositories."""
-"""Actions without versions: the local runner puts them in the place of others."""
 NO_BOT = re.compile(r"(?P<what>\S+) # no bot raises it: looked at on (?P<day>\d{4}-\d\d-\d\d)")
 OLD_DAYS = 180
 THIS = str(Path(__file__).relative_to(ROOT))

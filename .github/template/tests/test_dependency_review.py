@@ -257,8 +257,7 @@ def test_lock_is_compared_with_the_base(review: Review, tmp_path: Path) -> None:
         if not package.startswith('name = "iniconfig"')
     ]
     lock.write_text("[[package]]\n".join([head, *kept]))
-    git("add", "--all")
-    git("commit", "--quiet", "--allow-empty", "-m", "chore: start")
+    git.save("chore: start")
     lock.write_text(complete)
     run = review(source=git.directory, small=False)
     job = run.find_job("review")
@@ -315,8 +314,7 @@ def test_scheduled_run_does_not_start_in_a_fork(run_pipeline: RunPipeline) -> No
 def test_lock_from_another_place_is_red(review: Review, tmp_path: Path) -> None:
     git = create(ROOT, tmp_path / "source")
     lock = git.directory / "uv.lock"
-    git("add", "--all")
-    git("commit", "--quiet", "--allow-empty", "-m", "chore: start")
+    git.save("chore: start")
     lock.write_text(lock.read_text().replace('{ url = "https://', '{ url = "https://evil.example/'))
     job = review(source=git.directory, small=False).find_job("review")
     assert [step.name for step in job.failed_steps] == ["Compare the lock files"]

@@ -8,14 +8,13 @@ import tomllib
 import pytest
 import yaml
 from engine import ROOT
+from lib import processes
 
 
 @pytest.mark.parametrize("task", ["actionlint", "zizmor", "shellcheck", "hadolint"])
 def test_finds_nothing(task: str) -> None:
-    done = subprocess.run(
-        ["poe", "-q", task], check=False, cwd=ROOT, text=True, capture_output=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = processes.run(["poe", "-q", task], 300, folder=ROOT)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_auditor_of_zizmor_finds_nothing() -> None:

@@ -120,18 +120,11 @@ def test_hung_app_is_cut_off(measure: Measure) -> None:
     assert "http_req_failed must be rate<=0.01, and is 1" in api.summary
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "limits"),
-    [("users", "0", "from 1 to 1000"), ("duration", "1$(id)", "from 5 to 900")],
-)
-def test_wrong_number_is_refused_with_its_limits(
-    measure: Measure, name: str, value: str, limits: str
-) -> None:
-    run = measure(overrides=SHORT | {f"inputs.{name}": value})
+def test_wrong_number_is_refused_with_its_limits(measure: Measure) -> None:
+    run = measure(overrides=SHORT | {"inputs.duration": "1$(id)"})
     for job in (run.find_job("load"), run.find_job("api")):
         assert job.conclusion == "failure"
-        assert f"--{name}: must be a number {limits}, not '{value}'" in job.summary
-    assert f"--{name}: must be a number {limits}" in said(run, "error")
+        assert "--duration: must be a number from 5 to 900, not '1$(id)'" in job.summary
 
 
 STEP = Result(base="0" * 40, ratios={"t::test_it": 1.04})

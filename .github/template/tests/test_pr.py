@@ -123,8 +123,7 @@ def test_pre_commit_checks_changed_files_only(quick_pipeline: RunPipeline, tmp_p
     git = create(ROOT, source)
     make_small(source)
     (source / "unchanged.txt").write_text(fault)
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "chore: start")
+    git.save("chore: start")
 
     def change(name: str) -> Job:
         run = quick_pipeline(
@@ -171,8 +170,7 @@ def test_migration_that_the_version_before_cannot_live_with_is_a_warning(
     (package,) = (source.directory / "src").iterdir()
     (package / "migrations").mkdir()
     (package / "migrations/0002.sql").write_text("ALTER TABLE x DROP COLUMN double;\n")
-    source("add", "--all")
-    source("commit", "--quiet", "-m", "feat: contract")
+    source.save("feat: contract")
     options = {"source": source.directory, "small": False, "job": "quality"}
     run = quick_pipeline("pr", "pull_request:opened", **options)
     assert run.find_job("quality").conclusion == "success", explain(run)

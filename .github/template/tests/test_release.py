@@ -223,15 +223,6 @@ def test_hotfix_that_was_merged_by_squash_is_told_once(project: Project) -> None
     assert "in v1.2.4 already: 1 " in project.notes("v1.3.0")
 
 
-def test_draft_of_a_person_is_published_as_it_is(project: Project) -> None:
-    fields = {"tag_name": "v1.0.0", "draft": True, "target_commitish": "main"}
-    draft = Release(1, fields | {"name": "The first one", "body": "By hand."})
-    project.github.releases.all.append(draft)
-    assert results(project.push("v1.0.0")) == ALL
-    assert not draft.draft
-    assert (draft.fields["name"], draft.fields["body"]) == ("The first one", "By hand.")
-
-
 def test_tag_on_a_commit_with_other_workflows(project: Project) -> None:
     project.tag("v1.0.0")
     project.change(

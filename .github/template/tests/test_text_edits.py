@@ -42,8 +42,7 @@ def edit_text(
 
     def remember(tree: Path) -> None:
         git = Git(tree)
-        git("add", "--all")
-        git("commit", "--quiet", "--allow-empty", "-m", "feat: change")
+        git.save("feat: change")
         for run in runs:
             run.workflow, run.sha = f"{name}.yml", run.sha or git.find("HEAD")
         github.runs.runs = runs

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from engine import ROOT
 from harness import start_anew
+from lib import processes
 from lib.git import GitError
 from origin import Git
 from repository.rename_project import read_name
@@ -30,22 +31,16 @@ def replace(tree: Path, path: str, old: str, new: str) -> None:
 
 
 def release(template: Git, tag: str) -> None:
-    template("add", "--all")
-    template("commit", "--quiet", "-m", f"feat: what {tag} brings")
+    template.save(f"feat: what {tag} brings")
     template("tag", tag)
 
 
 def update(copy: Git, *arguments: str) -> str:
     """Run the copy's own script, as `poe update` does; return what it says."""
-    done = subprocess.run(
-        [sys.executable, SCRIPTS / "update_from_template.py", *arguments],
-        cwd=copy.directory,
-        env=os.environ | copy.environment,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    command = [sys.executable, str(SCRIPTS / "update_from_template.py"), *arguments]
+    environment = os.environ | copy.environment
+    done = processes.run(command, 300, folder=copy.directory, environment=environment)
+    assert done.returncode == 0, done.stdout
     return done.stdout
 
 
@@ -63,13 +58,9 @@ def copy(template: Git, tmp_path: Path) -> Git:
     git = Git(tmp_path / "copy")
     shutil.copytree(template.directory, git.directory, symlinks=True, ignore=lambda *_: [".git"])
     git("init", "--quiet", "--initial-branch=main")
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "Initial commit")
-    subprocess.run(
-        [sys.executable, SCRIPTS / "rename_project.py", OWN],
-        cwd=git.directory,
-        check=True,
-    )
+    git.save("Initial commit")
+    script = SCRIPTS / "rename_project.py"
+    subprocess.run([sys.executable, script, OWN], cwd=git.directory, check=True)
     for name in DROPPED:
         (git.directory / f".github/workflows/{name}.yml").unlink()
         for folder in ("scripts", "tests"):
@@ -79,8 +70,7 @@ def copy(template: Git, tmp_path: Path) -> Git:
         git.directory, "pyproject.toml", "dependencies = [\n", 'dependencies = [\n  "idna>=3",\n'
     )
     (git.directory / "src/my_own_service/own.py").write_text("")
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "feat: our own")
+    git.save("feat: our own")
     git("remote", "add", "template", str(template.directory))
     return git
 

@@ -264,8 +264,7 @@ def test_lock_of_a_pull_request(repository: Git, capsys: pytest.CaptureFixture[s
     assert lock_diff.read_base("HEAD") == ""
     file.write_text(lock(a="1"))
     assert lock_diff.main(["HEAD"]) == 0
-    repository("add", "--all")
-    repository("commit", "--quiet", "-m", "chore: lock")
+    repository.save("chore: lock")
     assert lock_diff.read_base("HEAD").strip() == lock(a="1").strip()
     moved = lock(a="1").replace(INDEX, "https://evil.example/simple").replace("= 1", "= 2", 1)
     file.write_text(moved)

@@ -73,8 +73,7 @@ def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
     (tmp_path / "pyproject.toml").write_text('[tool.pipelines]\nserve = "x {port}"\n')
     (tmp_path / "src").mkdir()
     (tmp_path / "src/app.py").write_text("one = 1\n")
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "feat: start")
+    git.save("feat: start")
     monkeypatch.chdir(tmp_path)
     return git
 
@@ -89,8 +88,7 @@ def test_what_is_gone_counts(git: Git, edit: tuple[str, ...]) -> None:
 def test_merge_is_compared_with_its_first_parent(git: Git) -> None:
     git("checkout", "--quiet", "-b", "feature")
     Path("README.md").write_text("new\n")
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "docs: new")
+    git.save("docs: new")
     git("checkout", "--quiet", "main")
     Path("src/app.py").write_text("two = 2\n")
     git("commit", "--quiet", "-am", "feat: on main")
@@ -103,8 +101,7 @@ def test_many_files(git: Git) -> None:
     folder.mkdir()
     for number in range(5000):
         (folder / f"{number}.md").touch()
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "docs: many")
+    git.save("docs: many")
     assert decide("HEAD^1")[0] == set()
 
 

@@ -3,6 +3,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from lib import processes
 
 SCRIPT = Path(__file__).parents[3] / ".github/scripts/checks/check.sh"
 
@@ -10,13 +11,9 @@ SCRIPT = Path(__file__).parents[3] / ".github/scripts/checks/check.sh"
 def check(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
     summary = tmp_path / "summary.md"
     summary.touch()
-    done = subprocess.run(
-        [SCRIPT, *arguments],
-        check=False,
-        text=True,
-        capture_output=True,
-        env=os.environ | {"GITHUB_STEP_SUMMARY": str(summary)},
-    )
+    environment = os.environ | {"GITHUB_STEP_SUMMARY": str(summary)}
+    command = [str(SCRIPT), *arguments]
+    done = processes.run(command, 60, environment=environment, errors=subprocess.PIPE)
     return done, summary.read_text()
 
 

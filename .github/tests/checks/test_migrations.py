@@ -105,8 +105,7 @@ def change(
     (tmp_path / "app/migrations").mkdir(parents=True)
     (tmp_path / "app/models.py").write_text("class Item:\n    price: int\n")
     (tmp_path / "app/migrations/1.py").write_text("column = 'unused'\n")
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "feat: start")
+    git.save("feat: start")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
 
@@ -114,8 +113,7 @@ def change(
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        git("add", "--all")
-        git("commit", "--quiet", "-m", "feat: change")
+        git.save("feat: change")
         assert main([]) == 0
         return capsys.readouterr().out
 

@@ -1,8 +1,8 @@
 import shutil
-import subprocess
 from pathlib import Path
 
 from engine import ROOT
+from lib import processes
 
 SCRIPT = Path(".github/scripts/checks/smoke_tests.sh")
 UV = """#!/bin/sh
@@ -16,13 +16,8 @@ def call(folder: Path, *arguments: str) -> str:
     shutil.copy(ROOT / SCRIPT, folder / SCRIPT)
     (folder / "uv").write_text(UV)
     (folder / "uv").chmod(0o755)
-    return subprocess.run(
-        [folder / SCRIPT, *arguments],
-        check=True,
-        text=True,
-        capture_output=True,
-        env={"PATH": f"{folder}:/usr/bin:/bin"},
-    ).stdout
+    environment = {"PATH": f"{folder}:/usr/bin:/bin"}
+    return processes.run([folder / SCRIPT, *arguments], 60, environment=environment).stdout
 
 
 def test_options_reach_the_smoke_tests(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 import hashlib
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
+from lib import processes
 
 SCRIPT = Path(__file__).parents[3] / ".github/scripts/image/image.sh"
 MANIFEST = '{"schemaVersion": 2}'
@@ -34,12 +34,10 @@ def call(folder: Path, docker: str, *arguments: str) -> tuple[int, str, str]:
     (folder / "images").mkdir()
     (folder / "images/amd64").write_text("sha256:1\n")
     paths = {"PATH": f"{folder}:{os.environ['PATH']}", "GITHUB_OUTPUT": str(folder / "output")}
-    done = subprocess.run(
-        [SCRIPT, *(word.replace("IMAGES", f"{folder}/images") for word in arguments)],
-        env=os.environ | ENVIRONMENT | paths, check=False, text=True, capture_output=True,
-    )  # fmt: skip
+    words = [word.replace("IMAGES", f"{folder}/images") for word in arguments]
+    done = processes.run([SCRIPT, *words], 60, environment=os.environ | ENVIRONMENT | paths)
     output = folder / "output"
-    return done.returncode, output.read_text() if output.exists() else "", done.stdout + done.stderr
+    return done.returncode, output.read_text() if output.exists() else "", done.stdout
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ def git(tmp_path: Path) -> Git:
     (tmp_path / strange).write_text("")
     made = origin.Git(tmp_path)
     made("init", "--quiet")
-    made("add", "--all")
-    made("commit", "--quiet", "-m", "feat: start")
+    made.save("feat: start")
     return Git(tmp_path)
 
 

@@ -1,12 +1,11 @@
 """What scripts tell the runner, as commands of a shell, with texts that try to do more."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from lib import workflow_commands
+from lib import processes, workflow_commands
 
 SCRIPT = workflow_commands.__file__
 HOSTILE = "a\n::error::x\r\x1b[31m ##[error]y `$(id)` <img> ``` | @octocat %0A"
@@ -18,10 +17,7 @@ def tell(tmp_path: Path, *arguments: str) -> tuple[str, str, str]:
     for file in files.values():
         file.write_text("")
     environment = os.environ | {key: str(file) for key, file in files.items()}
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *arguments],
-        env=environment, text=True, capture_output=True, check=True,
-    )  # fmt: skip
+    done = processes.run([sys.executable, SCRIPT, *arguments], 60, environment=environment)
     summary, outputs = (file.read_text() for file in files.values())
     return done.stdout, summary, outputs
 

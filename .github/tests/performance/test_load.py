@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from engine import ROOT
 from fakes.servers import Asked, Reply, serve
+from lib import processes
 from performance import load
 from performance.load import attribute, read_k6, read_locust, read_metrics
 from performance.results import read
@@ -48,11 +48,10 @@ def serve_with(project: Path, command: str) -> None:
     (project / "pyproject.toml").write_text(f"[tool.pipelines]\nserve = {json.dumps(command)}\n")
 
 
-def run(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, project / SCRIPT, *words],
-        cwd=project, capture_output=True, text=True, check=False, timeout=150,
-    )  # fmt: skip
+def run(project: Path, *words: str) -> tuple[int, str]:
+    """Run the script; return its exit code and what it printed."""
+    done = processes.run([sys.executable, project / SCRIPT, *words], 150, folder=project)
+    return done.returncode, done.stdout
 
 
 def test_figures_are_those_of_locust() -> None:
@@ -130,9 +129,9 @@ def test_wrong_number_is_refused_with_its_limits(
 
 
 def test_app_with_nothing_but_health_is_loaded(project: Path) -> None:
-    done = run(project, "locust", "--users=2", "--duration=12")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "has no /ready" in done.stdout
+    code, printed = run(project, "locust", "--users=2", "--duration=12")
+    assert code == 0, printed
+    assert "has no /ready" in printed
     results = project / "locust-results"
     result, report = read(results)
     assert report.startswith("1 processes, no database. The app has no metrics of how long")
@@ -155,9 +154,9 @@ def test_script_that_lacks_something_is_said(
 ) -> None:
     for name, text in files.items():
         (project / name).write_text(text)
-    done = run(project, tool, "--users=2", "--duration=5")
-    assert done.returncode == code, done.stdout + done.stderr
-    assert said in done.stdout
+    ended, printed = run(project, tool, "--users=2", "--duration=5")
+    assert ended == code, printed
+    assert said in printed
 
 
 @pytest.mark.parametrize(
@@ -169,16 +168,16 @@ def test_script_that_lacks_something_is_said(
 )
 def test_app_that_does_not_start_is_said_at_once(project: Path, command: str, says: str) -> None:
     serve_with(project, command)
-    done = run(project, "locust", "--users=2", "--duration=5")
-    assert done.returncode == 1
-    assert says in done.stdout
-    assert ("99" in done.stdout) == ("99" in command), "its last lines"
+    code, printed = run(project, "locust", "--users=2", "--duration=5")
+    assert code == 1
+    assert says in printed
+    assert ("99" in printed) == ("99" in command), "its last lines"
 
 
 @pytest.mark.parametrize("tool", load.TOOLS)
 def test_dead_server_is_red_with_the_reason(tool: str, tmp_path: Path) -> None:
     _, make, _ = load.TOOLS[tool]
     command, environment = make(2, 5, tmp_path), load.name_host(NOBODY)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = processes.run(command, 150, environment=environment)
     assert done.returncode, done.stdout
-    assert "refused" in done.stdout + done.stderr
+    assert "refused" in done.stdout

@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from lib import processes
 from lib.processes import NoAnswerError, find_free_port
 from origin import Git
 from release import release_try
@@ -53,22 +54,16 @@ def project(tmp_path: Path) -> Git:
     (tree / ".gitignore").write_text("uv.lock\n")
     git = Git(tree)
     git("init", "--quiet", "--initial-branch=main")
-    git("add", ".")
-    git("commit", "--quiet", "-m", "feat: start")
+    git.save("feat: start")
     git("tag", "v9.9.9")
     return git
 
 
 def build(git: Git, version: str, environment: dict[str, str] | None = None) -> tuple[int, str]:
-    done = subprocess.run(
-        [SCRIPT, version, "dist"],
-        cwd=git.directory,
-        env=os.environ | {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"} | (environment or {}),
-        text=True,
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    path = {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    variables = os.environ | path | (environment or {})
+    command = [str(SCRIPT), version, "dist"]
+    done = processes.run(command, 300, folder=git.directory, environment=variables)
     return done.returncode, done.stdout
 
 
@@ -106,8 +101,7 @@ def test_build_that_depends_on_the_clock(project: Git) -> None:
     with (project.directory / "pyproject.toml").open("a") as file:
         file.write("[tool.hatch.build.hooks.custom]\n")
     (project.directory / "hatch_build.py").write_text(HOOK)
-    project("add", ".")
-    project("commit", "--quiet", "-m", "feat: know the time")
+    project.save("feat: know the time")
     code, text = build(project, "1.0.0")
     assert code != 0
     assert re.search(r"::error title=Build::Building \w+", text), text

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lib import processes
 from origin import Git
 
 ROOT = Path(__file__).parents[3]
@@ -40,14 +41,9 @@ class History:
             "HOME": str(self.git.directory),
             "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
         }
-        done = subprocess.run(
-            [sys.executable, SCRIPT, *arguments],
-            cwd=self.git.directory,
-            env=environment,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
+        command = [sys.executable, str(SCRIPT), *arguments]
+        folder, apart = self.git.directory, subprocess.PIPE
+        done = processes.run(command, 300, folder=folder, environment=environment, errors=apart)
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr if code else done.stdout
 

@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lib import processes
 from package_index import serve
 from wheels import make_wheel
 
@@ -28,20 +28,13 @@ def publish(tmp_path: Path, *files: Path, **settings: str) -> tuple[int, str]:
     (tmp_path / "bin").mkdir(exist_ok=True)
     if not (tmp_path / "bin/uv").exists():
         (tmp_path / "bin/uv").symlink_to(UV)
-    done = subprocess.run(
-        [SCRIPT, *files],
-        env={
-            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
-            "HOME": str(tmp_path),
-            "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
-            "UV_PYTHON": sys.executable,
-            **settings,
-        },
-        text=True,
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    environment = {
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+        "HOME": str(tmp_path),
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "UV_PYTHON": sys.executable,
+    }
+    done = processes.run([SCRIPT, *files], 60, environment=environment | settings)
     summary = tmp_path / "summary"
     return done.returncode, done.stdout + (summary.read_text() if summary.exists() else "")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from engine import ROOT
+from lib import processes
 from lib.git import GitError
 from origin import Git
 from repository import rename_project
@@ -59,8 +60,7 @@ def git(tmp_path: Path) -> Git:
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "feat: start")
+    git.save("feat: start")
     return git
 
 
@@ -86,13 +86,8 @@ def test_name_that_cannot_be(name: str, reason: str) -> None:
 
 
 def run(git: Git, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, SCRIPT, *arguments],
-        cwd=git.directory,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+    command = [sys.executable, str(SCRIPT), *arguments]
+    return processes.run(command, 300, folder=git.directory, errors=subprocess.PIPE)
 
 
 def test_name_is_changed_everywhere(git: Git) -> None:

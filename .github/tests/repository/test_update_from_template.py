@@ -39,8 +39,7 @@ def make(directory: Path, files: dict[str, str], message: str = "feat: start") -
     for name, text in files.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text)
-    git("add", "--all")
-    git("commit", "--quiet", "-m", message)
+    git.save(message)
     return git
 
 

@@ -118,8 +118,7 @@ def test_gh_talks_to_the_fake(run_pipeline: RunPipeline) -> None:
 
 def test_event_on_another_branch_leaves_main_where_it_is(tmp_path: Path) -> None:
     git = create(ROOT, tmp_path / "source")
-    git("add", "--all")
-    git("commit", "--quiet", "--allow-empty", "-m", "chore: start")
+    git.save("chore: start")
     git("branch", "--force", "main")
     git("tag", "v1.0.0")
     git("checkout", "--quiet", "-b", "release/1.0")
@@ -231,8 +230,7 @@ def test_checkout_is_as_shallow_and_as_described_as_on_github(
 
 def test_pull_request_changes_what_the_working_tree_changes(tmp_path: Path) -> None:
     git = create(ROOT, tmp_path / "source")
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "chore: start", "--allow-empty")
+    git.save("chore: start")
     (git.directory / "new file.txt").write_text("new\n")
     (git.directory / "LICENSE").unlink()
     jobs = f"""

@@ -137,8 +137,7 @@ def make_source(directory: Path, edit: Edit | None = None) -> Git:
     """Make a repository with one commit on main: whatever runs there is about that commit."""
     git = start_anew(directory)
     prepare(edit)(git.directory)
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "feat: start")
+    git.save("feat: start")
     return git
 
 
