@@ -1,10 +1,13 @@
 """The Jobs of a deploy: one migrates, one runs the new version where it gets no traffic."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from namespace import (
@@ -66,6 +69,7 @@ class Watch:
         self.namespace = namespace
         self.began = time.monotonic()
         self.seen: dict[str, float] = {}
+        self.cause: tuple[str, str] | None = None
 
     def look(self, selector: str, maker: str, image: str) -> list[Json]:
         """Return pods, and give up if they cannot start; `maker` is their Job or ReplicaSet.
@@ -73,9 +77,15 @@ class Watch:
         Raises:
             Failure: They cannot; the text names the cause.
         """
-        pods = self.namespace.read("pods", f"--selector={selector}")["items"]
+        self.cause = None
+        pods = [
+            pod for pod in self.namespace.read("pods", f"--selector={selector}")["items"]
+            if "deletionTimestamp" not in pod["metadata"]
+        ]  # fmt: skip
         for pod in pods:
-            for status in pod.get("status", {}).get("containerStatuses", []):
+            state = pod.get("status", {})
+            for status in [*state.get("initContainerStatuses", []),
+                           *state.get("containerStatuses", [])]:  # fmt: skip
                 waiting = status.get("state", {}).get("waiting") or {}
                 message = waiting.get("message", "")
                 if "Pull" in waiting.get("reason", "") and is_outage(message):
@@ -92,11 +102,12 @@ class Watch:
             chosen = f"--field-selector=involvedObject.name={maker},type=Warning"
             for event in self.namespace.read("events", chosen)["items"]:
                 self.wait("The new pod cannot be made", event.get("message", ""), 25 / 60)
-        return list(pods)
+        return pods
 
     def wait(self, title: str, message: str, patience: float) -> None:
         """Name a cause at once, and give up when it has lasted."""
         now = time.monotonic()
+        self.cause = (title, message)
         if title not in self.seen:
             self.seen[title] = now
             tell(f"::warning title={title}::{flatten(message)}")
@@ -116,13 +127,16 @@ class Watch:
 
 
 def run_job(
-    namespace: Namespace,
-    job: Json,
-    is_done: Callable[[Json, list[Json]], bool],
-    failed: tuple[str, str],
-    seconds: float,
-) -> None:
-    """Make a Job, and wait until it and its pods are done; `failed` says what it means if it fails.
+    namespace: Namespace, job: Json, failed: tuple[str, str], seconds: float, *, serves: bool
+) -> str:
+    """Make a Job, and wait until it is complete or, if it serves, ready; return its pod's name.
+
+    Args:
+        namespace: Where.
+        job: What.
+        failed: What it means if it fails: a title and a text.
+        seconds: How long it may take.
+        serves: Whether it serves, instead of coming to an end.
 
     Raises:
         Failure: It has failed or takes too long. The Job stays, for its log.
@@ -135,16 +149,23 @@ def run_job(
         while True:
             found = namespace.read("job", name)
             pods = watch.look(f"{JOB_NAME}={name}", name, image)
-            if is_done(found, pods):
-                return
+            kind = "ContainersReady" if serves else "Complete"
+            for it in pods if serves else [found]:
+                if find_condition(it, kind).get("status") == "True":
+                    return str(it["metadata"]["name"])
             condition = find_condition(found, "Failed")
             late = condition.get("reason") == "DeadlineExceeded"
             if late or time.monotonic() - watch.began > seconds:
-                watch.fail(failed[0], f"It took longer than {seconds:.0f} s. {failed[1]}")
-            if condition.get("status") == "True":
-                last = read_log(namespace, name).strip().rpartition("\n")[2]
+                watch.fail(
+                    *watch.cause or (failed[0], f"It took longer than {seconds:.0f} s. {failed[1]}")
+                )
+            ends = [end for pod in pods if (end := describe_end(namespace, pod))]
+            if condition.get("status") == "True" or (serves and ends):
+                last = " ".join(read_log(namespace, pods)[-3:])
                 if not is_outage(last):
-                    watch.fail(*failed)
+                    watch.fail(
+                        failed[0], " ".join([failed[1], *(ends or ["Its pod was removed."])])
+                    )
                 watch.wait("The database does not answer", last, 1)
                 delete_job(namespace, name, seconds=45)
                 create(namespace, job)
@@ -154,6 +175,21 @@ def run_job(
         raise
 
 
+def describe_end(namespace: Namespace, pod: Json) -> str:
+    """Say how the app in a pod has ended; nothing if it has not."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return "Its pod was removed."
+    status = pod.get("status", {})
+    for each in status.get("containerStatuses", []):
+        end = each.get("state", {}).get("terminated")
+        if end and each["name"] == namespace.container:
+            said = f"It ended: {end.get('reason', '')}, exit code {end.get('exitCode', 0)}."
+            return " ".join([said, *end.get("message", "").split()])
+    if status.get("phase") in {"Failed", "Succeeded"}:
+        return f"Its pod ended: {status.get('reason', '')} {status.get('message', '')}"
+    return ""
+
+
 def migrate(namespace: Namespace, job: Json) -> None:
     """Run the migrations to their end.
 
@@ -161,11 +197,7 @@ def migrate(namespace: Namespace, job: Json) -> None:
         Failure: They have not succeeded; nothing else has changed.
     """
     failed = ("The migrations failed", "The version before still serves. The log says why.")
-
-    def is_complete(found: Json, _: list[Json]) -> bool:
-        return find_condition(found, "Complete").get("status") == "True"
-
-    run_job(namespace, job, is_complete, failed, JOB_SECONDS)
+    run_job(namespace, job, failed, JOB_SECONDS, serves=False)
 
 
 def preview(namespace: Namespace, job: Json, command: Sequence[str], seconds: float) -> None:
@@ -179,18 +211,9 @@ def preview(namespace: Namespace, job: Json, command: Sequence[str], seconds: fl
         skip_preview("the container names no port. Name it in the Deployment.")
         return
     failed = ("The new version does not get ready", "The version before still serves.")
-    ready: list[str] = []
-
-    def is_ready(_: Json, pods: list[Json]) -> bool:
-        ready.extend(
-            pod["metadata"]["name"] for pod in pods
-            if find_condition(pod, "Ready").get("status") == "True"
-        )  # fmt: skip
-        return bool(ready)
-
-    run_job(namespace, job, is_ready, failed, seconds)
+    pod = run_job(namespace, job, failed, seconds, serves=True)
     try:
-        judge(namespace, ready[0], port, command)
+        judge(namespace, pod, port, command)
     except SystemExit:
         delete_job(namespace, name)
         raise
@@ -198,10 +221,11 @@ def preview(namespace: Namespace, job: Json, command: Sequence[str], seconds: fl
 
 
 def find_port(namespace: Namespace, workload: Json) -> int:
-    """Return the port that the app says it listens at; 0 if it says none."""
-    return next(
-        (port["containerPort"] for port in find_app(namespace, workload).get("ports", [])), 0
-    )
+    """Return the port that the app's probe asks, else the first that it names; 0 if none."""
+    app = find_app(namespace, workload)
+    ports = {port.get("name", ""): port["containerPort"] for port in app.get("ports", [])}
+    asked = app.get("readinessProbe", {}).get("httpGet", {}).get("port", "")
+    return int(ports.get(asked, asked if isinstance(asked, int) else next(iter(ports.values()), 0)))
 
 
 def skip_preview(why: str) -> None:
@@ -214,29 +238,60 @@ def judge(namespace: Namespace, pod: str, port: int, command: Sequence[str]) -> 
     """Run a command with the address of a pod, where kubectl leads as long as the command runs.
 
     Raises:
-        Failure: The command fails, or the pod cannot be reached.
+        Failure: The command fails, or the pod has ended or cannot be reached.
     """
     local, running, deadline = "", None, time.monotonic() + PATIENCE
     try:
         while running is None or running.poll() is None:
+            check_pod(namespace, pod)  # and waits, while the cluster is away
             with namespace.forward(pod, f"{local}:{port}") as (kubectl, said):
                 if found := re.search(r":(\d+) -> ", said):
-                    local, deadline = found[1], time.monotonic() + PATIENCE
+                    local = found[1]
                     running = running or subprocess.Popen([*command, f"http://127.0.0.1:{local}"])  # noqa: S603 - its caller's
                     while kubectl.poll() is None and running.poll() is None:
                         time.sleep(0.1)
+                    deadline = time.monotonic() + PATIENCE
                     continue
-            if running is None and re.search("[Ff]orbidden", said):
+            away = namespace.is_away(said)
+            if running is None and not away and re.search("[Ff]orbidden", said):
                 skip_preview("the Role does not allow it. Run deploy/kubernetes/setup.sh again.")
                 return
-            if not is_outage(said) or time.monotonic() > deadline:
+            if not away or time.monotonic() > deadline:
+                check_pod(namespace, pod)
                 raise Failure("The preview cannot be reached", flatten(said))
             time.sleep(min(2, PATIENCE / 10))
     finally:
-        if running is not None:
-            running.terminate()
+        if running is not None and running.poll() is None:
+            end_tree(running.pid)
     if running.wait():
         raise Failure("", "")  # the command has said why
+
+
+def check_pod(namespace: Namespace, name: str) -> None:
+    """Make sure that the app in a pod still runs.
+
+    Raises:
+        Failure: It does not; the text says how it ended.
+    """
+    try:
+        why = describe_end(namespace, namespace.read("pod", name))
+    except Failure as failure:
+        if "(NotFound)" not in failure.said:
+            raise
+        why = "Its pod was removed."
+    if why:
+        raise Failure("The new version ended while it was judged", flatten(why))
+
+
+def end_tree(process: int) -> None:
+    """End a process and all that it has started."""
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        os.kill(process, signal.SIGTERM)
+    except OSError:  # it has ended
+        return
+    for child in children:
+        end_tree(int(child))
 
 
 def create(namespace: Namespace, job: Json) -> None:
@@ -248,12 +303,21 @@ def create(namespace: Namespace, job: Json) -> None:
             raise
 
 
-def read_log(namespace: Namespace, name: str) -> str:
-    """Return the last lines of a Job's log, or why there are none."""
-    try:
-        return namespace.ask("logs", f"job/{name}", "--tail=40")
-    except Failure as failure:
-        return f"There is no log of the Job: {failure}.\n"
+def read_log(namespace: Namespace, pods: Sequence[Json]) -> list[str]:
+    """Return the last lines that the app has written in pods; none if they are gone."""
+    written = []
+    for pod in pods:
+        name = pod["metadata"]["name"]
+        words = (name, f"--container={namespace.container}", "--tail=20")
+        for more in ((), ("--previous",)):
+            try:
+                text = namespace.ask("logs", *words, *more, patience=PATIENCE / 6).strip()
+            except Failure:  # the pod is gone, or has not started, or its node is away
+                continue
+            written += [f"{name}: {line}" for line in text.splitlines()]
+            if text:
+                break
+    return written
 
 
 def delete_job(namespace: Namespace, name: str, seconds: float = 0) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 type Json = dict[str, Any]
 
 PATIENCE = float(os.environ.get("PATIENCE", "60"))
+ANSWER_SECONDS = 20
 REVISION = "deployment.kubernetes.io/revision"
 AGAIN = "Run deploy/kubernetes/setup.sh again and store the KUBE_CONFIG that it prints."
 NO_CONFIG = ("KUBE_CONFIG is no kubeconfig", AGAIN)
@@ -76,20 +77,22 @@ class Namespace:
         self.container = os.environ.get("KUBE_CONTAINER") or "app"
         self.environment = os.environ | {"KUBECONFIG": str(config)}
         self.environment.pop("KUBE_CONFIG", None)
-        self.waited = False
+        self.waited, self.away_at = False, float("-inf")
         self.name = os.environ.get("KUBE_NAMESPACE", "")
         if not self.name:
             view = ("config", "view", "--minify", "--output=jsonpath={..namespace}")
             self.name = self._run(view).stdout or "default"
 
-    def ask(self, *arguments: str, content: object = None) -> str:
-        """Run kubectl; while the cluster is away, run it again.
+    def ask(self, *arguments: str, content: object = None, patience: float = PATIENCE) -> str:
+        """Run kubectl; while the cluster is away, run it again, for as long as patience lasts.
 
         Raises:
             Failure: It did not work; `said` is what kubectl wrote.
         """
         since = time.monotonic()
-        words = (f"--namespace={self.name}", "--request-timeout=20s", *arguments)
+        words = (
+            f"--namespace={self.name}", f"--request-timeout={ANSWER_SECONDS}s", *arguments
+        )  # fmt: skip
         while True:
             done = self._run(words, "" if content is None else json.dumps(content))
             if not done.returncode:
@@ -98,7 +101,7 @@ class Namespace:
             title, remedy = next(
                 title for pattern, title in ERRORS if re.search(pattern, done.stderr)
             )
-            if not is_outage(done.stderr) or time.monotonic() - since > PATIENCE:
+            if not self.is_away(done.stderr) or time.monotonic() - since > patience:
                 title = title.format(namespace=self.name)
                 raise Failure(title, remedy, said=done.stderr)
             if not self.waited:
@@ -106,6 +109,17 @@ class Namespace:
                 tell(f"The cluster is away, for {PATIENCE:.0f} s it is asked again: {reason}")
             self.waited = True
             time.sleep(min(2, PATIENCE / 10))
+
+    def is_away(self, said: str) -> bool:
+        """Tell whether kubectl says that the server is away.
+
+        One that has just come back refuses what it allows later: it has not read the Roles yet.
+        """
+        now = time.monotonic()
+        if is_outage(said):
+            self.away_at = now
+            return True
+        return "orbidden" in said and now - self.away_at < PATIENCE / 3
 
     def read(self, *arguments: str) -> Json:
         """Return an object, or a list of objects."""
@@ -136,17 +150,19 @@ class Namespace:
         """Lead a port of this machine to one of a pod.
 
         Yields:
-            kubectl, and what it said until the port was open or kubectl had ended.
+            kubectl, and what it said until the port was open, kubectl had ended, or hung too long.
         """
         words = ["kubectl", f"--namespace={self.name}", "port-forward", f"pod/{pod}", ports]
         with tempfile.TemporaryFile() as output:
             process = subprocess.Popen(words, stdout=output, stderr=output, env=self.environment)  # noqa: S603
             try:
-                said, ended = "", False
+                said, ended, deadline = "", False, time.monotonic() + ANSWER_SECONDS
                 while not ended and " -> " not in said:
                     time.sleep(0.05)
                     ended = process.poll() is not None
                     said = os.pread(output.fileno(), 10_000, 0).decode(errors="replace")
+                    if not ended and time.monotonic() > deadline:
+                        said, ended = f"{said} timeout: no answer for {ANSWER_SECONDS} s", True
                 yield process, said
             finally:
                 process.terminate()

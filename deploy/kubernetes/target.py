@@ -32,6 +32,7 @@ from jobs import (
     make_migration,
     migrate,
     preview,
+    read_log,
     skip_preview,
 )
 from namespace import (
@@ -51,7 +52,7 @@ from namespace import (
 MINIMUM = (1, 32)
 NOT_OURS = 75
 CAUSE, DEPLOY, BEFORE = "kubernetes.io/change-cause", "deploy/id", "deploy/previous"
-SETTLE_SECONDS = 5
+SETTLE_SECONDS = min(5, PATIENCE / 12)
 
 
 def find_serving(namespace: Namespace, deployment: Json) -> str:
@@ -137,23 +138,28 @@ def wait_for_rollout(namespace: Namespace, own: str = "", image: str = "") -> No
         if there and not own and seconds > PATIENCE / 3:
             tell(f"::warning title=Put back, but not available::{now}. They wait for something.")
             return
-        limit = (spec.get("progressDeadlineSeconds") or 600) * (wanted + 2)
-        settled = bool(own) or seconds > SETTLE_SECONDS
-        given_up = find_condition(live, "Progressing").get("status") == "False" and settled
-        if given_up or seconds > limit:
-            watch.fail("The new version does not get ready", "The log says why.")
-        if (failure := find_condition(live, "ReplicaFailure")).get("status") == "True":
-            watch.wait("The new pod cannot be made", failure.get("message", ""), 25 / 60)
         if own:
             newest = namespace.read_sets(live)[:1]
             for each in newest:
                 watch.look(select_pods(each), each["metadata"]["name"], image)
+        if (failure := find_condition(live, "ReplicaFailure")).get("status") == "True":
+            watch.wait("The new pod cannot be made", failure.get("message", ""), 25 / 60)
+        limit = (spec.get("progressDeadlineSeconds") or 600) * (wanted + 2)
+        given_up = find_condition(live, "Progressing").get("status") == "False"
+        if (given_up and seconds > SETTLE_SECONDS) or seconds > limit:
+            watch.fail(*watch.cause or ("The new version does not get ready", "The log says why."))
         time.sleep(POLL_SECONDS)
 
 
 def select_pods(replicas: Json) -> str:
     """Return the selector of the pods of a ReplicaSet."""
     return f"pod-template-hash={replicas['metadata']['labels']['pod-template-hash']}"
+
+
+def identify(namespace: Namespace, deployment: Json) -> list[str]:
+    """Return what tells a deploy from others: its id and its image."""
+    own = deployment["metadata"].get("annotations", {}).get(DEPLOY, "")
+    return [own, find_app(namespace, deployment)["image"]]
 
 
 def describe(deployment: Json) -> str:
@@ -190,7 +196,8 @@ def deploy(namespace: Namespace, image: str, command: Sequence[str]) -> None:
              " deploy/kubernetes/setup.sh changes it there.")  # fmt: skip
     own = secrets.token_hex(4)
     if notes := find_notes():
-        notes.write_text(json.dumps({"id": own, "image": image}))
+        found = identify(namespace, deployment)
+        notes.write_text(json.dumps({"id": own, "image": image, "found": found}))
     named = ("APP_VERSION", "ENVIRONMENT_NAME")
     environment = {key: os.environ[key] for key in named if os.environ.get(key)}
     migration, trial = (
@@ -205,6 +212,9 @@ def deploy(namespace: Namespace, image: str, command: Sequence[str]) -> None:
         skip_preview("the Deployment stops its pods before it starts new ones.")
     else:
         preview(namespace, trial, command, find_deadline(deployment))
+    began_with, deployment = find_revision(deployment), namespace.read_deployment()
+    if find_revision(deployment) != began_with:
+        raise Failure("Somebody else has deployed meanwhile", describe(deployment), NOT_OURS)
     annotations = {
         CAUSE: f"{environment.get('APP_VERSION', '')} {image}",
         DEPLOY: own,
@@ -232,9 +242,7 @@ def rollback(namespace: Namespace, previous: str) -> None:
         delete_job(namespace, name, seconds=45)
     for _ in range(20):
         live = namespace.read_deployment()
-        mine = live["metadata"]["annotations"].get(DEPLOY) == own and (
-            find_app(namespace, live)["image"] == notes.get("image")
-        )
+        mine = identify(namespace, live) in ([own, notes.get("image")], notes.get("found"))
         sets = namespace.read_sets(live)
         newest = sets[0]["metadata"]["name"] if sets else ""
         if not previous and live["spec"].get("replicas", 1) == 0:
@@ -302,6 +310,7 @@ def show_logs(namespace: Namespace) -> None:
         pod for selector in selectors.values()
         for pod in namespace.read("pods", f"--selector={selector}")["items"]
     ]  # fmt: skip
+    pods.sort(key=rank)
     makers = re.compile(rf"({'|'.join(map(re.escape, selectors))})(-\w+)?")
     events = namespace.read("events", "--field-selector=type=Warning")["items"]
     about = [
@@ -315,22 +324,20 @@ def show_logs(namespace: Namespace) -> None:
     for pod in pods[-8:]:
         status = pod.get("status", {})
         states = [
-            next(iter(container.get("state", {})), "")
+            " ".join([state, *(str(about[key]) for key in ("reason", "exitCode") if key in about)])
             for container in status.get("containerStatuses", [])
+            for state, about in container.get("state", {}).items()
         ]
         print(pod["metadata"]["name"], status.get("phase"), *states)
-    written = []
-    for pod in pods[-2:]:
-        words = (pod["metadata"]["name"], f"--container={namespace.container}", "--tail=20")
-        for more in ((), ("--previous",)):
-            try:
-                text = namespace.ask("logs", *words, *more).strip()
-            except Failure:  # the pod is gone, or has not started
-                continue
-            written += [f"{words[0]}: {line}" for line in text.splitlines()]
-            if text:
-                break
+    written = read_log(namespace, pods[-2:])
     print(*(written or [f"No pod of {' or '.join(selectors)} has written anything."]), sep="\n")
+
+
+def rank(pod: Json) -> int:
+    """Return where a pod is in an order that puts the cause last: what has not got ready."""
+    if pod.get("status", {}).get("phase") == "Succeeded":
+        return 0
+    return 1 if find_condition(pod, "Ready").get("status") == "True" else 2
 
 
 def main(arguments: Sequence[str]) -> int:

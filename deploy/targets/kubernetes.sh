@@ -27,8 +27,12 @@ target_url() {
 
 # Judges the new version before it has traffic; nobody else answers at this address.
 kube_judge() {
-  local why
-  why=$(look "$1" "$APP_REVISION") || { echo "$why" >"$STATE/why" && return 1; }
+  local why deadline=''
+  until why=$(look "$1" "$APP_REVISION"); do
+    : "${deadline:=$((SECONDS + ${PATIENCE:-60}))}"
+    if [[ $why != nothing* ]] || ((SECONDS >= deadline)); then echo "$why" >"$STATE/why" && return 1; fi
+    sleep 0.5
+  done
   run_smoke_tests "$1"
 }
 

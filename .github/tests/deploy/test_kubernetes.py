@@ -19,9 +19,10 @@ from typing import Any
 import cluster_api
 import pytest
 import yaml
-from cluster import Cluster, Version
+from cluster import Cluster, Version, end_app
 from deployments import SMOKE_TESTS, Client
-from namespace import AWAY, ERRORS
+from jobs import judge
+from namespace import AWAY, ERRORS, Failure, Namespace
 
 ROOT = Path(__file__).parents[3]
 DRIVER = ROOT / ".github/scripts/deploy/deploy.sh"
@@ -225,10 +226,16 @@ def test_deploy_is_one_revision(deployed: Deployment) -> None:
     assert causes == f"v2.0.0 {BETTER}"
 
 
-def test_autoscaler_keeps_its_number(deployed: Deployment) -> None:
-    deployed.cluster.deployment["spec"]["replicas"] = 5
+def test_what_others_decide_stays(deployed: Deployment) -> None:
+    deployment = copy.deepcopy(deployed.cluster.deployment)
+    deployment["spec"]["replicas"] = 5  # the autoscaler
+    gates = [{"conditionType": "balancer"}]  # that traffic opens: a preview has none
+    deployment["spec"]["template"]["spec"]["readinessGates"] = gates
+    deployed.cluster.store("deployments", deployment)
     deployed.deploy(BETTER)
-    assert deployed.cluster.deployment["spec"]["replicas"] == 5
+    spec = deployed.cluster.deployment["spec"]
+    assert (spec["replicas"], spec["template"]["spec"]["readinessGates"]) == (5, gates)
+    assert deployed.serving == "better"
 
 
 @pytest.mark.parametrize("version", ['v1", "x": "', "v1\n$(id)"])
@@ -269,6 +276,11 @@ def test_killed_and_run_again(deployed: Deployment, sent: signal.Signals) -> Non
     newest = max(deployed.cluster.objects["replicasets"])
     deployed.cluster.objects["replicasets"][newest]["status"]["availableReplicas"] = 1
     assert deployed.current() == previous, "not the one that never got ready in full"
+    if sent == signal.SIGKILL:  # what is half done is nobody else's, and is put back too
+        ended = deployed.drive(SMOKES, "smokes")
+        assert (ended["outcome"], deployed.current()) == ("rolled-back", previous), ended["log"]
+        app = deployed.cluster.deployment["spec"]["template"]["spec"]["containers"][0]
+        assert app["image"] == GOOD
     deployed.deploy(BETTER)
     assert deployed.cluster.served == ["good", "better"]
     assert deployed.call("target_rollback", previous).code == 0
@@ -347,8 +359,7 @@ def test_deployer_has_no_right_too_many(deployed: Deployment) -> None:
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
-    over_a_web_socket = {("", "pods/portforward", "get")}  # refused, and asked for otherwise
-    assert deployed.cluster.used == granted | over_a_web_socket
+    assert deployed.cluster.used == granted
 
 
 # The whole deploy.
@@ -667,7 +678,7 @@ def test_short_outages_at_each_stage_are_waited_out(deployed: Deployment) -> Non
     cluster = deployed.cluster
     cluster.outages = [(*call, 0.4) for call in ROLLED_OUT]
     ended = deployed.drive(BETTER, "better")
-    assert not cluster.outages, "it was away each time"
+    assert not cluster.outages, f"it was away each time\n{ended['log']}"
     assert (ended["code"], ended["outcome"]) == ("0", "deployed"), ended["log"]
     assert 0 < ended["log"].count("The cluster is away") <= 3, "once a command of the target"
     assert cluster.served == ["good", "better"]
@@ -792,7 +803,7 @@ def test_rollback_that_is_killed_goes_on(deployed: Deployment, seconds: float) -
     [("quota", "The new pod cannot be made::"), ("full", "No node has room for the new pod::")],
 )
 def test_pod_that_cannot_be_made(deployed: Deployment, flag: str, said: str) -> None:
-    setattr(deployed.cluster, flag, True)
+    setattr(deployed.cluster, flag, "app")
     before, notes = deployed.cluster.revision, note(deployed.folder, "notes")
     done = deployed.call("target_deploy", BETTER, PATIENCE="1", **notes)
     assert done.code == 1
@@ -803,6 +814,114 @@ def test_pod_that_cannot_be_made(deployed: Deployment, flag: str, said: str) -> 
     assert "The migrations failed" not in done.errors
     assert deployed.call("target_rollback", deployed.current(), **notes).code == 0
     assert (deployed.cluster.revision, deployed.cluster.objects["jobs"]) == (before, {})
+
+
+def test_late_preview_is_told_by_its_cause(deployed: Deployment) -> None:
+    change_deployment(deployed.cluster, lambda spec: spec.update(progressDeadlineSeconds=1))
+    deployed.cluster.full = "preview"
+    done = deployed.call("target_deploy", BETTER)
+    assert "::error title=No node has room for the new pod::0/1 nodes are av" in done.errors
+
+
+def add_sidecar(cluster: Cluster) -> None:
+    sidecar = {"name": "sidecar", "image": "other", "securityContext": {
+        "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+    }}  # fmt: skip
+    change_deployment(
+        cluster, lambda spec: spec["template"]["spec"]["containers"].append(dict(sidecar))
+    )
+
+
+def test_app_that_ends_beside_others_is_seen_at_once(deployed: Deployment) -> None:
+    add_sidecar(deployed.cluster)
+    ended = deployed.drive(CRASHES, "crashes")
+    assert (ended["outcome"], ended["reason"]) == (
+        "rolled-back", "The new version does not get ready"
+    ), ended["log"]  # fmt: skip
+    assert "It ended: Error, exit code 137." in ended["log"]
+    assert "log of app-preview-" in ended["log"]
+
+
+@pytest.mark.parametrize("what", ["its app ended", "it was removed", "the API server was away",
+                                  "another version was deployed"])  # fmt: skip
+def test_what_happens_while_the_preview_is_judged(
+    deployed: Deployment, what: str, tmp_path: Path
+) -> None:
+    cluster, (judging, done, tests) = deployed.cluster, (tmp_path / name for name in "abc")
+    tests.write_text(
+        f"#!/bin/sh\n[ -e {done} ] || touch {judging}\nuntil [ -e {done} ]; do sleep 0.1; done\n"
+        f'sleep 1; exec {deployed.folder.with_name("smoke.sh")} "$@"\n'
+    )
+    tests.chmod(0o755)
+
+    def act() -> None:
+        while not judging.exists():
+            time.sleep(0.05)
+        happen()
+        done.touch()
+
+    def happen() -> None:
+        (preview,) = (name for name in cluster.objects["pods"] if "-preview-" in name)
+        match what:
+            case "another version was deployed":
+                theirs = copy.deepcopy(cluster.deployment)
+                theirs["spec"]["template"]["spec"]["containers"][0]["image"] = STALE
+                cluster.store("deployments", theirs)
+                return
+            case "the API server was away":
+                time.sleep(2.2)  # longer than PATIENCE: that is for each outage
+                cluster.pause(0.5)
+                return
+            case "its app ended":
+                end_app(cluster.objects["pods"][preview], "OOMKilled")
+            case "it was removed":
+                del cluster.objects["pods"][preview]
+        cluster.forwarded[-1].shutdown(socket.SHUT_RDWR)
+
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    ended = deployed.drive(BETTER, "better", PATIENCE="2", SMOKE_TESTS=str(tests))
+    thread.join(1)
+    outcome, reason, said, serving = {
+        "its app ended": (
+            "rolled-back", "The new version ended while it was judged",
+            "It ended: OOMKilled, exit code 137.", "good",
+        ),
+        "it was removed": (
+            "rolled-back", "The new version ended while it was judged", "pod was removed.", "good"
+        ),
+        "the API server was away": ("deployed", "", "The cluster is away", "better"),
+        "another version was deployed": (
+            "failed",
+            ("Somebody else has deployed meanwhile. Another deployment to the same place stays as"
+            " it is; nothing of this one does."),
+            "Revision 3 is theirs", "stale",
+        ),
+    }[what]  # fmt: skip
+    assert (ended["outcome"], ended["reason"]) == (outcome, reason), ended["log"]
+    assert said in ended["log"]
+    assert deployed.serving == serving
+    assert not [job for job in cluster.objects["jobs"] if "-preview-" in job]
+    left = subprocess.run(["pgrep", "-f", str(tmp_path)], check=False, capture_output=True)
+    assert not left.stdout, "nothing is left running"
+
+
+def test_port_forward_that_hangs_is_given_up(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin/kubectl").write_text(
+        """#!/bin/sh
+case $* in *get*) echo '{"metadata": {}}' ;; *) echo A warning; exec sleep 60 ;; esac
+"""
+    )
+    monkeypatch.setenv("PATH", environment["PATH"])
+    monkeypatch.setenv("KUBE_NAMESPACE", "shop")
+    monkeypatch.setattr("jobs.PATIENCE", 0.5)
+    monkeypatch.setattr("namespace.ANSWER_SECONDS", 0.3, raising=False)
+    with pytest.raises(Failure, match="The preview cannot be reached") as failed:
+        judge(Namespace(tmp_path / "config"), "app-1", 8000, ["true"])
+    assert "A warning" in failed.value.remedy
+    assert "timeout" in failed.value.remedy
 
 
 def test_log_is_that_of_the_new_version(deployed: Deployment) -> None:

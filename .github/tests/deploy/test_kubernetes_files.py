@@ -7,7 +7,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from jobs import make_job, make_migration
+from jobs import find_port, make_job, make_migration
 from namespace import Namespace
 
 ROOT = Path(__file__).parents[3]
@@ -143,6 +143,27 @@ def test_jobs_are_the_same_pod_with_the_new_image(
         assert (container.get("args"), len(probes)) == (
             (["migrate"], 0) if job is migration else (None, 3)
         )
+
+
+@pytest.mark.parametrize(
+    ("ports", "probe", "found"),
+    [
+        ([("http", 8000)], "http", 8000),
+        ([("metrics", 9090), ("web", 8000)], "web", 8000),
+        ([("metrics", 9090), ("web", 8000)], 8000, 8000),
+        ([], 8000, 8000),
+        ([("metrics", 9090), ("http", 8000)], None, 9090),
+        ([], None, 0),
+    ],
+)
+def test_preview_is_asked_where_the_probe_asks(
+    namespace: Namespace, ports: list[tuple[str, int]], probe: str | int | None, found: int
+) -> None:
+    app: dict[str, Any] = {"name": "app"}
+    app["ports"] = [{"name": name, "containerPort": port} for name, port in ports]
+    if probe:
+        app["readinessProbe"] = {"httpGet": {"path": "/ready", "port": probe}}
+    assert find_port(namespace, {"spec": {"template": {"spec": {"containers": [app]}}}}) == found
 
 
 def test_jobs_know_the_container_that_is_named(

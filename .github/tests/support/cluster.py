@@ -75,7 +75,7 @@ class Cluster:
         database: Whether the database answers; without it nothing is ready, and nothing migrates.
         registry: Whether the registry answers; without it no image is pulled for a Job.
         quota: Whether the quota of pods is used up.
-        full: Whether no node has room.
+        full: No node has room for pods with this in their names, if it is anything.
         served: Revision of every version that has ever served, in order.
         used: Group, resource and verb of everything that the deployer asked for.
         forwarded: Connections that lead to ports of pods.
@@ -104,10 +104,10 @@ class Cluster:
         """Remove everything."""
         self.tokens = {"admin": "token of an administrator"}
         self.namespace, self.undoable, self.count = "", True, 0
-        self.schema, self.database, self.quota, self.full = 1, True, False, False
+        self.schema, self.database, self.quota, self.full = 1, True, False, ""
         self.outages: list[tuple[str, str, float]] = []
         self.back.set()
-        self.registry = True
+        self.registry, self.forgets_until = True, 0.0
         self.minor = ""
         self.owners: dict[tuple[str, str], Owners] = {}
         self.versions, self.served, self.used, self.forwarded = {}, [], set(), []
@@ -216,10 +216,11 @@ class Cluster:
         image = job["spec"]["template"]["spec"]["containers"][0]["image"]
         version = self.versions.get(image)
         pod = self.objects["pods"].get(f"{job['metadata']['name']}-pod")
-        if pod and version and self.registry and not self.full:
-            pod["status"]["containerStatuses"][0]["state"] = {"running": {}}
-        if not (version and pod and self.registry) or self.full:
+        if not (version and pod and self.registry) or self._is_full(job):
             return
+        for status in pod["status"]["containerStatuses"]:
+            if "waiting" in status["state"]:
+                status["state"] = {"running": {}}
         if not _migrates(job):
             self._preview(job, pod, version)
             return
@@ -227,24 +228,33 @@ class Cluster:
             return
         good = version.migrates and self.database and "log" not in pod
         if not self.database:
-            pod["log"] = "migration failed: connection to server: Connection refused\n"
+            pod["log"] = "connection to server: Connection refused\n\tIs the server running?\n"
         steps = ("SuccessCriteriaMet", "Complete") if good else ("FailureTarget", "Failed")
         job["status"] = {
             "conditions": [{"type": step, "status": "True"} for step in steps[: job["looks"] - 1]]
         }
         if good and len(job["status"]["conditions"]) == len(steps):
             self.schema = max(self.schema, version.schema)
+        elif not good:
+            end_app(pod, "Error")
 
     def _preview(self, job: Json, pod: Json, version: Version) -> None:
         """Let the pod of a Job that serves get ready, or end."""
         if version.starts is False:
-            job["status"] = {"failed": 1, "conditions": [{"type": "Failed", "status": "True"}]}
-            pod["status"] |= {"phase": "Failed", "conditions": []}
+            end_app(pod, "Error")
+            if pod["status"]["phase"] == "Failed":  # others may run on, and the Job with them
+                steps = ("FailureTarget", "Failed")
+                conditions = [{"type": step, "status": "True"} for step in steps]
+                job["status"] = {"failed": 1, "conditions": conditions}
             return
         lasts = time.monotonic() - job["begun"]
         ready = version.starts and self.database and version.schema <= self.schema
         ready = ready and lasts >= version.slow
-        pod["status"]["conditions"] = [{"type": "Ready", "status": str(bool(ready))}]
+        gates = pod["spec"].get("readinessGates")  # nobody opens them for what gets no traffic
+        states = {"ContainersReady": bool(ready), "Ready": bool(ready and not gates)}
+        pod["status"]["conditions"] = [
+            {"type": kind, "status": str(state)} for kind, state in states.items()
+        ]
 
     def store(self, resource: str, it: Json) -> Json:
         """Keep an object, and let the controllers act on it."""
@@ -286,7 +296,12 @@ class Cluster:
         starts = version.starts if version.rolls_out else version.rolls_out
         ready = starts if self.undoable or not again else False
         refused = self._refuse(deployment["metadata"]["name"], deployment["spec"]["template"])
-        if ready and (refused or self.full or version.schema > self.schema or not self.database):
+        if ready and (
+            refused
+            or self._is_full(deployment)
+            or version.schema > self.schema
+            or not self.database
+        ):
             ready = None
         if ready and version.slow:
             now = time.monotonic()
@@ -327,6 +342,10 @@ class Cluster:
         self._start_pods(own)
         if self.serving and self.serving[0].revision not in self.served[-1:]:
             self.served.append(self.serving[0].revision)
+
+    def _is_full(self, maker: Json) -> bool:
+        """Tell whether no node has room for what a Job or Deployment makes."""
+        return bool(self.full) and self.full in maker["metadata"]["name"]
 
     def _refuse(self, name: str, template: Json) -> str:
         """Return why a pod is not made: a quota, or Pod Security."""
@@ -416,7 +435,7 @@ class Cluster:
         }  # fmt: skip
 
     def _make_pod(self, name: str, labels: Json, template: Json, cause: str = "") -> None:
-        (container,) = template["spec"]["containers"]
+        container = template["spec"]["containers"][0]
         state: Json = {"running": {}}
         if cause:
             said = f'Back-off pulling image "{container["image"]}": ErrImagePull: {cause}'
@@ -426,7 +445,10 @@ class Cluster:
             "spec": template["spec"],
             "status": {
                 "phase": "Pending" if cause else "Running",
-                "containerStatuses": [{"name": container["name"], "state": state}],
+                "containerStatuses": [
+                    {"name": each["name"], "state": state}
+                    for each in template["spec"]["containers"]
+                ],
             },
         }
 
@@ -446,7 +468,7 @@ class Cluster:
             self.warn(name, "FailedCreate", refused)
             return
         self._make_pod(f"{name}-pod", labels, job["spec"]["template"], cause)
-        if self.full:
+        if self._is_full(job):
             self.objects["pods"][f"{name}-pod"]["status"] = {
                 "phase": "Pending",
                 "conditions": [
@@ -454,6 +476,14 @@ class Cluster:
                      "message": "0/1 nodes are available: 1 Insufficient memory."}
                 ],
             }  # fmt: skip
+
+
+def end_app(pod: Json, reason: str) -> None:
+    """End the first container of a pod, which ends too if there is no other."""
+    status = pod["status"]
+    status["containerStatuses"][0]["state"] = {"terminated": {"exitCode": 137, "reason": reason}}
+    if len(status["containerStatuses"]) == 1:
+        status |= {"phase": "Failed", "conditions": []}
 
 
 def shuffle(found: list[Json]) -> list[Json]:
@@ -474,7 +504,7 @@ def _identify(template: Json) -> str:
 
 def find_violations(pod: Json) -> str:
     """Return what Pod Security says of a pod at the level `restricted`; nothing if it may run."""
-    (container,) = pod["containers"]
+    container = pod["containers"][0]
     outer, inner = pod.get("securityContext", {}), container.get("securityContext", {})
     wrong = {
         "allowPrivilegeEscalation != false": inner.get("allowPrivilegeEscalation") is not False,

@@ -6,12 +6,13 @@ It grants the deployer only what the Role grants, and takes only what fits the p
 import copy
 import json
 import re
+import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -213,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forward(self, pod: Any) -> None:
         """Lead to the version in a pod, at an address of its own."""
-        (container,) = pod["spec"]["containers"]
+        container = pod["spec"]["containers"][0]
         values = {variable["name"]: variable["value"] for variable in container.get("env", [])}
         previewed = (self.cluster.versions[container["image"]], values)
         server = _serve(type("Handler", (_Handler,), vars(type(self)) | {"previewed": previewed}))
@@ -301,7 +302,8 @@ class _Handler(BaseHTTPRequestHandler):
         cluster.used.add((group, what, verb))
         rules = [rule for role in cluster.objects["roles"].values() for rule in role["rules"]]
         namespace = match["namespace"]
-        if namespace != cluster.namespace or not _allow(rules, group, what, verb):
+        forgotten = time.monotonic() < cluster.forgets_until
+        if forgotten or namespace != cluster.namespace or not _allow(rules, group, what, verb):
             text = f'{what} is forbidden: "{user}" cannot {verb} {what} in "{namespace}"'
             raise RefusedError(HTTPStatus.FORBIDDEN, "Forbidden", text)
 
@@ -407,11 +409,18 @@ def start(folder: Path) -> Iterator[Cluster]:
     port = api.server_port
 
     def pause(seconds: float) -> None:
-        """Refuse connections for a while, or until it is to be back, as in a restart."""
+        """Refuse connections for a while, or until it is to be back, as in a restart.
+
+        What led to pods is cut. When a while is over, it has not read the Roles yet.
+        """
         nonlocal api
         cluster.back.clear()
         _close(api)
-        cluster.back.wait(seconds)
+        for connection in cluster.forwarded:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        if not cluster.back.wait(seconds):
+            cluster.forgets_until = time.monotonic() + 0.2
         api = _serve(handler, port, context)
 
     cluster.pause = pause
