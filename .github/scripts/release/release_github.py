@@ -2,7 +2,8 @@
 """Make the GitHub release of a tag: a draft first, its files next, published last.
 
 Run again after a failure it goes on where it stopped. What is published is compared and never
-changed: a stable release may be immutable, and people may have its files already.
+changed: a stable release may be immutable, and people may have its files already. Reads GH_TOKEN
+and GITHUB_REPOSITORY.
 """
 
 import argparse
@@ -187,10 +188,7 @@ def release_files(version: Version, commit: str, notes: str, files: Sequence[Pat
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Release what the command line names; return the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.partition("\n")[0],
-        epilog="Reads GH_TOKEN and GITHUB_REPOSITORY.",
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tag", required=True)
     parser.add_argument("--commit", required=True)
     parser.add_argument("--notes", required=True, type=Path, help="file with the release notes")

@@ -3,7 +3,8 @@
 
 Every commit since a version stands there once, or is named as left out: merges, release bumps, what
 that version has already, and what was taken back again before anybody got it. Messages are text of
-others: nothing in them is markup, notifies somebody or links an issue.
+others: nothing in them is markup, notifies somebody or links an issue. GITHUB_REPOSITORY and
+GITHUB_SERVER_URL say where links lead.
 """
 
 import argparse
@@ -365,16 +366,11 @@ def check_input(since: str | None) -> tuple[Git, str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the notes that the command line asks for; return the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.partition("\n")[0],
-        epilog="Reads GITHUB_REPOSITORY and GITHUB_SERVER_URL for the links.",
+    parser = argparse.ArgumentParser(description=__doc__)
+    text = (
+        "show what this version has not, by default the newest stable one; '' is the whole history"
     )
-    parser.add_argument(
-        "--since",
-        metavar="TAG",
-        help="show what this version has not; '' is the whole history; the newest stable version "
-        "if not given",
-    )
+    parser.add_argument("--since", metavar="TAG", help=text)
     parser.add_argument("--tag", default="", help="add a link to the comparison with this tag")
     options = parser.parse_args(arguments)
     try:

@@ -13,6 +13,7 @@ import run as cli
 from containers import find_engine_version
 from engine import ROOT
 from harness import RunPipeline
+from lib import processes
 from origin import Git
 from rich.console import Console
 from workflows import find_workflows
@@ -28,13 +29,9 @@ def test_working_tree_is_not_touched(run_pipeline: RunPipeline) -> None:
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, ROOT / ".github/runner/run.py", *arguments],
-        check=False,
-        text=True,
-        capture_output=True,
-        env=os.environ | {"COLUMNS": "120"},
-    )
+    command = [sys.executable, str(ROOT / ".github/runner/run.py"), *arguments]
+    environment = os.environ | {"COLUMNS": "120"}
+    return processes.run(command, 300, environment=environment, errors=subprocess.PIPE)
 
 
 @pytest.mark.parametrize(

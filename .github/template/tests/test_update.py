@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from engine import ROOT
-from harness import start_anew
+from harness import replace, start_anew
 from lib import processes
 from lib.git import GitError
 from origin import Git
@@ -22,12 +22,6 @@ DROPPED = {
     "performance": ["scripts/performance/new.py"],
 }
 """Pipelines that the copy drops, with files that the template adds to what belonged to them."""
-
-
-def replace(tree: Path, path: str, old: str, new: str) -> None:
-    text = (tree / path).read_text()
-    assert old in text
-    (tree / path).write_text(text.replace(old, new))
 
 
 def release(template: Git, tag: str) -> None:
@@ -65,9 +59,9 @@ def copy(template: Git, tmp_path: Path) -> Git:
         (git.directory / f".github/workflows/{name}.yml").unlink()
         for folder in ("scripts", "tests"):
             shutil.rmtree(git.directory / ".github" / folder / name)
-    replace(git.directory, ".github/workflows/ci.yml", "timeout-minutes: 10", "timeout-minutes: 9")
-    replace(
-        git.directory, "pyproject.toml", "dependencies = [\n", 'dependencies = [\n  "idna>=3",\n'
+    replace(".github/workflows/ci.yml", "timeout-minutes: 10", "timeout-minutes: 9")(git.directory)
+    replace("pyproject.toml", "dependencies = [\n", 'dependencies = [\n  "idna>=3",\n')(
+        git.directory
     )
     (git.directory / "src/my_own_service/own.py").write_text("")
     git.save("feat: our own")
@@ -80,7 +74,7 @@ def test_three_releases_arrive(template: Git, copy: Git) -> None:
     assert "has everything of the template up to v1.0.0" in update(copy)
     old, tree = read_name(ROOT), template.directory
 
-    replace(tree, ".github/workflows/ci.yml", "# Is the code sound?", "# Is the code really sound?")
+    replace(".github/workflows/ci.yml", "# Is the code sound?", "# Is the code really sound?")(tree)
     (tree / ".github/scripts/lib/new.py").write_text(f'NAME = "{old}"\n')
     for path in (path for paths in DROPPED.values() for path in paths):
         (tree / ".github" / path).write_text("")
@@ -92,8 +86,8 @@ def test_three_releases_arrive(template: Git, copy: Git) -> None:
     assert not copy("status", "--porcelain")
     update(copy)
 
-    replace(tree, "pyproject.toml", '"uvicorn>=', '"typing-extensions>=4",\n  "uvicorn>=')
-    replace(tree, ".github/workflows/codeql.yml", "fetch-depth: 2", "fetch-depth: 3")
+    replace("pyproject.toml", '"uvicorn>=', '"typing-extensions>=4",\n  "uvicorn>=')(tree)
+    replace(".github/workflows/codeql.yml", "fetch-depth: 2", "fetch-depth: 3")(tree)
     (tree / ".github/template/new.txt").write_text("of the proof")
     (tree / "README.md").write_text("# another\n")
     release(template, "v1.2.0")
