@@ -29,6 +29,7 @@ from lib.markdown import link, plain, quote, table
 from lib.workflow_commands import annotate
 
 LOCK = Path("uv.lock")
+OUTPUT = Path("license-report")
 TITLE = "Licence check"
 KINDS = ("production", "development")
 MARKS = {Verdict.FORBIDDEN: "❌ forbidden", Verdict.UNKNOWN: "⚠️ unknown"}
@@ -198,16 +199,14 @@ WHAT_TO_DO = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check; return 0 if production may use all it uses, 1 if not, 2 if that is not known."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("license-report"), metavar="DIR")
-    options = parser.parse_args(arguments)
-    options.output.mkdir(parents=True, exist_ok=True)
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
+    OUTPUT.mkdir(exist_ok=True)
     try:
         policy = Policy.read(CONFIG)
-        judged = check(lockfile.read(LOCK.read_text(encoding="utf-8")), policy, options.output)
+        judged = check(lockfile.read(LOCK.read_text(encoding="utf-8")), policy, OUTPUT)
     except (NotKnownError, OSError, ValueError) as error:
         return give_up(TITLE, error)
-    hand_over(describe(judged), options.output)
+    hand_over(describe(judged), OUTPUT)
     if policy.rules is None:
         annotate("warning", TITLE, f"license-check is false in {CONFIG}: no licence was judged.")
     for one in filter(lambda one: one.fails, judged):

@@ -15,6 +15,7 @@ from audit.tools import UV, NotKnownError, give_up, hand_over, run
 from lib.markdown import fence
 
 TITLE = "Outdated check"
+OUTPUT = Path("outdated-report")
 WHAT_TO_DO = """**What to do first**
 
 1. Patches and minor versions together, then the tests: `uv lock --upgrade-package NAME` for each.
@@ -41,16 +42,14 @@ def describe(listed: str, plan: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Report; return 0, or 2 if the package index could not be asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("outdated-report"), metavar="DIR")
-    folder: Path = parser.parse_args(arguments).output
-    folder.mkdir(parents=True, exist_ok=True)
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
+    OUTPUT.mkdir(exist_ok=True)
     try:
         plan = run([UV, "lock", "--upgrade", "--dry-run"]).stderr
         listed = run([UV, "pip", "list", "--outdated", f"--python={sys.executable}"]).stdout
     except NotKnownError as error:
         return give_up(TITLE, error)
-    hand_over(describe(listed, plan), folder)
+    hand_over(describe(listed, plan), OUTPUT)
     return 0
 
 

@@ -29,7 +29,7 @@ from first_runs import (
     choose_event,
     find_settings,
 )
-from harness import REPORT_STUB, RunPipeline, explain, make_quick, said
+from harness import RunPipeline, explain, make_quick, report_to, said
 from projects import make_template
 from workflows import needs_containers, replace_step
 
@@ -45,14 +45,14 @@ DEPLOY_STUB = """#!/usr/bin/env bash
 echo outcome=deployed >>"$GITHUB_OUTPUT"
 """
 LEFT_OUT = {
-    "benchmark_compare.py": REPORT_STUB,
+    "benchmark_compare.py": report_to("benchmark-results"),
     "check.sh": SHELL_STUB,
     "deploy.sh": DEPLOY_STUB,
     "image_scan.sh": SCAN_STUB,
-    "license_check.py": REPORT_STUB,
-    "memory_profile.py": REPORT_STUB,
-    "outdated_report.py": REPORT_STUB,
-    "vulnerability_scan.py": REPORT_STUB,
+    "license_check.py": report_to("license-report"),
+    "memory_profile.py": report_to("memory-results"),
+    "outdated_report.py": report_to("outdated-report"),
+    "vulnerability_scan.py": report_to("safety-scan-results"),
 }
 """Scripts that ask GitHub nothing and take long, with what takes their place."""
 

@@ -10,7 +10,7 @@ import pytest
 from engine import Run
 from fakes.github_api import FakeGitHub
 from fakes.github_artifacts import Artifact
-from harness import REPORT_STUB, RunPipeline, explain, make_quick, said
+from harness import RunPipeline, explain, make_quick, report_to, said
 from performance import history
 from performance.performance_report import MARKER
 from performance.results import Result
@@ -53,8 +53,9 @@ def prepare(fault: str) -> Callable[[Path], None]:
 
     def edit(tree: Path) -> None:
         make_quick(tree)
-        for name in ("benchmark_compare.py", "memory_profile.py"):
-            (tree / ".github/scripts/performance" / name).write_text(REPORT_STUB)
+        scripts = tree / ".github/scripts/performance"
+        (scripts / "benchmark_compare.py").write_text(report_to("benchmark-results"))
+        (scripts / "memory_profile.py").write_text(report_to("memory-results"))
         (app,) = (tree / "src").glob("*/app.py")
         app.write_text(app.read_text() + (FAULTY.format(fault=fault) if fault else ""))
 
@@ -146,7 +147,7 @@ def test_push_keeps_its_figures_and_names_small_steps(run_pipeline: RunPipeline)
         make_quick(tree)
         scripts = tree / ".github/scripts"
         (scripts / "checks/check.sh").write_text("#!/bin/sh\n")
-        (scripts / "performance/memory_profile.py").write_text(REPORT_STUB)
+        (scripts / "performance/memory_profile.py").write_text(report_to("memory-results"))
         (scripts / "performance/benchmark_compare.py").write_text(COMPARED)
 
     run = run_pipeline("performance", "push", edit=edit, github=github)

@@ -37,6 +37,7 @@ def test_index_that_does_not_answer_is_an_error(
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
-    assert outdated_report.main([f"--output={tmp_path / 'report'}"]) == 2
+    monkeypatch.setattr(outdated_report, "OUTPUT", tmp_path / "report")
+    assert outdated_report.main([]) == 2
     assert "::error title=Outdated check::Nothing is known" in capsys.readouterr().out
     assert "❌ Outdated check" in (tmp_path / "summary").read_text()

@@ -25,20 +25,19 @@ jobs:
 """
 """A quick workflow to call in the place of CI."""
 
-REPORT_STUB = """import os, pathlib, sys
-
-own = pathlib.Path(sys.argv[0]).name.partition("_")[0] + "-results"
-named = [word for word in sys.argv[1:] if word.startswith("--output=")]
-folder = pathlib.Path(named[0].removeprefix("--output=") if named else own)
-folder.mkdir()
-(folder / "report.txt").write_text("")
-with open(os.environ["GITHUB_STEP_SUMMARY"], "a") as summary:
-    summary.write(f"### {sys.argv[0]}")
-"""
-"""A script that takes long and reports to a folder, without the work."""
-
 RunPipeline = Callable[..., Run]
 Edit = Callable[[Path], None]
+
+
+def report_to(folder: str) -> str:
+    """Return a script that leaves a report in a folder, in the place of one that takes long."""
+    return f"""import os, pathlib, sys
+
+pathlib.Path("{folder}").mkdir()
+pathlib.Path("{folder}/report.txt").touch()
+with open(os.environ["GITHUB_STEP_SUMMARY"], "a") as summary:
+    summary.write("### " + sys.argv[0])
+"""
 
 
 def make_small(tree: Path) -> None:
