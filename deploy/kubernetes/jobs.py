@@ -68,7 +68,7 @@ class Watch:
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
         self.began = time.monotonic()
-        self.seen: dict[str, float] = {}
+        self.seen: dict[tuple[str, str], float] = {}
         self.cause: tuple[str, str] | None = None
 
     def look(self, selector: str, maker: str, image: str) -> list[Json]:
@@ -97,21 +97,21 @@ class Watch:
                         f" Deployment names? {message}",
                     )
             if (place := find_condition(pod, "PodScheduled")).get("status") == "False":
-                self.wait("No node has room for the new pod", place.get("message", ""), 2)
+                said = place.get("message", "")
+                self.wait("No node has room for the new pod", said, 2, pod["metadata"]["name"])
         if not pods:
             chosen = f"--field-selector=involvedObject.name={maker},type=Warning"
             for event in self.namespace.read("events", chosen)["items"]:
                 self.wait("The new pod cannot be made", event.get("message", ""), 25 / 60)
         return pods
 
-    def wait(self, title: str, message: str, patience: float) -> None:
-        """Name a cause at once, and give up when it has lasted."""
+    def wait(self, title: str, message: str, patience: float, pod: str = "") -> None:
+        """Name a cause at once, and give up when it has lasted, for the same pod."""
         now = time.monotonic()
         self.cause = (title, message)
-        if title not in self.seen:
-            self.seen[title] = now
+        if title not in {known for known, _ in self.seen}:
             tell(f"::warning title={title}::{flatten(message)}")
-        if now - self.seen[title] > patience * PATIENCE:
+        if now - self.seen.setdefault((title, pod), now) > patience * PATIENCE:
             self.fail(title, message)
 
     def fail(self, title: str, message: str) -> NoReturn:
@@ -121,15 +121,15 @@ class Watch:
             Failure: Always.
         """
         now = time.monotonic()
-        seen = self.seen.get(title, now) - self.began
+        seen = min([now, *(self.seen[key] for key in self.seen if key[0] == title)]) - self.began
         tell(f"{title}: seen after {seen:.0f} s, decided after {now - self.began:.0f} s.")
         raise Failure(title, flatten(message))
 
 
 def run_job(
     namespace: Namespace, job: Json, failed: tuple[str, str], seconds: float, *, serves: bool
-) -> str:
-    """Make a Job, and wait until it is complete or, if it serves, ready; return its pod's name.
+) -> tuple[str, bool]:
+    """Make a Job, and wait until it is complete or, if it serves, ready.
 
     Args:
         namespace: Where.
@@ -137,6 +137,9 @@ def run_job(
         failed: What it means if it fails: a title and a text.
         seconds: How long it may take.
         serves: Whether it serves, instead of coming to an end.
+
+    Returns:
+        The name of what is complete or serves; whether it does, or only runs and is late.
 
     Raises:
         Failure: It has failed or takes too long. The Job stays, for its log.
@@ -152,10 +155,13 @@ def run_job(
             kind = "ContainersReady" if serves else "Complete"
             for it in pods if serves else [found]:
                 if find_condition(it, kind).get("status") == "True":
-                    return str(it["metadata"]["name"])
+                    return str(it["metadata"]["name"]), True
             condition = find_condition(found, "Failed")
             late = condition.get("reason") == "DeadlineExceeded"
             if late or time.monotonic() - watch.began > seconds:
+                running = [pod for pod in pods if pod.get("status", {}).get("phase") == "Running"]
+                if serves and running and not watch.cause:
+                    return str(running[0]["metadata"]["name"]), False
                 watch.fail(
                     *watch.cause or (failed[0], f"It took longer than {seconds:.0f} s. {failed[1]}")
                 )
@@ -210,10 +216,10 @@ def preview(namespace: Namespace, job: Json, command: Sequence[str], seconds: fl
     if not port:
         skip_preview("the container names no port. Name it in the Deployment.")
         return
-    failed = ("The new version does not get ready", "The version before still serves.")
-    pod = run_job(namespace, job, failed, seconds, serves=True)
+    failed = ("The new version does not get ready", "It has had no traffic. The log says why.")
+    pod, ready = run_job(namespace, job, failed, seconds, serves=True)
     try:
-        judge(namespace, pod, port, command)
+        judge(namespace, pod, port, command, ready=ready)
     except SystemExit:
         delete_job(namespace, name)
         raise
@@ -234,26 +240,33 @@ def skip_preview(why: str) -> None:
          f" {why}")  # fmt: skip
 
 
-def judge(namespace: Namespace, pod: str, port: int, command: Sequence[str]) -> None:
+def judge(
+    namespace: Namespace, pod: str, port: int, command: Sequence[str], *, ready: bool = True
+) -> None:
     """Run a command with the address of a pod, where kubectl leads as long as the command runs.
+
+    If the pod was to be ready by now and is not, the command has no patience: it says why.
 
     Raises:
         Failure: The command fails, or the pod has ended or cannot be reached.
     """
     local, running, deadline = "", None, time.monotonic() + PATIENCE
+    environment = os.environ | ({} if ready else {"PATIENCE": "0"})
     try:
         while running is None or running.poll() is None:
             check_pod(namespace, pod)  # and waits, while the cluster is away
             with namespace.forward(pod, f"{local}:{port}") as (kubectl, said):
                 if found := re.search(r":(\d+) -> ", said):
                     local = found[1]
-                    running = running or subprocess.Popen([*command, f"http://127.0.0.1:{local}"])  # noqa: S603 - its caller's
+                    running = running or subprocess.Popen(  # noqa: S603 - its caller's
+                        [*command, f"http://127.0.0.1:{local}"], env=environment
+                    )
                     while kubectl.poll() is None and running.poll() is None:
                         time.sleep(0.1)
                     deadline = time.monotonic() + PATIENCE
                     continue
             away = namespace.is_away(said)
-            if running is None and not away and re.search("[Ff]orbidden", said):
+            if running is None and ready and not away and re.search("[Ff]orbidden", said):
                 skip_preview("the Role does not allow it. Run deploy/kubernetes/setup.sh again.")
                 return
             if not away or time.monotonic() > deadline:

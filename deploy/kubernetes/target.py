@@ -240,7 +240,7 @@ def rollback(namespace: Namespace, previous: str) -> None:
     own = notes.get("id", "")
     for name in name_jobs(namespace, own):
         delete_job(namespace, name, seconds=45)
-    for _ in range(20):
+    for attempt in range(20):
         live = namespace.read_deployment()
         mine = identify(namespace, live) in ([own, notes.get("image")], notes.get("found"))
         sets = namespace.read_sets(live)
@@ -249,7 +249,8 @@ def rollback(namespace: Namespace, previous: str) -> None:
             print("Nothing served before, and nothing does.")
             return
         if previous and newest == previous:
-            print(f"{previous} is still the newest: nothing to undo.", flush=True)
+            how = "the newest again" if attempt else "still the newest: nothing to undo"
+            print(f"{previous} is {how}.", flush=True)
             break
         if own and not mine:
             raise Failure("Somebody else has deployed since", describe(live), NOT_OURS)

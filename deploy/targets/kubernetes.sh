@@ -28,9 +28,9 @@ target_url() {
 # Judges the new version before it has traffic; nobody else answers at this address.
 kube_judge() {
   local why deadline=''
-  until why=$(look "$1" "$APP_REVISION"); do
+  until why=$(look "$1" "$APP_REVISION" && look_ready "$1"); do
     : "${deadline:=$((SECONDS + ${PATIENCE:-60}))}"
-    if [[ $why != nothing* ]] || ((SECONDS >= deadline)); then echo "$why" >"$STATE/why" && return 1; fi
+    if [[ $why != nothing* && $why != *'not ready'* ]] || ((SECONDS >= deadline)); then echo "$why" >"$STATE/why" && return 1; fi
     sleep 0.5
   done
   run_smoke_tests "$1"

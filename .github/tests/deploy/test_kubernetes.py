@@ -279,8 +279,7 @@ def test_killed_and_run_again(deployed: Deployment, sent: signal.Signals) -> Non
     if sent == signal.SIGKILL:  # what is half done is nobody else's, and is put back too
         ended = deployed.drive(SMOKES, "smokes")
         assert (ended["outcome"], deployed.current()) == ("rolled-back", previous), ended["log"]
-        app = deployed.cluster.deployment["spec"]["template"]["spec"]["containers"][0]
-        assert app["image"] == GOOD
+        assert f"{previous} is the newest again." in ended["log"]
     deployed.deploy(BETTER)
     assert deployed.cluster.served == ["good", "better"]
     assert deployed.call("target_rollback", previous).code == 0
@@ -816,11 +815,22 @@ def test_pod_that_cannot_be_made(deployed: Deployment, flag: str, said: str) -> 
     assert (deployed.cluster.revision, deployed.cluster.objects["jobs"]) == (before, {})
 
 
-def test_late_preview_is_told_by_its_cause(deployed: Deployment) -> None:
+@pytest.mark.parametrize(
+    ("starts", "full", "reason"),
+    [
+        (True, "preview", "No node has room for the new pod"),
+        (None, "", "it is not ready: the database does not answer"),
+    ],
+)
+def test_late_preview_is_told_by_its_cause(
+    deployed: Deployment, starts: bool | None, full: str, reason: str
+) -> None:
     change_deployment(deployed.cluster, lambda spec: spec.update(progressDeadlineSeconds=1))
-    deployed.cluster.full = "preview"
-    done = deployed.call("target_deploy", BETTER)
-    assert "::error title=No node has room for the new pod::0/1 nodes are av" in done.errors
+    deployed.cluster.full = full
+    deployed.cluster.versions[BETTER] = Version("better", starts=starts)
+    ended = deployed.drive(BETTER, "better")
+    assert (ended["outcome"], ended["reason"]) == ("rolled-back", reason), ended["log"]
+    assert deployed.cluster.served == ["good"]
 
 
 def add_sidecar(cluster: Cluster) -> None:

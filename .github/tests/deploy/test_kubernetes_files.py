@@ -7,8 +7,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from jobs import find_port, make_job, make_migration
-from namespace import Namespace
+from jobs import Watch, find_port, make_job, make_migration
+from namespace import Failure, Namespace
 
 ROOT = Path(__file__).parents[3]
 FILES = ROOT / "deploy/kubernetes"
@@ -164,6 +164,24 @@ def test_preview_is_asked_where_the_probe_asks(
     if probe:
         app["readinessProbe"] = {"httpGet": {"path": "/ready", "port": probe}}
     assert find_port(namespace, {"spec": {"template": {"spec": {"containers": [app]}}}}) == found
+
+
+def test_each_pod_has_its_own_time(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("jobs.PATIENCE", 0)
+    watch, names = Watch(namespace), ["a"]
+    status = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no memory"}]}
+    monkeypatch.setattr(
+        namespace, "read",
+        lambda *_: {"items": [{"metadata": {"name": name}, "status": status} for name in names]},
+    )  # fmt: skip
+    watch.look("selector", "maker", "image")
+    names[:] = ["b"]  # a node came for the first one
+    watch.look("selector", "maker", "image")
+    with pytest.raises(Failure, match="No node has room"):
+        watch.look("selector", "maker", "image")
+    assert capfd.readouterr().err.count("::warning title=No node has room for the new pod::") == 1
 
 
 def test_jobs_know_the_container_that_is_named(

@@ -141,6 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
             health = {"status": "ok", "revision": version.commit,
                       "version": environment.get("APP_VERSION", "unknown")}  # fmt: skip
             return self._send(HTTPStatus.OK, health)
+        if path == "/ready" and not (version.starts and self.cluster.database):
+            detail = "Not ready: the database does not answer"
+            return self._send(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": detail})
         if path == "/ready" and version.schema > self.cluster.schema:
             return self._send(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "the schema is behind"})
         if version.schema > self.cluster.schema:  # it asks for a column that is not there
