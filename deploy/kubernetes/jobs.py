@@ -169,9 +169,8 @@ def run_job(
             if condition.get("status") == "True" or (serves and ends):
                 last = " ".join(read_log(namespace, pods)[-3:])
                 if not is_outage(last):
-                    watch.fail(
-                        failed[0], " ".join([failed[1], *(ends or ["Its pod was removed."])])
-                    )
+                    how = [*ends, "The log says why."] if ends else ["Its pod was removed."]
+                    watch.fail(failed[0], " ".join([failed[1], *how]))
                 watch.wait("The database does not answer", last, 1)
                 delete_job(namespace, name, seconds=45)
                 create(namespace, job)
@@ -202,7 +201,7 @@ def migrate(namespace: Namespace, job: Json) -> None:
     Raises:
         Failure: They have not succeeded; nothing else has changed.
     """
-    failed = ("The migrations failed", "The version before still serves. The log says why.")
+    failed = ("The migrations failed", "The version before still serves.")
     run_job(namespace, job, failed, JOB_SECONDS, serves=False)
 
 
@@ -216,7 +215,7 @@ def preview(namespace: Namespace, job: Json, command: Sequence[str], seconds: fl
     if not port:
         skip_preview("the container names no port. Name it in the Deployment.")
         return
-    failed = ("The new version does not get ready", "It has had no traffic. The log says why.")
+    failed = ("The new version does not get ready", "It has had no traffic.")
     pod, ready = run_job(namespace, job, failed, seconds, serves=True)
     try:
         judge(namespace, pod, port, command, ready=ready)

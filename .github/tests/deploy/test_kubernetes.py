@@ -663,6 +663,24 @@ def test_cancelled_migration_ends(deployed: Deployment, sent: signal.Signals) ->
     assert (cluster.schema, deployed.serving) == (1, "good")
 
 
+def test_migration_whose_pod_is_removed(deployed: Deployment) -> None:
+    cluster = deployed.cluster
+    cluster.versions[SLOW] = Version("slow", migrates=None)
+
+    def remove() -> None:
+        while not (pods := [name for name in list(cluster.objects["pods"]) if "migrate" in name]):
+            time.sleep(0.05)
+        time.sleep(0.5)
+        del cluster.objects["pods"][pods[0]]
+
+    thread = threading.Thread(target=remove, daemon=True)
+    thread.start()
+    done = deployed.call("target_deploy", SLOW)
+    thread.join(1)
+    assert "::error title=The migrations failed::" in done.errors
+    assert "Its pod was removed." in done.errors
+
+
 NOTED = [("get", "deployments"), ("get", "replicasets")]
 ROLLED_OUT = [*NOTED, ("get", "deployments"), ("create", "jobs"), ("get", "jobs"),
               ("create", "jobs"), ("get", "jobs"), ("get", "pods"), ("create", "portforward"),

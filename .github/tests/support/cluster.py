@@ -216,6 +216,9 @@ class Cluster:
         image = job["spec"]["template"]["spec"]["containers"][0]["image"]
         version = self.versions.get(image)
         pod = self.objects["pods"].get(f"{job['metadata']['name']}-pod")
+        if not pod and job["made"]:  # somebody has removed it: it counts as failed
+            steps = ("FailureTarget", "Failed")
+            job["status"] = {"conditions": [{"type": step, "status": "True"} for step in steps]}
         if not (version and pod and self.registry) or self._is_full(job):
             return
         for status in pod["status"]["containerStatuses"]:
@@ -463,11 +466,12 @@ class Cluster:
         if not self.registry:
             cause = "dial tcp 10.0.0.9:443: connect: connection refused"
         labels |= {"controller-uid": uid, "job-name": name}
-        job |= {"status": {}, "looks": 0, "begun": time.monotonic()}
+        job |= {"status": {}, "looks": 0, "begun": time.monotonic(), "made": False}
         if refused := self._refuse(name, job["spec"]["template"]):
             self.warn(name, "FailedCreate", refused)
             return
         self._make_pod(f"{name}-pod", labels, job["spec"]["template"], cause)
+        job["made"] = True
         if self._is_full(job):
             self.objects["pods"][f"{name}-pod"]["status"] = {
                 "phase": "Pending",
