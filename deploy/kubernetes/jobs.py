@@ -151,11 +151,12 @@ def run_job(
         create(namespace, job)
         while True:
             found = namespace.read("job", name)
+            if find_condition(found, "Complete").get("status") == "True" and not serves:
+                return name, True
             pods = watch.look(f"{JOB_NAME}={name}", name, image)
-            kind = "ContainersReady" if serves else "Complete"
-            for it in pods if serves else [found]:
-                if find_condition(it, kind).get("status") == "True":
-                    return str(it["metadata"]["name"]), True
+            for pod in pods if serves else []:
+                if find_condition(pod, "ContainersReady").get("status") == "True":
+                    return str(pod["metadata"]["name"]), True
             condition = find_condition(found, "Failed")
             late = condition.get("reason") == "DeadlineExceeded"
             if late or time.monotonic() - watch.began > seconds:
@@ -249,11 +250,12 @@ def judge(
     Raises:
         Failure: The command fails, or the pod has ended or cannot be reached.
     """
-    local, running, deadline = "", None, time.monotonic() + PATIENCE
+    local, said, running, deadline = "", "", None, time.monotonic() + PATIENCE
     environment = os.environ | ({} if ready else {"PATIENCE": "0"})
     try:
         while running is None or running.poll() is None:
-            check_pod(namespace, pod)  # and waits, while the cluster is away
+            if said:  # kubectl has ended
+                check_pod(namespace, pod)  # and waits, while the cluster is away
             with namespace.forward(pod, f"{local}:{port}") as (kubectl, said):
                 if found := re.search(r":(\d+) -> ", said):
                     local = found[1]

@@ -1025,6 +1025,8 @@ def test_version_before_lives_with_a_newer_schema(
     known = {Version(name).commit for name in ("good", "next")}
     # What passes its preview and then fails has traffic until it is judged again.
     assert served <= known | {"500" for _ in [0] if second.works is None}, client.answers
+    if scenario.endswith("in traffic"):
+        return
     with client.asking():
         deployed.deploy(GOOD, APP_VERSION="v1.0.1")
         assert deployed.serving == "good"
