@@ -1,6 +1,6 @@
 """A Kubernetes cluster with one namespace: what it keeps, and what its controllers do with it.
 
-Time: what takes minutes has happened at once, but a Job, which takes a few looks to get on. A
+Time: what takes minutes has happened at once, but a Job, which takes two looks to end. A
 full node and a quota are flags; Pod Security is what `restricted` refuses of the pods here. Not
 here: pods that change one by one and are drained, probes in time, traffic to single pods, logs of
 several pods at once, other admission plugins, clocks of several API servers.
@@ -234,7 +234,7 @@ class Cluster:
             pod["log"] = "connection to server: Connection refused\n\tIs the server running?\n"
         steps = ("SuccessCriteriaMet", "Complete") if good else ("FailureTarget", "Failed")
         job["status"] = {
-            "conditions": [{"type": step, "status": "True"} for step in steps[: job["looks"] - 1]]
+            "conditions": [{"type": step, "status": "True"} for step in steps[: job["looks"]]]
         }
         if good and len(job["status"]["conditions"]) == len(steps):
             self.schema = max(self.schema, version.schema)
