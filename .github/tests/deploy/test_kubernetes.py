@@ -73,6 +73,15 @@ class Deployment:
         assert self.cluster.tokens.get("deployer", "token of") not in done.stdout + done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def begin(self, command: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Begin to call a function of the target, in a process group that can be ended."""
+        return subprocess.Popen(
+            ["bash", "-c", f". {TARGET}; {command}"],
+            env=self.environment | environment,
+            process_group=0,
+            stdout=subprocess.DEVNULL,
+        )
+
     def drive(
         self, image: str, revision: str, command: str = "deploy", **environment: str
     ) -> dict[str, str]:
@@ -265,12 +274,7 @@ def test_revision_that_is_gone(deployed: Deployment) -> None:
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
 def test_killed_and_run_again(deployed: Deployment, sent: signal.Signals) -> None:
     previous, revision = deployed.current(), deployed.cluster.revision
-    with subprocess.Popen(
-        ["bash", "-c", f". {TARGET}; target_deploy {STUCK}"],
-        env=deployed.environment,
-        process_group=0,
-        stdout=subprocess.DEVNULL,
-    ) as process:
+    with deployed.begin(f"target_deploy {STUCK}") as process:
         deadline = time.monotonic() + 30
         while deployed.cluster.revision == revision and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -636,12 +640,7 @@ kube_judge() {{
 def test_cancelled_preview_ends(deployed: Deployment, sent: signal.Signals, tmp_path: Path) -> None:
     previous, notes = deployed.current(), note(deployed.folder, "notes")
     (tmp_path / "judge.sh").write_text(f"kube_judge() {{ touch {tmp_path}/judging; sleep 60; }}")
-    with subprocess.Popen(
-        ["bash", "-c", f". {TARGET}; target_deploy {BETTER}"],
-        env=deployed.environment | notes,
-        process_group=0,
-        stdout=subprocess.DEVNULL,
-    ) as process:
+    with deployed.begin(f"target_deploy {BETTER}", **notes) as process:
         while not (tmp_path / "judging").exists() and process.poll() is None:
             time.sleep(0.05)
         os.killpg(process.pid, sent)
@@ -655,12 +654,7 @@ def test_cancelled_migration_ends(deployed: Deployment, sent: signal.Signals) ->
     cluster = deployed.cluster
     cluster.versions[SLOW] = Version("slow", migrates=None, schema=2)
     previous, notes = deployed.current(), note(deployed.folder, "notes")
-    with subprocess.Popen(
-        ["bash", "-c", f". {TARGET}; target_deploy {SLOW}"],
-        env=deployed.environment | notes,
-        process_group=0,
-        stdout=subprocess.DEVNULL,
-    ) as process:
+    with deployed.begin(f"target_deploy {SLOW}", **notes) as process:
         deadline = time.monotonic() + 30
         while not cluster.objects["jobs"] and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -812,11 +806,7 @@ def test_two_deploys_at_once(deployed: Deployment) -> None:
 def test_rollback_that_is_killed_goes_on(deployed: Deployment, seconds: float) -> None:
     previous, notes = deployed.current(), note(deployed.folder, "notes")
     deployed.deploy(SMOKES_LATE, **notes)
-    with subprocess.Popen(
-        ["bash", "-c", f". {TARGET}; target_rollback {previous}"],
-        env=deployed.environment | notes,
-        process_group=0,
-    ) as process:
+    with deployed.begin(f"target_rollback {previous}", **notes) as process:
         time.sleep(seconds)
         os.killpg(process.pid, signal.SIGKILL)
     assert deployed.call("target_rollback", previous, **notes).code == 0
@@ -1050,11 +1040,7 @@ def test_version_before_lives_with_a_newer_schema(
 def begin_and_end(deployed: Deployment, scenario: str, notes: dict[str, str]) -> None:
     """Deploy the next version until the scenario ends it."""
     cluster, revision = deployed.cluster, deployed.cluster.revision
-    with subprocess.Popen(
-        ["bash", "-c", f". {TARGET}; target_deploy {NEXT}"],
-        env=deployed.environment | notes,
-        process_group=0,
-    ) as process:
+    with deployed.begin(f"target_deploy {NEXT}", **notes) as process:
 
         def has_come() -> bool:
             match scenario:
