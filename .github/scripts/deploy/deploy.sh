@@ -282,6 +282,7 @@ end_apart() {
 
 cancel() {
   trap '' INT TERM
+  [[ -s $STATE/running ]] || echo "$$ ${!:-}" >"$STATE/running" # begun a moment ago, and not noted yet
   end_apart
   echo "the deployment was cancelled" >"$STATE/why"
   put_back

@@ -288,6 +288,24 @@ def test_cancelled_deployment_is_put_back_at_once(driver: Driver, number: signal
     assert "outcome=rolled-back\nreason=the deployment was cancelled\n" in output
 
 
+SLOW_TO_NOTE = 'echo() { [[ ${1:-} != "$$ "* ]] || sleep 1; builtin echo "$@"; }'
+"""Makes the driver take a while until it has noted which processes a deployment is."""
+
+
+def test_deployment_that_is_cancelled_as_it_begins_is_ended(driver: Driver, tmp_path: Path) -> None:
+    (tmp_path / "slow.sh").write_text(SLOW_TO_NOTE)
+    change_target(driver, DEPLOY, f"{DEPLOY} && sleep 4 && {DEPLOY}")
+    serving = Path(driver.settings["SERVING"])
+    with driver.begin(IMAGE, "v2", NEW, BASH_ENV=str(tmp_path / "slow.sh")) as running:
+        while serving.read_text() != f"{NEW}\n":
+            time.sleep(0.05)
+        begin = time.monotonic()
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 1
+    time.sleep(max(0, begin + 5 - time.monotonic()))
+    assert serving.read_text() == f"{OLD}\n", "it went on after the rollback"
+
+
 @pytest.mark.parametrize("revision", ["", "main", "x" * 40])
 def test_revision_must_be_a_commit(driver: Driver, revision: str) -> None:
     """Without one, a service that does not answer would be what was waited for."""
