@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ SMALL = {
 """Leads to the code of a small copy, whose one test needs no more processes and no database."""
 
 
+
 MEMORY = Path("/dev/shm")  # noqa: S108
 """A file system without a disk, which is faster for thousands of small files."""
 ENOUGH_BYTES = 1 << 30
@@ -48,8 +50,10 @@ def _can_write_in_memory() -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     """Let tests write in memory, and not into the summary and outputs of the job that runs them.
 
-    The types of what is the same in every copy are checked once, not once a copy.
+    The types of what is the same in every copy are checked once, not once a copy. What is started
+    in the background ignores SIGINT, and so does all that it starts: not what is tested here.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if _can_write_in_memory() and os.environ.get("ACT") != "true":
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     types = tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"), prefix="mypy-")
