@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from uuid import uuid4
 
@@ -67,9 +68,9 @@ def find_containers(image: str, *, migrates: bool) -> list[str]:
 def start_postgres(tree: Path) -> Iterator[str]:
     """Start the database of docker-compose.yml; return a URL that containers reach it by."""
     services = yaml.safe_load((tree / "docker-compose.yml").read_text())["services"]
-    gateway = docker(
-        "network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Gateway}}"
-    ).strip()
+    # The gateway itself is named by an engine that was started before.
+    subnet = docker("network", "inspect", "bridge", "--format={{(index .IPAM.Config 0).Subnet}}")
+    gateway = next(ip_network(subnet.strip()).hosts())
     name = f"test-{uuid4().hex}"
     variables = ("--env=POSTGRES_USER=app", "--env=POSTGRES_PASSWORD=local")
     docker("run", "--detach", f"--name={name}", f"--publish={gateway}::5432", *variables,
