@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -349,17 +350,22 @@ def _make_stand_in(name: str) -> dict[str, Any]:
 
 def _environment(directory: Path) -> dict[str, str]:
     """A runner's environment: nothing of this project's own, its virtual environment least."""
-    cache = subprocess.run(
-        [directory / "bin/uv", "cache", "dir"], check=True, text=True, capture_output=True
-    )
     return {key: os.environ[key] for key in PASSED_ON if key in os.environ} | {
         "GIT_PAGER": "cat",
         "HOME": str(directory / "home"),
         "PAGER": "cat",
         "PATH": os.pathsep.join([str(directory / "bin"), _machine_path()]),
         "TERM": "dumb",
-        "UV_CACHE_DIR": cache.stdout.strip(),
+        "UV_CACHE_DIR": _find_cache(str((directory / "bin/uv").resolve())),
     }
+
+
+@cache
+def _find_cache(uv: str) -> str:
+    """Return the folder where uv keeps packages."""
+    return subprocess.run(
+        [uv, "cache", "dir"], check=True, text=True, capture_output=True
+    ).stdout.strip()
 
 
 def _lines(

@@ -13,7 +13,7 @@ USES = re.compile(
 """A use of an action from outside, with the version that the comment behind it names."""
 
 
-class PlainDumper(yaml.SafeDumper):
+class PlainDumper(yaml.CSafeDumper):
     """Write every scalar as it was read: what was a number becomes one again."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012

@@ -120,7 +120,7 @@ class FakeGitHub:
             handler = make_handler(self._reply)
             unix = socketserver.ThreadingUnixStreamServer(str(self.socket), handler)
             stack.enter_context(unix)
-            Thread(target=unix.serve_forever, args=(0.05,), daemon=True).start()
+            Thread(target=unix.serve_forever, args=(0.01,), daemon=True).start()
             stack.callback(unix.shutdown)
             self._running = stack.pop_all()
         return self

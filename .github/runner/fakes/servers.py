@@ -61,6 +61,6 @@ def make_handler(answer: Callable[[Asked], Reply]) -> type[BaseHTTPRequestHandle
 def serve(answer: Callable[[Asked], Reply]) -> Iterator[str]:
     """Serve on a free port of this machine; yield the address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), make_handler(answer)) as server:
-        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

@@ -7,15 +7,18 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from containers import adapt
-from copies import APPS, NAME, bring, make_copy
+from copies import APPS, NAME, bring, execute, make_copy
 from engine import ROOT
 from events import USUAL, Event
 from fakes.fake_advisories import FakeAdvisories
-from harness import RunPipeline, explain
+from harness import RunPipeline, explain, make_quick
 from run import choose_events
 from workflows import find_workflows, needs_containers
 
 WORKFLOWS = find_workflows(ROOT)
+INSTALLED_BY_THE_JOBS = "fastapi"
+"""The app whose jobs install their packages; the other apps have theirs installed once."""
+ENVIRONMENT = "environment"
 
 
 @pytest.fixture(scope="session", params=sorted(path.name for path in APPS.iterdir()))
@@ -27,6 +30,10 @@ def copy(request: pytest.FixtureRequest) -> Iterator[Path]:
         bring(git.directory, request.param)
         git("add", "--all")
         git("commit", "--quiet", "-m", "feat: an app of our own")
+        if request.param != INSTALLED_BY_THE_JOBS:
+            environment = str(Path(folder) / ENVIRONMENT)
+            options = {"UV_PROJECT_ENVIRONMENT": environment, "VIRTUAL_ENV": ""}
+            execute(git.directory, "uv", "sync", "--locked", "--all-groups", "--quiet", **options)
         yield git.directory
 
 
@@ -37,7 +44,14 @@ def test_green(
     event = choose_events(WORKFLOWS[pipeline], [Event.parse(event) for event in USUAL])
     containers = needs_containers(ROOT, WORKFLOWS[pipeline])
     variables = {"CONTAINER_REGISTRY": request.getfixturevalue("host")} if containers else {}
-    directory = copy.parent / pipeline
+    directory, environment = copy.parent / pipeline, copy.parent / ENVIRONMENT
+
+    def prepare(tree: Path) -> None:
+        if containers:
+            adapt(tree)
+        if environment.exists():
+            make_quick(tree, environment)
+
     with FakeAdvisories() as advisories:
         run = run_pipeline(
             pipeline,
@@ -45,11 +59,14 @@ def test_green(
             source=copy,
             directory=directory,
             small=False,
-            edit=adapt if containers else None,
+            edit=prepare,
             without="test" if pipeline == "release" else "",  # which is CI, and runs by itself
             variables=variables,
-            # Starting processes for two tests takes longer than the tests.
-            environment=advisories.environment | {"PYTEST_XDIST_AUTO_NUM_WORKERS": "0"},
+            environment=advisories.environment
+            | {
+                "PYTEST_XDIST_AUTO_NUM_WORKERS": "0",  # to start some takes longer than two tests
+                "PYTHONPATH": "src:.",  # what is installed once is the code of the copy itself
+            },
             timeout=900,
         )
     shutil.rmtree(directory, ignore_errors=True)

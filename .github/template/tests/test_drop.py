@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def read(tree: Path) -> dict[str, str]:
     return {path: (tree / path).read_text(errors="replace") for path in paths}
 
 
+@cache
 def find_orphans(tree: Path) -> set[str]:
     """Return what nothing names: scripts, actions, helpers, documents, groups, ignored folders."""
     texts = read(tree)
@@ -97,8 +99,28 @@ def find_dead_links(texts: dict[str, str], tree: Path) -> set[str]:
     return dead
 
 
+def find_dead_imports(texts: dict[str, str], tree: Path) -> set[str]:
+    """Return modules that are imported and not there; those of packages too."""
+    roots = [tree / ".github" / folder for folder in ("runner", "scripts", "tests/support")]
+    known = {
+        ".".join(path.relative_to(root).with_suffix("").parts)
+        for root in roots
+        for path in root.rglob("*.py")
+    }
+    imports = re.compile(r"^(?:from (\S+) )?import ([\w.]+(?:, \w+)*)", re.MULTILINE)
+    return {
+        f"{path}: {package} {name}"
+        for path, text in texts.items()
+        if path.endswith(".py")
+        for package, names in imports.findall(text)
+        for name in names.split(", ")
+        if not {package, f"{package}.{name}".lstrip(".")} & known
+    }
+
+
+@cache
 def find_dead_ends(tree: Path) -> set[str]:
-    """Return links, tasks, groups and folders that are named and not there."""
+    """Return links, tasks, groups, folders and modules that are named and not there."""
     texts = read(tree)
     project = tomllib.loads(texts["pyproject.toml"])
     tasks = project["tool"]["poe"]["tasks"]
@@ -122,7 +144,7 @@ def find_dead_ends(tree: Path) -> set[str]:
         dead |= {
             folder for folder in folders if not list(tree.glob(f"{folder.strip('/') or '.'}/*"))
         }
-    return dead | find_dead_links(texts, tree)
+    return dead | find_dead_links(texts, tree) | find_dead_imports(texts, tree)
 
 
 @each_case
@@ -143,7 +165,6 @@ def test_nothing_is_left_over(renamed: Git, copy: Path, names: list[str]) -> Non
     execute(copy, "actionlint")
     execute(copy, sys.executable, ".github/scripts/checks/workflow_rules.py")
     execute(copy, "ruff", "check", ".")
-    execute(copy, "pytest", ".github/tests", "--collect-only", "--assert=plain", "-q", "-n0")
 
 
 def test_linters_and_tests_are_green(copy: Path) -> None:
@@ -152,8 +173,8 @@ def test_linters_and_tests_are_green(copy: Path) -> None:
     execute(copy, "poe", "-q", "shellcheck")
     execute(copy, "hadolint", "--failure-threshold", "warning", "Dockerfile")
     readers = (
-        "checks/test_changes.py", "checks/test_workflow_rules.py", "repository", "workflows",
-        "runner/test_workflows.py",
+        "checks/test_changes.py", "checks/test_workflow_rules.py", "workflows",
+        "repository/test_setup_github.py", "runner/test_workflows.py",
     )  # fmt: skip
     tests = [f".github/tests/{reader}" for reader in readers]
     execute(copy, "pytest", *tests, "-q", "-n0", "--assert=plain", "-m", "not slow")

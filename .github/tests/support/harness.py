@@ -40,10 +40,15 @@ with open(os.environ["GITHUB_STEP_SUMMARY"], "a") as summary:
 """
 
 
+def leave_out_what_pipelines_do_not_use(tree: Path) -> None:
+    """Remove half of the files: each job checks them out and looks at them."""
+    for name in (*PROOF, ".github/runner", ".github/tests"):
+        shutil.rmtree(tree / name, ignore_errors=True)
+
+
 def make_small(tree: Path) -> None:
     """Replace the app and its tests by a function and a test: pipelines run in seconds then."""
-    for name in PROOF:
-        shutil.rmtree(tree / name, ignore_errors=True)
+    leave_out_what_pipelines_do_not_use(tree)
     package = next((tree / "src").iterdir())
     for folder in (package, tree / "tests"):
         shutil.rmtree(folder)
@@ -58,10 +63,16 @@ def make_small(tree: Path) -> None:
     )
 
 
-def make_quick(tree: Path) -> None:
-    """Let the jobs use the packages that are installed here, instead of installing their own."""
+def make_quick(tree: Path, environment: str | Path = sys.prefix) -> None:
+    """Let the jobs use packages that are installed already, instead of installing their own.
+
+    Args:
+        tree: The copy.
+        environment: The virtual environment that has them; the one of this process if not given.
+    """
+    leave_out_what_pipelines_do_not_use(tree)
     setup = tree / ".github/actions/setup/action.yml"
-    setup.write_text(re.sub("uv sync .*", f"ln -sfn {sys.prefix} .venv", setup.read_text()))
+    setup.write_text(re.sub("uv sync .*", f"ln -sfn {environment} .venv", setup.read_text()))
 
 
 def append(path: str, text: str) -> Edit:

@@ -33,8 +33,8 @@ SMALL = {
 }
 """Leads to the code of a small copy, whose one test needs no more processes and no database."""
 
-
-
+PLAIN_ASSERTS = "--assert=plain"
+"""pytest rewrites its plugins once in each new environment, which takes longer than two tests."""
 MEMORY = Path("/dev/shm")  # noqa: S108
 """A file system without a disk, which is faster for thousands of small files."""
 ENOUGH_BYTES = 1 << 30
@@ -230,8 +230,11 @@ def run_pipeline(tmp_path: Path) -> RunPipeline:
             source=options.pop("source", ROOT),
             edit=change,
             attestations=tmp_path / "attestations",
-            environment=options.pop("environment", {})
-            | {"MYPY_CACHE_DIR": os.environ["MYPY_CACHE_DIR"]},
+            environment={
+                "MYPY_CACHE_DIR": os.environ["MYPY_CACHE_DIR"],
+                "PYTEST_ADDOPTS": PLAIN_ASSERTS,
+            }
+            | options.pop("environment", {}),
             **{"timeout": 300} | options,
         )
 
