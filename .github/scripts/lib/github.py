@@ -16,6 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from functools import cache
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
@@ -162,7 +163,7 @@ def _send(method: str, path: str, body: bytes | None, headers: dict[str, str]) -
     told = False
     while True:
         try:
-            with _OPENER.open(request, timeout=timeout) as answer:
+            with _make_opener().open(request, timeout=timeout) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -224,4 +225,7 @@ class _Redirect(urllib.request.HTTPRedirectHandler):
         return new
 
 
-_OPENER = urllib.request.build_opener(_Redirect)
+@cache
+def _make_opener() -> urllib.request.OpenerDirector:
+    """Return what opens addresses: made for the first of them, because it reads certificates."""
+    return urllib.request.build_opener(_Redirect)
