@@ -1,6 +1,6 @@
-"""This repository, under a new name, passes the pipelines that build and test the app itself.
+"""This repository, under a new name, passes what builds and tests the app itself.
 
-The tests of each pipeline, and those of foreign apps, run the others.
+The tests of each pipeline, and those of foreign apps, run the rest.
 """
 
 import subprocess
@@ -48,11 +48,11 @@ def choose_tests(tree: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pipeline", "shorten"),
-    [("ci", choose_tests), ("release", leave_ci_out)],
+    ("pipeline", "job", "shorten"),
+    [("ci", "test", choose_tests), ("release", "", leave_ci_out)],
     ids=("ci", "release"),
 )
-def test_green(run_pipeline: RunPipeline, pipeline: str, shorten: Edit) -> None:
+def test_green(run_pipeline: RunPipeline, pipeline: str, job: str, shorten: Edit) -> None:
     event = choose_events(find_workflows(ROOT)[pipeline], [Event.parse(event) for event in USUAL])
 
     def edit(tree: Path) -> None:
@@ -66,11 +66,12 @@ def test_green(run_pipeline: RunPipeline, pipeline: str, shorten: Edit) -> None:
             str(event),
             directory=Path(directory) / "run",
             small=False,
+            job=job,
             edit=edit,
             environment=advisories.environment | {"PYTEST_XDIST_AUTO_NUM_WORKERS": "0"},
             timeout=1200,
         )
     assert run.conclusion == "success", explain(run)
-    for job in run.jobs:
-        assert "❌" not in job.summary
-        assert job.summary or job.calls or "/" in job.id or job.conclusion == "skipped"
+    for ended in run.jobs:
+        assert "❌" not in ended.summary
+        assert ended.summary or ended.calls or "/" in ended.id or ended.conclusion == "skipped"
