@@ -101,19 +101,20 @@ def find_dead_links(texts: dict[str, str], tree: Path) -> set[str]:
 
 def find_dead_imports(texts: dict[str, str], tree: Path) -> set[str]:
     """Return modules that are imported and not there; those of packages too."""
-    roots = [tree / ".github" / folder for folder in ("runner", "scripts", "tests/support")]
+    folders = (".github/runner", ".github/scripts", ".github/tests/support", "deploy/kubernetes")
+    roots = [tree / folder for folder in folders]
     known = {
         ".".join(path.relative_to(root).with_suffix("").parts)
         for root in roots
         for path in root.rglob("*.py")
     }
-    imports = re.compile(r"^(?:from (\S+) )?import ([\w.]+(?:, \w+)*)", re.MULTILINE)
+    imports = re.compile(r"^(?:from (\S+) )?import (?:\(\s+)?([\w.]+(?:,\s+\w+)*)", re.MULTILINE)
     return {
         f"{path}: {package} {name}"
         for path, text in texts.items()
         if path.endswith(".py")
         for package, names in imports.findall(text)
-        for name in names.split(", ")
+        for name in re.split(r",\s+", names)
         if not {package, f"{package}.{name}".lstrip(".")} & known
     }
 

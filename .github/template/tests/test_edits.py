@@ -120,7 +120,7 @@ def test_job_that_the_verdict_does_not_know_is_red_with_the_fix(copy: Path) -> N
         execute(copy, "python", ".github/scripts/checks/workflow_rules.py")
 
 
-@pytest.mark.parametrize("edit", ["rename_a_job", "use_an_own_action"])
+@pytest.mark.parametrize("edit", ["comment_everywhere", "rename_a_job", "use_an_own_action"])
 def test_runs_green(renamed: Git, quick_pipeline: RunPipeline, edit: str) -> None:
     run = quick_pipeline("ci", "push", source=renamed.directory, edit=EDITS[edit])
     assert run.conclusion == "success", explain(run)

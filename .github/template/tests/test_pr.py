@@ -61,7 +61,7 @@ def test_merge_queue_reports_and_judges_the_title_of_its_pull_request(
     assert run.find_job("test").conclusion == "success"
     assert run.find_job("summary").conclusion == "failure"
     github.resources["/repos/octo-org/widget/pulls/1"] = {"title": "fix: right"}
-    run = quick_pipeline("pr", "merge_group", github=github, job="validate")
+    run = quick_pipeline("pr", "merge_group", github=github)
     assert run.conclusion == "success", explain(run)
 
 
