@@ -1,20 +1,22 @@
 """What proves the template: its tests outgrow those of a copy."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from copies import make_copy
 from first_runs import FIRST_RUN, describe
-from once import make_once
 from origin import Git
 
 pytest_plugins = ["pipeline_fixtures"]
 
 
 @pytest.fixture(scope="session")
-def renamed() -> Git:
+def renamed() -> Iterator[Git]:
     """A copy with a name of its own, and so without the proof."""
-    return Git(make_once("renamed", lambda folder: make_copy(folder, "orders")))
+    with TemporaryDirectory(prefix="renamed-") as folder:
+        yield make_copy(Path(folder) / "copy", "orders")
 
 
 @pytest.fixture

@@ -71,15 +71,15 @@ class Watch:
         self.seen: dict[tuple[str, str], float] = {}
         self.cause: tuple[str, str] | None = None
 
-    def look(self, selector: str, maker: str, image: str) -> list[Json]:
-        """Return pods, and give up if they cannot start; `maker` is their Job or ReplicaSet.
+    def look(self, chosen: str, maker: str, image: str) -> list[Json]:
+        """Return chosen pods, and give up if they cannot start; `maker` is their Job or ReplicaSet.
 
         Raises:
             Failure: They cannot; the text names the cause.
         """
         self.cause = None
         pods = [
-            pod for pod in self.namespace.read("pods", f"--selector={selector}")["items"]
+            pod for pod in self.namespace.read("pods", chosen)["items"]
             if "deletionTimestamp" not in pod["metadata"]
         ]  # fmt: skip
         for pod in pods:
@@ -100,8 +100,8 @@ class Watch:
                 said = place.get("message", "")
                 self.wait("No node has room for the new pod", said, 2, pod["metadata"]["name"])
         if not pods:
-            chosen = f"--field-selector=involvedObject.name={maker},type=Warning"
-            for event in self.namespace.read("events", chosen)["items"]:
+            about = f"--field-selector=involvedObject.name={maker},type=Warning"
+            for event in self.namespace.read("events", about)["items"]:
                 self.wait("The new pod cannot be made", event.get("message", ""), 25 / 60)
         return pods
 
@@ -150,14 +150,15 @@ def run_job(
     try:
         create(namespace, job)
         while True:
-            found = namespace.read("job", name)
-            if find_condition(found, "Complete").get("status") == "True" and not serves:
+            found = {} if serves else namespace.read("job", name)
+            if find_condition(found, "Complete").get("status") == "True":
                 return name, True
-            pods = watch.look(f"{JOB_NAME}={name}", name, image)
+            pods = watch.look(select_jobs([name]), name, image)
             for pod in pods if serves else []:
                 if find_condition(pod, "ContainersReady").get("status") == "True":
                     return str(pod["metadata"]["name"]), True
-            condition = find_condition(found, "Failed")
+            gone = serves and not pods
+            condition = find_condition(namespace.read("job", name) if gone else found, "Failed")
             late = condition.get("reason") == "DeadlineExceeded"
             if late or time.monotonic() - watch.began > seconds:
                 running = [pod for pod in pods if pod.get("status", {}).get("phase") == "Running"]
@@ -173,11 +174,11 @@ def run_job(
                     how = [*ends, "The log says why."] if ends else ["Its pod was removed."]
                     watch.fail(failed[0], " ".join([failed[1], *how]))
                 watch.wait("The database does not answer", last, 1)
-                delete_job(namespace, name, seconds=45)
+                delete_jobs(namespace, name, seconds=45)
                 create(namespace, job)
             time.sleep(POLL_SECONDS)
     except SystemExit:  # a signal: nobody may be there to read the log, nor to end the Job
-        delete_job(namespace, name)
+        delete_jobs(namespace, name)
         raise
 
 
@@ -221,9 +222,9 @@ def preview(namespace: Namespace, job: Json, command: Sequence[str], seconds: fl
     try:
         judge(namespace, pod, port, command, ready=ready)
     except SystemExit:
-        delete_job(namespace, name)
+        delete_jobs(namespace, name)
         raise
-    delete_job(namespace, name, seconds=45)  # a quota may leave room for one pod more, not for two
+    delete_jobs(namespace, name, seconds=45)  # a quota may leave room for one pod more, not for two
 
 
 def find_port(namespace: Namespace, workload: Json) -> int:
@@ -334,17 +335,22 @@ def read_log(namespace: Namespace, pods: Sequence[Json]) -> list[str]:
     return written
 
 
-def delete_job(namespace: Namespace, name: str, seconds: float = 0) -> None:
-    """Delete a Job, and wait until its pod has ended."""
+def delete_jobs(namespace: Namespace, *names: str, seconds: float = 0) -> None:
+    """Delete Jobs, and wait until their pods have ended."""
+    which = " and ".join(names)
     try:
-        namespace.ask("delete", "job", name, "--wait=false", "--ignore-not-found")
+        namespace.ask("delete", "job", *names, "--wait=false", "--ignore-not-found")
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            selector = f"--selector={JOB_NAME}={name}"
-            if not namespace.read("pods", selector)["items"]:
+            if not namespace.read("pods", select_jobs(names))["items"]:
                 return
             time.sleep(POLL_SECONDS)
         if seconds:
-            tell(f"::warning title=The Job {name} still runs::Its pod has not ended.")
+            tell(f"::warning title=The Job {which} still runs::Its pod has not ended.")
     except Failure as failure:
-        tell(f"::warning title=The Job {name} may still run::{failure}. {failure.remedy}")
+        tell(f"::warning title=The Job {which} may still run::{failure}. {failure.remedy}")
+
+
+def select_jobs(names: Sequence[str]) -> str:
+    """Return the option that selects the pods of Jobs."""
+    return f"--selector={JOB_NAME} in ({','.join(names)})"

@@ -15,24 +15,22 @@ Ends with 75 if somebody else has deployed since: their version stays.
 import json
 import os
 import re
-import secrets
 import signal
 import sys
 import time
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 from jobs import (
-    JOB_NAME,
     POLL_SECONDS,
     Watch,
-    delete_job,
+    delete_jobs,
     make_job,
     make_migration,
     migrate,
     preview,
     read_log,
+    select_jobs,
     skip_preview,
 )
 from namespace import (
@@ -102,6 +100,8 @@ def check_versions(text: str) -> None:
 
 def has_migrations() -> bool:
     """Tell whether the app says in pyproject.toml that it has any; not saying anything counts."""
+    import tomllib  # noqa: PLC0415 - takes long, and nothing else here needs it
+
     try:
         text = Path(__file__).resolve().parents[2].joinpath("pyproject.toml").read_text()
         pipelines = tomllib.loads(text)["tool"]["pipelines"]
@@ -119,6 +119,7 @@ def wait_for_rollout(namespace: Namespace, own: str = "", image: str = "") -> No
         Failure: The cluster has given up, or somebody else has deployed.
     """
     watch, shown = Watch(namespace), ""
+    newest: list[Json] = []
     while True:
         live = namespace.read_deployment()
         spec, status = live["spec"], live.get("status", {})
@@ -138,10 +139,9 @@ def wait_for_rollout(namespace: Namespace, own: str = "", image: str = "") -> No
         if there and not own and seconds > PATIENCE / 3:
             tell(f"::warning title=Put back, but not available::{now}. They wait for something.")
             return
-        if own:
-            newest = namespace.read_sets(live)[:1]
-            for each in newest:
-                watch.look(select_pods(each), each["metadata"]["name"], image)
+        newest = read_newest(namespace, live, newest) if own else []
+        for each in newest:
+            watch.look(select_pods(each), each["metadata"]["name"], image)
         if (failure := find_condition(live, "ReplicaFailure")).get("status") == "True":
             watch.wait("The new pod cannot be made", failure.get("message", ""), 25 / 60)
         limit = (spec.get("progressDeadlineSeconds") or 600) * (wanted + 2)
@@ -151,9 +151,16 @@ def wait_for_rollout(namespace: Namespace, own: str = "", image: str = "") -> No
         time.sleep(POLL_SECONDS)
 
 
+def read_newest(namespace: Namespace, deployment: Json, known: list[Json]) -> list[Json]:
+    """Return the newest ReplicaSet, if there is one; it is read once a revision."""
+    if known and find_revision(known[0]) == find_revision(deployment):
+        return known
+    return namespace.read_sets(deployment)[:1]
+
+
 def select_pods(replicas: Json) -> str:
-    """Return the selector of the pods of a ReplicaSet."""
-    return f"pod-template-hash={replicas['metadata']['labels']['pod-template-hash']}"
+    """Return the option that selects the pods of a ReplicaSet."""
+    return f"--selector=pod-template-hash={replicas['metadata']['labels']['pod-template-hash']}"
 
 
 def identify(namespace: Namespace, deployment: Json) -> list[str]:
@@ -194,7 +201,7 @@ def deploy(namespace: Namespace, image: str, command: Sequence[str]) -> None:
     if os.environ.get("DATABASE_URL"):
         tell("::notice title=DATABASE_URL is not used::Pods read it from a Secret:"
              " deploy/kubernetes/setup.sh changes it there.")  # fmt: skip
-    own = secrets.token_hex(4)
+    own = os.urandom(4).hex()
     if notes := find_notes():
         found = identify(namespace, deployment)
         notes.write_text(json.dumps({"id": own, "image": image, "found": found}))
@@ -238,8 +245,8 @@ def rollback(namespace: Namespace, previous: str) -> None:
     """
     notes = read_notes()
     own = notes.get("id", "")
-    for name in name_jobs(namespace, own):
-        delete_job(namespace, name, seconds=45)
+    if jobs := name_jobs(namespace, own):
+        delete_jobs(namespace, *jobs, seconds=45)
     for attempt in range(20):
         live = namespace.read_deployment()
         mine = identify(namespace, live) in ([own, notes.get("image")], notes.get("found"))
@@ -303,22 +310,22 @@ def show_logs(namespace: Namespace) -> None:
     """Print what the new version says, or its Jobs if it is no further: 60 lines, the log last."""
     own = read_notes().get("id", "")
     live = namespace.read_deployment()
-    newest = namespace.read_sets(live)[:1]
-    selectors = {each["metadata"]["name"]: select_pods(each) for each in newest}
     if own and live["metadata"]["annotations"].get(DEPLOY) != own:  # it has come to its Jobs alone
-        selectors = {name: f"{JOB_NAME}={name}" for name in name_jobs(namespace, own)}
-    pods = [
-        pod for selector in selectors.values()
-        for pod in namespace.read("pods", f"--selector={selector}")["items"]
-    ]  # fmt: skip
+        makers = name_jobs(namespace, own)
+        selectors = [select_jobs(makers)]
+    else:
+        newest = namespace.read_sets(live)[:1]
+        makers = [each["metadata"]["name"] for each in newest]
+        selectors = [*map(select_pods, newest)]
+    pods = [pod for chosen in selectors for pod in namespace.read("pods", chosen)["items"]]
     pods.sort(key=rank)
-    makers = re.compile(rf"({'|'.join(map(re.escape, selectors))})(-\w+)?")
+    theirs = re.compile(rf"({'|'.join(map(re.escape, makers))})(-\w+)?")
     events = namespace.read("events", "--field-selector=type=Warning")["items"]
     about = [
         f"{event.get('reason', '')} {event['involvedObject']['name']}: "
         f"{flatten(event.get('message', ''))}"
         for event in sorted(events, key=lambda event: event.get("lastTimestamp") or "")
-        if makers.fullmatch(event["involvedObject"]["name"])
+        if theirs.fullmatch(event["involvedObject"]["name"])
         and event.get("reason") != "FailedToRetrieveImagePullSecret"
     ]
     print(*about[-10:], sep="\n")
@@ -331,7 +338,7 @@ def show_logs(namespace: Namespace) -> None:
         ]
         print(pod["metadata"]["name"], status.get("phase"), *states)
     written = read_log(namespace, pods[-2:])
-    print(*(written or [f"No pod of {' or '.join(selectors)} has written anything."]), sep="\n")
+    print(*(written or [f"No pod of {' or '.join(makers)} has written anything."]), sep="\n")
 
 
 def rank(pod: Json) -> int:

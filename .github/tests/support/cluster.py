@@ -210,6 +210,12 @@ class Cluster:
         if any("begun" in replicas and not replicas["ready"] for replicas in sets):
             self._roll_out(deployment)
 
+    def look_at_previews(self) -> None:
+        """Let the Jobs that serve get on."""
+        for job in self.objects["jobs"].values():
+            if not _migrates(job):
+                self.look_at_job(job)
+
     def look_at_job(self, job: Json) -> None:
         """Let a Job get on: it succeeds some looks later, and says so in two steps."""
         job["looks"] += 1

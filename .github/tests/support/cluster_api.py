@@ -268,6 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name and name not in objects and not self._applies():
             raise RefusedError(HTTPStatus.NOT_FOUND, "NotFound", f'{resource} "{name}" not found')
         if verb in {"list", "watch"}:
+            self.cluster.look_at_previews()
             found = shuffle([thing for thing in objects.values() if self._selects(thing)])
             kind["kind"] += "List"
             metadata = {"resourceVersion": str(self.cluster.count)}
@@ -346,11 +347,14 @@ class _Handler(BaseHTTPRequestHandler):
             raise RefusedError(HTTPStatus.CONFLICT, "Conflict", text)
 
     def _selects(self, it: Json) -> bool:
+        metadata = it["metadata"]
+        label, _, values = self.query.get("labelSelector", "").partition(" in ")
+        if values:
+            return metadata["labels"].get(label) in values.strip("()").split(",")
         labels, fields = (
             dict(pair.split("=") for pair in self.query.get(key, "").split(",") if pair)
             for key in ("labelSelector", "fieldSelector")
         )
-        metadata = it["metadata"]
         known = {
             "metadata.name": metadata["name"],
             "type": it.get("type"),
