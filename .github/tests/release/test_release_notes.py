@@ -5,13 +5,17 @@ import re
 import subprocess
 import sys
 import tempfile
+from contextlib import chdir, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lib import processes
 from origin import Git
+from release import release_notes
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / ".github/scripts/release/release_notes.py"
@@ -32,24 +36,41 @@ class History:
         self.git("commit", *options, "-m", message)
         return self.git.find("HEAD")
 
-    def notes(self, *arguments: str, code: int = 0) -> str:
-        """Return what the script prints, or what it says when it fails as it should."""
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the script sees."""
+        return {
             "GITHUB_REPOSITORY": "octo-org/widget",
             "GITHUB_SERVER_URL": "https://github.com",
             "GITHUB_STEP_SUMMARY": str(self.git.directory / "summary"),
             "HOME": str(self.git.directory),
             "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
         }
+
+    def start(self, *arguments: str, code: int = 0) -> str:
+        """Return what the script prints, or what it says when it fails as it should."""
         command = [sys.executable, str(SCRIPT), *arguments]
         folder, apart = self.git.directory, subprocess.PIPE
-        done = processes.run(command, 300, folder=folder, environment=environment, errors=apart)
+        done = processes.run(
+            command, 300, folder=folder, environment=self.environment, errors=apart
+        )
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr if code else done.stdout
 
-    def listed(self, *arguments: str) -> list[str]:
-        """Return the commits that the notes link, in order."""
-        return re.findall(r"/commit/([0-9a-f]{40})\)", self.notes(*arguments))
+    def notes(self, *arguments: str, code: int = 0) -> str:
+        """Return the same, without a process of its own."""
+        with (
+            chdir(self.git.directory),
+            patch.dict(os.environ, self.environment, clear=True),
+            redirect_stdout(StringIO()) as printed,
+        ):
+            assert release_notes.main(arguments) == code
+        return printed.getvalue()
+
+
+def find_listed(notes: str) -> list[str]:
+    """Return the commits that the notes link, in order."""
+    return re.findall(r"/commit/([0-9a-f]{40})\)", notes)
 
 
 @pytest.fixture
@@ -83,7 +104,8 @@ def test_groups(history: History) -> None:
         "refactor(core)!: six",
     ):
         history.commit(message)
-    notes = history.notes("--since", "v1.0.0", "--tag", "v2.0.0")
+    notes = history.start("--since", "v1.0.0", "--tag", "v2.0.0")
+    assert notes == history.notes("--since", "v1.0.0", "--tag", "v2.0.0")
     assert sections(notes) == {
         "⚠️ Breaking Changes": ["four", "**db:** five", "**core:** six"],
         "✨ Features": ["**api:** one"],
@@ -350,7 +372,7 @@ Co-authored-by: B <b@example.com>
 def test_squash_is_one_entry_and_breaks_what_its_commits_break(history: History) -> None:
     squash = history.commit(SQUASH)
     notes = history.notes("--since", "v1.0.0")
-    assert history.listed("--since", "v1.0.0") == [squash]
+    assert find_listed(notes) == [squash]
     assert [*sections(notes)] == ["⚠️ Breaking Changes"]
     lines = notes.splitlines()[3:5]
     assert lines == ["  drop the old colours\\", "  old addresses are gone"]
@@ -372,7 +394,7 @@ def test_only_release_bumps_are_left_out(history: History) -> None:
         "Bump version to 1.2.0",
     ]
     names = [history.commit(message) for message in [*told, *bumps]]
-    assert history.listed("--since", "v1.0.0") == names[: len(told)]
+    assert find_listed(history.notes("--since", "v1.0.0")) == names[: len(told)]
 
 
 @pytest.fixture
@@ -468,7 +490,7 @@ def test_without_options_what_is_not_released(history: History) -> None:
 def test_unknown_version_and_shallow_clone_are_errors(
     history: History, tmp_path: Path, since: str
 ) -> None:
-    assert "There is no version" in history.notes(f"--since={since}", code=1)
+    assert "There is no version" in history.start(f"--since={since}", code=1)
     clone = tmp_path / "clone"
     history.git("clone", "--quiet", "--depth=1", f"file://{tmp_path}", str(clone))
     history.git.directory = clone
@@ -476,9 +498,9 @@ def test_unknown_version_and_shallow_clone_are_errors(
 
 
 def test_help(history: History) -> None:
-    assert history.notes("--help").startswith("usage:")
-    history.notes("--unknown", code=2)
-    history.notes("--since", code=2)
+    assert history.start("--help").startswith("usage:")
+    history.start("--unknown", code=2)
+    history.start("--since", code=2)
 
 
 ORDINARY = ("feat: a", "fix(b)!: c", "Merge branch 'x'", "docs: d\n\nBREAKING CHANGE: e")
@@ -534,7 +556,7 @@ def test_every_commit_since_the_last_stable_tag_is_listed_once_or_named(steps: l
                 history.commit(step)
         every = history.git("rev-list", f"{since}..HEAD" if since else "HEAD").split()
         notes = history.notes("--since", since)
-        listed = history.listed("--since", since)
+        listed = find_listed(notes)
         left_out = re.findall(r"\b[0-9a-f]{7}\b", notes.partition("<sub>Left out: ")[2])
         assert sorted([*(name[:7] for name in listed), *left_out]) == sorted(
             name[:7] for name in every
