@@ -3,14 +3,18 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from unittest.mock import patch
 
 import jsonschema
 import pytest
+from deploy import notify as script
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -149,7 +153,7 @@ def service(server: Service) -> Service:
     return server
 
 
-def notify(**environment: str) -> str:
+def start(**environment: str) -> str:
     """Run the script; return what it said. It succeeds always, and shows no address."""
     done = subprocess.run(
         [SCRIPT],
@@ -163,6 +167,19 @@ def notify(**environment: str) -> str:
     assert not done.stderr
     assert PATH not in done.stdout
     return done.stdout
+
+
+def notify(**environment: str) -> str:
+    """Do the same without a process of its own."""
+    with (
+        patch.dict(os.environ, DEPLOY | environment, clear=True),
+        redirect_stdout(StringIO()) as printed,
+        redirect_stderr(StringIO()) as errors,
+    ):
+        assert script.main([]) == 0
+    assert not errors.getvalue()
+    assert PATH not in printed.getvalue()
+    return printed.getvalue()
 
 
 def send_to_slack(service: Service, **environment: str) -> Any:
@@ -310,7 +327,7 @@ def test_silence_is_a_warning(service: Service) -> None:
 
 
 def test_one_that_fails_does_not_keep_the_other(service: Service) -> None:
-    output = notify(
+    output = start(
         SLACK_WEBHOOK_URL=f"http://127.0.0.1:1/{PATH}", DISCORD_WEBHOOK_URL=service.address
     )
     warning, success = output.splitlines()
@@ -331,7 +348,7 @@ def test_line_break_behind_the_address(service: Service) -> None:
 
 
 def test_nobody_to_tell() -> None:
-    output = notify()
+    output = start()
     assert output.startswith("::notice title=Nobody got a message::To tell a channel")
     assert "SLACK_WEBHOOK_URL or DISCORD_WEBHOOK_URL" in output
 
