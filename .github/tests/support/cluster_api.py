@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,8 +26,10 @@ import port_forward
 import yaml
 from cluster import GROUPS, Cluster, Version, find_violations, shuffle
 from cluster_fields import Json, apply, find_conflicts, find_fields, merge, note_update
+from kubernetes_validate import utils as validation
 
 KUBERNETES = "1.37"
+validation.schema_contents = cache(validation.schema_contents)  # which it reads for each object
 PATH = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+/v\d))(?:/namespaces/(?P<namespace>[^/]+))?"
     r"/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<part>[a-z]+))?"
@@ -191,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _do(self, verb: str) -> None:
         length = int(self.headers.get("Content-Length", 0))
-        body = yaml.safe_load(self.rfile.read(length)) if length else None
+        body = yaml.load(self.rfile.read(length), yaml.CSafeLoader) if length else None
         try:
             with self.cluster.lock:
                 answer = self._answer(verb, body)
