@@ -246,7 +246,7 @@ prove() {
   local answer code end deadline=$((SECONDS + ${HOST_TIMEOUT:-60}))
   while true; do
     code=0
-    answer=$(compose exec -T "$1" python - "$2" $((deadline - SECONDS)) ${3:+"$3"} <"$HERE/probe.py" 2>/dev/null) || code=$?
+    answer=$(docker exec --interactive "$(name_container "$1")" python - "$2" $((deadline - SECONDS)) ${3:+"$3"} <"$HERE/probe.py" 2>/dev/null) || code=$?
     if ((code == 0 || code == 3)); then break; fi # else Docker says that there is nothing to ask
     answer='does not run'
     if end=$(find_end "$1"); then answer=$end && break; fi
@@ -317,7 +317,7 @@ switch() {
   local before=$SERVING
   is_ours && is_open && [[ $(find_note PREVIEW) == "${1:-none}" ]] || fail 'Another deployment came between' "$OTHERS"
   serve "$(find_note COPY)"
-  [[ ! $before || $before == "$SERVING" ]] || compose stop "$before" >&2 # which may be gone
+  [[ ! $before || $before == "$SERVING" ]] || docker stop "$(name_container "$before")" >/dev/null 2>&1 || true # which may be gone
 }
 
 # serve COPY

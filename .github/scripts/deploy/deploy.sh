@@ -38,10 +38,11 @@ list_targets() {
 # Variables whose names start like a target's; the environment wins.
 read_settings() {
   local name value
+  [[ ${SETTINGS:-} ]] || return 0
   while IFS=$'\t' read -r name value; do
     [[ ${!name:-} ]] || export "$name=$(base64 --decode <<<"$value")"
   done < <(jq --raw-output '(fromjson? // {}) | to_entries[]
-    | select(.key | test("^(DEPLOY|KUBE|ENVIRONMENT)_[A-Z_]+$")) | "\(.key)\t\(.value | @base64)"' --raw-input --slurp <<<"${SETTINGS:-}")
+    | select(.key | test("^(DEPLOY|KUBE|ENVIRONMENT)_[A-Z_]+$")) | "\(.key)\t\(.value | @base64)"' --raw-input --slurp <<<"$SETTINGS")
 }
 
 choose_target() {

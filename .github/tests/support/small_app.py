@@ -1,17 +1,15 @@
 #!/usr/bin/env python3
-"""The least that a deployment can drive: `serve` and `migrate`, with faults that variables bring.
+"""The least that a deployment can drive, with faults that variables bring.
 
-MIGRATION_FAILS, NOT_READY and BROKEN: migrate ends with 1, /ready says 503, /work says 500.
+NOT_READY and BROKEN: /ready says 503, /work says 500.
 """
 
 import argparse
 import json
 import os
 import signal
-import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -33,18 +31,15 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def main() -> int:
-    """Serve until SIGTERM, or migrate nothing; which of both, the program's name says."""
+def main() -> None:
+    """Serve until SIGTERM."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()
-    if Path(sys.argv[0]).name == "migrate":
-        return "MIGRATION_FAILS" in os.environ
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     with ThreadingHTTPServer(("", options.port), Handler) as server:
         server.serve_forever()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
