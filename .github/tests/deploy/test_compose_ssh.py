@@ -134,7 +134,7 @@ def test_credentials_reach_the_server_and_do_not_stay(
     files = [path for folder in (server.state, driver.folder) for path in folder.rglob("*")]
     holders = {file for file in files if file.is_file() and CREDENTIAL in file.read_text()}
     assert holders == set()
-    assert not list(driver.folder.glob("compose.*")), "the key went with the connection"
+    wait_until_no_key_is_left(driver)  # it went with the connection
     settings = server.state / f"{(server.state / 'serving').read_text().strip()}.env"
     assert settings.stat().st_mode & 0o777 == 0o600
     assert f'"DATABASE_URL={DATABASE}"' in find_variables(server)
@@ -174,7 +174,15 @@ def test_deployment_that_was_killed_is_put_back(
     assert client.answers.keys() <= {f"v1 {ONE}", f"v2 {TWO}"}
     done = driver.run("deploy", releases(ONE), version="v1", revision=ONE)
     assert done.code == 0, done.log
-    assert not list(driver.folder.glob("compose.*")), "what the killed one left is gone"
+    wait_until_no_key_is_left(driver)  # what the killed one left is gone
+
+
+def wait_until_no_key_is_left(driver: Driver) -> None:
+    """Wait for the last sign of life of a deployment, which may outlast it."""
+    deadline = time.monotonic() + 20
+    while left := list(driver.folder.glob("compose.*")):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
 
 
 STAGES = ("current", "stage", "switch", "confirm")
