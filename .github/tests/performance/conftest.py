@@ -22,7 +22,7 @@ test = []
 package = false
 
 [tool.pytest]
-addopts = ["-p", "no:locust", "-p", "no:hypothesispytest"]
+addopts = ["-p", "no:anyio", "-p", "no:locust", "-p", "no:hypothesispytest"]
 pythonpath = ["."]
 """
 INSTALL = """#!/bin/sh
