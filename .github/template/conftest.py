@@ -11,6 +11,15 @@ from origin import Git
 
 pytest_plugins = ["pipeline_fixtures"]
 
+LONG = ("test_migrations.py", "test_cd.py", "test_repository.py", "test_apps.py")
+"""Files with tests of minutes, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long: at the end no worker has to wait for another one then."""
+    order = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
+
 
 @pytest.fixture(scope="session")
 def renamed() -> Iterator[Git]:
