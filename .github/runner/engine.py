@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -43,6 +44,10 @@ GRACE_SECONDS = 30
 """That act has to end its jobs when it is stopped."""
 EARLY = re.compile(r'time="[^"]*" level=(debug|info|warning) ')
 """What act may log before it has turned to JSON."""
+NODE = """#!/bin/sh
+[ "$*" = "--no-warnings -e console.log(process.execPath)" ] && exec echo {node}
+exec {node} "$@"
+"""
 FAILURE = {"shell": "bash", "run": "echo '::error::made to fail'; exit 1"}
 """What takes the place of a step that is to fail."""
 LEFT_OUT = 'echo "::notice title={name}::no stand-in: left out. --real-actions runs it."'
@@ -301,10 +306,16 @@ def _machine_path() -> str:
 
 
 def _place_programs(directory: Path) -> None:
-    """Put a stand-in in the place of gh, and Python where GitHub's runners have it."""
+    """Put a stand-in in the place of gh, and Python where GitHub's runners have it.
+
+    act asks node where it is, for each job anew: that is answered without starting it.
+    """
     (directory / "bin/gh").symlink_to(STAND_INS / "gh.sh")
     if not shutil.which("python3", path=_machine_path()):
         (directory / "bin/python3").symlink_to(Path(sys.executable).resolve())
+    if node := shutil.which("node", path=_machine_path()):
+        (directory / "bin/node").write_text(NODE.format(node=shlex.quote(node)))
+        (directory / "bin/node").chmod(0o755)
 
 
 def _map_stand_ins(tree: Path, directory: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from events import Event
@@ -59,13 +60,16 @@ def create(source: Path, directory: Path) -> Git:
             git(*fetch, "+HEAD:refs/source-head")
             git("update-ref", "refs/heads/head", head)
         listed = original("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        paths = [Path(name) for name in listed.split("\0") if name]
+        names = [name for name in listed.split("\0") if name]
     else:
-        paths = [path.relative_to(source) for path in source.rglob("*") if not path.is_dir()]
-    for path in paths:
-        if (source / path).is_symlink() or (source / path).is_file():
-            (directory / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source / path, directory / path, follow_symlinks=False)
+        names = [str(path.relative_to(source)) for path in source.rglob("*") if not path.is_dir()]
+    for folder in {Path(name).parent for name in names}:
+        (directory / folder).mkdir(parents=True, exist_ok=True)
+    for name in names:
+        path, copied = f"{source}/{name}", f"{directory}/{name}"
+        with suppress(FileNotFoundError, IsADirectoryError):  # deleted; a repository in this one
+            shutil.copyfile(path, copied, follow_symlinks=False)
+            shutil.copymode(path, copied, follow_symlinks=False)
     return git
 
 

@@ -1,12 +1,11 @@
 """What proves the template: its tests outgrow those of a copy."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from copies import make_copy
 from first_runs import FIRST_RUN, describe
+from once import make_once
 from origin import Git
 
 pytest_plugins = ["pipeline_fixtures"]
@@ -22,10 +21,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def renamed() -> Iterator[Git]:
+def renamed() -> Git:
     """A copy with a name of its own, and so without the proof."""
-    with TemporaryDirectory(prefix="renamed-") as folder:
-        yield make_copy(Path(folder) / "copy", "orders")
+    return Git(make_once("renamed", lambda folder: make_copy(folder, "orders")))
 
 
 @pytest.fixture

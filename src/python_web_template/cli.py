@@ -1,6 +1,7 @@
 """The command line."""
 
 import argparse
+import gc
 import logging.config
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 for success, 1 if the command failed, 2 for wrong options or settings.
     """
+    gc.freeze()  # what is imported stays: not to be looked through again, at the end least of all
     options = _parser().parse_args(arguments)
     try:
         settings = Settings.from_environment()

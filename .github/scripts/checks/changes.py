@@ -6,9 +6,12 @@ request, no base, a shallow clone, an error, a file that no list names.
 """
 
 import argparse
+import glob
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -66,14 +69,17 @@ def touches(files: Iterable[str], code: str = "src") -> set[str]:
             path = PurePosixPath("src", *path.parts[1:])
         if path.suffix == ".py":
             areas.add("codeql")
-        if not _matches(path, DOCUMENTS):
-            found = {area for area, patterns in AREAS.items() if _matches(path, patterns)}
+        text = str(path)
+        if not _compile(DOCUMENTS).match(text):
+            found = {area for area, patterns in AREAS.items() if _compile(patterns).match(text)}
             areas |= found or AREAS.keys()
     return areas
 
 
-def _matches(path: PurePosixPath, patterns: Iterable[str]) -> bool:
-    return any(path.full_match(pattern) for pattern in patterns)
+@cache
+def _compile(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    translated = (glob.translate(one, recursive=True, include_hidden=True) for one in patterns)
+    return re.compile("|".join(translated))
 
 
 def decide(base: str) -> tuple[set[str], str]:

@@ -32,9 +32,19 @@ def main():
 QUICK_BUILD = """#!/usr/bin/env bash
 set -euo pipefail
 mkdir -p "$2" && cd "$2"
-for file in "demo-$1-py3-none-any.whl" "demo-$1.tar.gz"; do
-  echo "$1 of $(git rev-parse HEAD)" >"$file"
-done
+python3 - "$1" "$(git rev-parse HEAD)" <<'PYTHON'
+import gzip, io, sys, tarfile, zipfile
+
+version, commit = sys.argv[1:]
+text = f"Metadata-Version: 2.4\\nName: demo\\nVersion: {version}\\nSummary: {commit}\\n".encode()
+with zipfile.ZipFile(f"demo-{version}-py3-none-any.whl", "w") as wheel:
+    wheel.writestr(zipfile.ZipInfo(f"demo-{version}.dist-info/METADATA"), text)
+with gzip.GzipFile(f"demo-{version}.tar.gz", "wb", mtime=0) as file:
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        entry = tarfile.TarInfo(f"demo-{version}/PKG-INFO")
+        entry.size = len(text)
+        archive.addfile(entry, io.BytesIO(text))
+PYTHON
 sha256sum -- * >SHA256SUMS
 """
 
@@ -42,7 +52,7 @@ sha256sum -- * >SHA256SUMS
 def make_template(directory: Path, *, quick: bool) -> None:
     """Make a copy of this repository with a small app, a stub for CI, and one commit.
 
-    The quick one builds no packages, only files that take their place, and installs nothing.
+    The quick one builds packages with nothing in them, and installs nothing.
     """
     git = start_anew(directory)
     package = next((directory / "src").iterdir())

@@ -1,9 +1,7 @@
 """Any app: a command that serves and `/health` are enough for all eight pipelines."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from containers import adapt
@@ -12,6 +10,7 @@ from engine import ROOT
 from events import USUAL, Event
 from fakes.fake_advisories import FakeAdvisories
 from harness import RunPipeline, explain, make_quick, replace
+from once import make_once
 from run import choose_events
 from workflows import find_workflows, needs_containers
 
@@ -22,21 +21,22 @@ ENVIRONMENT = "environment"
 
 
 @pytest.fixture(scope="session", params=sorted(path.name for path in APPS.iterdir()))
-def copy(request: pytest.FixtureRequest) -> Iterator[Path]:
+def copy(request: pytest.FixtureRequest) -> Path:
     """A renamed copy with a foreign app, committed."""
-    # Not in the memory where tests write: these jobs install their packages.
-    with TemporaryDirectory(prefix="app-") as folder:
-        git = make_copy(Path(folder) / "copy", NAME)
+
+    def make(folder: Path) -> None:
+        git = make_copy(folder / "copy", NAME)
         bring(git.directory, request.param)
-        git("add", "--all")
-        git("commit", "--quiet", "-m", "feat: an app of our own")
+        git.save("feat: an app of our own")
         if request.param != INSTALLED_BY_THE_JOBS:
-            environment = str(Path(folder) / ENVIRONMENT)
+            environment = str(folder / ENVIRONMENT)
             options = {"UV_PROJECT_ENVIRONMENT": environment, "VIRTUAL_ENV": ""}
             execute(git.directory, "uv", "sync", "--locked", "--all-groups", "--quiet", **options)
-        yield git.directory
+
+    return make_once(f"app-{request.param}", make) / "copy"
 
 
+@pytest.mark.usefixtures("types")
 @pytest.mark.parametrize("pipeline", WORKFLOWS)
 def test_green(
     copy: Path, run_pipeline: RunPipeline, request: pytest.FixtureRequest, pipeline: str

@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 from harness import Edit, RunPipeline, append, explain, write
 
+pytestmark = pytest.mark.usefixtures("types")
+
 
 @pytest.mark.parametrize("event", ["push", "pull_request"])
 def test_green(quick_pipeline: RunPipeline, event: str) -> None:

@@ -38,6 +38,8 @@ NEW_JOB = """
       - run: echo extra
 """
 
+pytestmark = pytest.mark.usefixtures("types")
+
 
 def change(path: Path, old: str, new: str) -> None:
     """Replace a regular expression in a file, at least once."""
@@ -93,7 +95,7 @@ EDITS: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("edit", EDITS)
 def test_stays_green(copy: Path, edit: str) -> None:
     EDITS[edit](copy)
-    execute(copy, "actionlint")
+    execute(copy, "actionlint", "-shellcheck=")  # no edit has a shell script
     execute(copy, "zizmor", "--offline", "--no-progress", "--quiet", ".github")
     execute(copy, "python", ".github/scripts/checks/workflow_rules.py")
     execute(copy, "ruff", "check", ".")

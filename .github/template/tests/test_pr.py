@@ -6,6 +6,8 @@ from fakes.github_api import FakeGitHub
 from harness import RunPipeline, append, explain, make_small, make_source, said
 from origin import create
 
+pytestmark = pytest.mark.usefixtures("types")
+
 HOSTILE = {
     "a command": "feat: $(touch CANARY) `touch CANARY`",
     "an end of the string": "feat: \"; touch CANARY; echo '",

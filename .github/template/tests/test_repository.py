@@ -63,7 +63,7 @@ def test_green(run_pipeline: RunPipeline, pipeline: str, job: str, shorten: Edit
             small=False,
             job=job,
             edit=edit,
-            environment=advisories.environment,
+            environment=advisories.environment | {"PYTEST_XDIST_AUTO_NUM_WORKERS": "0"},
             timeout=1200,
         )
     assert run.conclusion == "success", explain(run)

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from copies import execute, lint
 from engine import ROOT
 from origin import Git
@@ -48,6 +49,7 @@ def test_without_the_proof_the_machinery_is_green(copy: Path) -> None:
     execute(copy, "pytest", *tests, "-q", "-n0", "--assert=plain", "-m", "not slow")
 
 
+@pytest.mark.usefixtures("types")
 def test_without_the_machinerys_tests_the_rest_is_green(copy: Path) -> None:
     shutil.rmtree(copy / ".github/tests")
     lint(copy)

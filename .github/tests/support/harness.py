@@ -106,9 +106,12 @@ def replace(path: str, old: str, new: str) -> Edit:
 
 
 def explain(run: Run) -> str:
-    """Return what failed in a run, for the message of an assertion."""
+    """Return what failed in a run, or did not end, for the message of an assertion."""
     lines = [run.error]
     for job in run.jobs:
+        lines += [
+            f"{job.name} / {step.name} runs" for step in job.steps if step.outcome == "running"
+        ]
         for step in job.failed_steps:
             parts = [part for part in job.steps if part.id[: len(step.id)] == step.id]
             log = "".join(line for part in parts for line in part.log)

@@ -1,9 +1,10 @@
 """Fixtures of whatever runs pipelines or containers: executed on copies of this repository."""
 
-import fcntl
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from engine import ROOT, Run, run
 from events import Event
 from fakes.github_api import FakeGitHub
 from harness import Edit, RunPipeline, make_quick, make_small
+from once import SHARED, make_once
 from origin import create
 
 for variable in ("UV_FROZEN", "UV_LOCKED"):  # a person's; projects that tests make have no lock
@@ -35,6 +37,7 @@ SMALL = {
 
 PLAIN_ASSERTS = "--assert=plain"
 """pytest rewrites its plugins once in each new environment, which takes longer than two tests."""
+TYPES = "MYPY_CACHE_DIR"
 MEMORY = Path("/dev/shm")  # noqa: S108
 """A file system without a disk, which is faster for thousands of small files."""
 ENOUGH_BYTES = 1 << 30
@@ -57,8 +60,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if _can_write_in_memory() and os.environ.get("ACT") != "true":
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     types = tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"), prefix="mypy-")
-    os.environ["MYPY_CACHE_DIR"] = types.name
+    os.environ[TYPES] = types.name
     config.add_cleanup(types.cleanup)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        shared = tempfile.TemporaryDirectory(prefix="shared-", ignore_cleanup_errors=True)
+        os.environ[SHARED] = shared.name
+        config.add_cleanup(shared.cleanup)
     os.environ["GITHUB_PATIENCE"] = "0"  # a GitHub that refuses is meant to
     for name in ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"):
         os.environ.pop(name, None)
@@ -112,34 +119,26 @@ def image(tree: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def layers(image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a registry keeps of the layers of the app: whoever pushes them compresses them first.
+def layers(image: str) -> Path:
+    """What a registry keeps of the layers of the app: whoever pushes them compresses them first."""
 
-    One process makes it for all that test at the same time.
-    """
-    shared = tmp_path_factory.getbasetemp()
-    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
-    folder = shared / "layers"
-    with (shared / "layers.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            made = shared / "layers-in-work"
-            with registry(made) as address:
-                publish(address, image, REVISION)
-            for names in made.rglob("_manifests"):
-                shutil.rmtree(names)
-            made.rename(folder)
-    return folder
+    def make(folder: Path) -> None:
+        with registry(folder) as address:
+            publish(address, image, REVISION)
+        for names in folder.rglob("_manifests"):
+            shutil.rmtree(names)
+
+    return make_once("layers", make)
 
 
 @pytest.fixture(scope="session")
-def host(layers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def host(layers: Path) -> Iterator[str]:
     """Host and port of a container registry on this machine; it has no image yet."""
 
     def copy(source: str, target: str) -> None:
         (os.link if source.endswith("/data") else shutil.copyfile)(source, target)
 
-    folder = tmp_path_factory.mktemp("registry") / "images"
+    folder = layers.with_name(f"registry-{uuid4().hex}")
     shutil.copytree(layers, folder, copy_function=copy)
     with registry(folder) as address:
         yield address
@@ -177,6 +176,17 @@ def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
         monkeypatch.setenv("GITHUB_TOKEN", "token")
         yield fake
         assert not fake.unexpected
+
+
+@pytest.fixture(scope="session")
+def types() -> None:
+    """What mypy knows of this repository and its packages: found once, and not in each copy."""
+
+    def make(folder: Path) -> None:
+        mypy = (sys.executable, "-m", "mypy", f"--cache-dir={folder}")
+        subprocess.run(mypy, cwd=ROOT, check=False, stdout=subprocess.DEVNULL)
+
+    shutil.copytree(make_once("types", make), os.environ[TYPES], dirs_exist_ok=True)
 
 
 @pytest.fixture
@@ -231,7 +241,7 @@ def run_pipeline(tmp_path: Path) -> RunPipeline:
             edit=change,
             attestations=tmp_path / "attestations",
             environment={
-                "MYPY_CACHE_DIR": os.environ["MYPY_CACHE_DIR"],
+                TYPES: os.environ[TYPES],
                 "PYTEST_ADDOPTS": PLAIN_ASSERTS,
             }
             | options.pop("environment", {}),
