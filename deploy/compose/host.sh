@@ -317,7 +317,7 @@ switch() {
   local before=$SERVING
   is_ours && is_open && [[ $(find_note PREVIEW) == "${1:-none}" ]] || fail 'Another deployment came between' "$OTHERS"
   serve "$(find_note COPY)"
-  [[ ! $before || $before == "$SERVING" ]] || docker stop "$(name_container "$before")" >/dev/null 2>&1 || true # which may be gone
+  [[ ! $before || $before == "$SERVING" ]] || docker stop "$(name_container "$before")" >/dev/null || true # which may be gone
 }
 
 # serve COPY
