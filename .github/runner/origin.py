@@ -60,14 +60,14 @@ def create(source: Path, directory: Path) -> Git:
             git(*fetch, "+HEAD:refs/source-head")
             git("update-ref", "refs/heads/head", head)
         listed = original("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        names = [name for name in listed.split("\0") if name]
+        names = [name for name in listed.split("\0") if name and os.path.lexists(source / name)]
     else:
         names = [str(path.relative_to(source)) for path in source.rglob("*") if not path.is_dir()]
     for folder in {Path(name).parent for name in names}:
         (directory / folder).mkdir(parents=True, exist_ok=True)
     for name in names:
         path, copied = f"{source}/{name}", f"{directory}/{name}"
-        with suppress(FileNotFoundError, IsADirectoryError):  # deleted; a repository in this one
+        with suppress(IsADirectoryError):  # a repository in this one
             shutil.copyfile(path, copied, follow_symlinks=False)
             shutil.copymode(path, copied, follow_symlinks=False)
     return git

@@ -274,3 +274,22 @@ def test_shallow_clone_runs(run_pipeline: RunPipeline, tmp_path: Path, event: st
     edit = write(".github/workflows/trial.yml", workflow(jobs))
     done = run_pipeline("trial", event, source=source, small=False, edit=edit)
     assert done.conclusion == "success"
+
+
+def test_copy_has_what_is_there_and_not_what_was_committed(tmp_path: Path) -> None:
+    git = Git(tmp_path / "source")
+    (git.directory / "folder").mkdir(parents=True)
+    git("init", "--quiet")
+    for name in ("folder/a", "gone", "run"):
+        (git.directory / name).write_text(name)
+    git.save("feat: start")
+    shutil.rmtree(git.directory / "folder")
+    (git.directory / "gone").unlink()
+    (git.directory / "folder").write_text("a file now")
+    (git.directory / "link").symlink_to("nowhere")
+    (git.directory / "run").chmod(0o755)
+    copy = create(git.directory, tmp_path / "copy").directory
+    assert {path.name for path in copy.iterdir()} == {".git", "folder", "link", "run"}
+    assert (copy / "folder").read_text() == "a file now"
+    assert (copy / "link").readlink() == Path("nowhere")
+    assert os.access(copy / "run", os.X_OK)

@@ -109,9 +109,8 @@ def explain(run: Run) -> str:
     """Return what failed in a run, or did not end, for the message of an assertion."""
     lines = [run.error]
     for job in run.jobs:
-        lines += [
-            f"{job.name} / {step.name} runs" for step in job.steps if step.outcome == "running"
-        ]
+        running = (step for step in job.steps if step.outcome == "running")
+        lines += [f"{job.name} / {step.name} did not end" for step in running]
         for step in job.failed_steps:
             parts = [part for part in job.steps if part.id[: len(step.id)] == step.id]
             log = "".join(line for part in parts for line in part.log)
