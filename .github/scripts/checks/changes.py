@@ -42,11 +42,14 @@ AREAS = {
         *(".github/dependency-review-config.yml", ".github/accepted-advisories.toml"),
         *(f"{SCRIPTS}/audit/**", f"{WORKFLOWS}/dependency-review.yml", *SHARED),
     ),
-    "image": ("src/**", "tests/smoke/**", *IMAGE, f"{WORKFLOWS}/docker.yml", *SHARED),
+    "image": (
+        *("src/**", "tests/*", "tests/smoke/**", *IMAGE, f"{WORKFLOWS}/docker.yml"),
+        *(f"{SCRIPTS}/codeql/**", *SHARED),
+    ),
     "machinery": (".github/**", "deploy/**", *IMAGE, *PROJECT),
     "performance": (
-        *("src/**", "tests/benchmarks/**", "tests/memory/**", "locustfile.py", "k6-script.js"),
-        *(f"{SCRIPTS}/performance/**", f"{WORKFLOWS}/performance.yml", *SHARED),
+        *("src/**", "tests/*", "tests/benchmarks/**", "tests/memory/**", "locustfile.py"),
+        *("k6-script.js", f"{SCRIPTS}/performance/**", f"{WORKFLOWS}/performance.yml", *SHARED),
     ),
 }
 """Which files an area depends on. A file of none of them, and no document, touches everything.

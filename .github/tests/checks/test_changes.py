@@ -7,6 +7,7 @@ from checks import changes
 from checks.changes import AREAS, DOCUMENTS, decide, touches
 from engine import ROOT
 from origin import Git
+from workflows import find_workflows
 
 EVERYTHING = {*AREAS}
 CASES = {
@@ -22,6 +23,8 @@ CASES = {
     ".github/actions/setup/action.yml": EVERYTHING,
     ".github/workflows/pr.yml": {"app", "codeql", "machinery"},
     "tests/unit/test_it.py": {"app", "codeql"},
+    "tests/conftest.py": {"app", "codeql", "image", "performance"},
+    ".github/scripts/codeql/sarif_report.py": {"codeql", "image", "machinery"},
     "tests/smoke/test_it.py": {"app", "codeql", "image"},
     "src/shop/app.py": {"app", "codeql", "image", "performance"},
     "uv.lock": EVERYTHING,
@@ -63,6 +66,40 @@ def test_every_file_of_this_repository_is_in_a_list() -> None:
     assert not [
         file for file in files if not any(PurePosixPath(file).full_match(one) for one in named)
     ]
+
+
+JUDGED = {
+    "codeql": "codeql", "dependency-review": "dependencies", "docker": "image",
+    "performance": "performance",
+}  # fmt: skip
+"""The area whose change starts the jobs of a pipeline."""
+NOT_IN_PULL_REQUESTS = {
+    ".github/scripts/release/release_version.py", ".github/scripts/audit/report_issue.py",
+    ".github/scripts/repository/update_from_template.py",
+}  # fmt: skip
+
+
+def find_scripts(text: str) -> set[Path]:
+    """Return the scripts that a text calls or imports."""
+    return {
+        path
+        for path in (ROOT / ".github/scripts").rglob("*.*")
+        if f"{path.parent.name}/{path.name}" in text
+        or f"from {path.parent.name}.{path.stem} import" in text
+    }
+
+
+@pytest.mark.parametrize("pipeline", sorted(JUDGED.keys() & find_workflows(ROOT).keys()))
+def test_script_of_a_pipeline_touches_it(pipeline: str) -> None:
+    new = find_scripts(find_workflows(ROOT)[pipeline].read_text())
+    new = {path for path in new if path.relative_to(ROOT).as_posix() not in NOT_IN_PULL_REQUESTS}
+    used: set[Path] = set()
+    while new:
+        used |= new
+        new = {found for path in new for found in find_scripts(path.read_text())} - used
+    assert used
+    paths = [path.relative_to(ROOT).as_posix() for path in used]
+    assert not [path for path in paths if JUDGED[pipeline] not in touches([path])]
 
 
 @pytest.fixture
