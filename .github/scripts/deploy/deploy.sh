@@ -95,7 +95,7 @@ read_state() {
 
 # ask URL PATH [HEADER]: prints the body of an answer, and on a last line its status; 000 if there is none.
 ask() {
-  curl --silent --max-time 5 --write-out '\n%{http_code}' ${3:+--header "$3"} "$1$2" || true
+  curl --silent --max-time 5 --write-out '\n%{http_code}' ${3:+--header "$3"} "${1%/}$2" || true
 }
 
 # Prints the revision that an answer of /health tells; what cannot be one is not printed.

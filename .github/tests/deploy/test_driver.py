@@ -42,7 +42,8 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             away = (tmp_path / "away").exists() and self.path == "/ready"
-            self.send_response(200 if serving.read_text().strip() and not away else 503)
+            found = 200 if self.path in {"/health", "/ready"} else 404
+            self.send_response(found if serving.read_text().strip() and not away else 503)
             self.end_headers()
             self.wfile.write(f'{{"revision": "{serving.read_text().strip()}"}}'.encode())
 
@@ -66,11 +67,13 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
         server.shutdown()
 
 
-def test_good(driver: Driver) -> None:
-    done = driver.run("deploy", IMAGE, version="v2", revision=NEW)
+@pytest.mark.parametrize("end", ["", "/"])
+def test_good(driver: Driver, end: str) -> None:
+    url = driver.settings["FAKE_URL"] + end
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, FAKE_URL=url)
     assert done.code == 0, done.log
     assert done.outputs == {
-        "url": driver.settings["FAKE_URL"],
+        "url": url,
         "outcome": "deployed",
         "reason": "",
         "previous": OLD,
