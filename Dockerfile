@@ -18,8 +18,7 @@ WORKDIR /build
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv sync --locked --no-default-groups --no-install-project --compile-bytecode \
-    && find /opt/venv -type f -name '*.so' -exec strip --strip-debug {} + \
-    && find /opt/venv -type d \( -name tests -o -name testing \) -prune -exec rm -rf {} +
+    && find /opt/venv -type f -name '*.so' -exec strip --strip-debug {} +
 RUN --mount=type=cache,target=/root/.cache/uv \
     UV_PROJECT_ENVIRONMENT=/opt/tools uv sync --locked --only-group=release
 # Apart from its dependencies: a change of the source makes one small layer.

@@ -109,6 +109,18 @@ def test_little_is_added_to_the_base(image: str) -> None:
     assert added < MOST_MEGABYTES * MEGABYTE, layers
 
 
+def test_packages_are_whole(image: str) -> None:
+    """Some import at run time what is called `testing` or `tests`: SciPy needs `numpy.testing`."""
+    script = (
+        "from importlib.metadata import distributions;"
+        "names = ((one, line.split(',')[0]) for one in distributions()"
+        " for line in (one.read_text('RECORD') or '').splitlines());"
+        "print([name for one, name in names"
+        " if name.endswith('.py') and not one.locate_file(name).exists()])"
+    )
+    assert docker("run", "--rm", "--entrypoint=python", image, "-c", script).strip() == "[]"
+
+
 def test_nothing_that_builds_is_in_it(image: str) -> None:
     script = "for name in uv pip gcc strip git curl hatchling; do command -v $name; done; true"
     assert not docker("run", "--rm", "--entrypoint=/bin/sh", image, "-c", script)
