@@ -87,7 +87,7 @@ class Releases(Part):
     Attributes:
         digests: Whether the answers tell the digests of assets.
         immutable: Whether releases can no longer be changed once they are published.
-        origin: The repository whose tags are meant.
+        origin: The repository whose tags and branches are meant.
         latest: Tag of the release that is marked as the latest.
         protected: Whether a ruleset keeps the token from making tags.
     """
@@ -108,7 +108,7 @@ class Releases(Part):
             r"POST /releases/(\d+)/assets": self._upload,
             r"GET /releases/assets/(\d+)": self._download,
             r"DELETE /releases/assets/(\d+)": self._delete_asset,
-            r"GET /git/ref/tags/([^/]+)": self._get_tag,
+            r"GET /git/ref/((?:heads|tags)/.+)": self._get_ref,
             "POST /git/refs": self._create_tag,
         }
 
@@ -243,8 +243,8 @@ class Releases(Part):
                     return 204, None
         return not_found()
 
-    def _get_tag(self, _: Request, tag: str) -> Answer:
-        commit = self._find_tag(tag)
+    def _get_ref(self, _: Request, ref: str) -> Answer:
+        commit = self._find_ref(ref)
         return (200, {"object": {"sha": commit}}) if commit else not_found()
 
     def _create_tag(self, request: Request) -> Answer:
@@ -254,7 +254,10 @@ class Releases(Part):
         return self._tag(ref.removeprefix("refs/tags/"), request.fields["sha"])
 
     def _find_tag(self, tag: str) -> str:
-        return self.origin.find(f"refs/tags/{tag}") if self.origin else ""
+        return self._find_ref(f"tags/{tag}")
+
+    def _find_ref(self, ref: str) -> str:
+        return self.origin.find(f"refs/{ref}") if self.origin else ""
 
     def _tag(self, tag: str, target: str) -> Answer:
         commit = self.origin.find(target) if self.origin else ""

@@ -16,7 +16,6 @@ from lib.workflow_commands import summarize
 LONGEST = 600
 OUTCOMES = {
     "deployed": "✅ {version} deployed{where}",
-    "unchanged": "✅ {version} served already{where}",
     "rolled-back": "❌ {version} **rolled back** to {previous}, because {reason}",
     "failed": "❌ {version} not deployed, because {reason}",
     "rollback-failed": "🔥 {version} failed, because {reason}, and **{previous} could not be put "
@@ -43,6 +42,8 @@ def tell(needs: Mapping[str, Any]) -> dict[str, str]:
         )
         if deploy.get("target") == "rehearsal":
             story[environment] += " (a rehearsal on the runner: no target is configured)"
+    elif deploy.get("newest") == "false":
+        story[environment] = "⏭️ not deployed, because the branch has a newer commit"
     elif environment:
         ended = [f"{key} ended as {need['result']}" for key, need in needs.items()]
         why = ", ".join(text for text in ended if not text.endswith(" success"))

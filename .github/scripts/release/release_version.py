@@ -208,17 +208,20 @@ def _check_published(version: Version, commit: str) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Decide about what the environment names; return the exit code."""
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__.partition("\n")[0],
         epilog="Reads TAG, DEFAULT_BRANCH, GH_TOKEN, GITHUB_EVENT_NAME, GITHUB_REF, "
         "GITHUB_REPOSITORY and GITHUB_SHA; sets the outputs tag, version, since and prerelease.",
-    ).parse_args(arguments)
+    )
+    text = "the tag is an earlier version's: higher ones may have come since"
+    parser.add_argument("--earlier", action="store_true", help=text)
+    options = parser.parse_args(arguments)
     tag = os.environ["TAG"]
     manual = os.environ["GITHUB_EVENT_NAME"] == "workflow_dispatch"
     try:
         release = decide(
             tag,
-            os.environ["GITHUB_SHA"],
+            "" if options.earlier else os.environ["GITHUB_SHA"],
             os.environ["DEFAULT_BRANCH"],
             manual_ref=os.environ["GITHUB_REF"] if manual else "",
         )

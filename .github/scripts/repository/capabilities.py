@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask, find
@@ -103,6 +103,29 @@ def find_deployment() -> Off | None:
     )
 
 
+def find_newest() -> Off | None:
+    """Say whether a pushed commit is still the newest of its branch.
+
+    Runs of two pushes may end in any order: what means the branch must not go back. Of a branch
+    that is gone, and where GitHub does not answer, nothing newer is known.
+    """
+    kind, _, branch = os.environ.get("GITHUB_REF", "").removeprefix("refs/").partition("/")
+    if kind != "heads" or os.environ.get("GITHUB_EVENT_NAME") != "push":
+        return None
+    try:
+        tip = (find(f"git/ref/heads/{quote(branch)}") or {}).get("object", {}).get("sha")
+    except GitHubError as error:
+        annotate("warning", "Whether there is a newer commit is not known", f"{error}")
+        return None
+    if tip in {None, os.environ.get("GITHUB_SHA")}:
+        return None
+    return Off(
+        f"{branch} has a newer commit, {tip[:12]}, whose own run deploys it and moves the tags",
+        "this run leaves the environment and the tags of the branch as they are",
+        "nothing has to be done; to deploy this commit all the same, start CD by hand",
+    )
+
+
 def find_code_scanning() -> Off | None:
     """Say whether GitHub takes the results of tools in this run.
 
@@ -130,6 +153,7 @@ QUESTIONS: dict[str, Callable[[], Off | None]] = {
     "comment": find_comment,
     "dependency-review": find_dependency_review,
     "deployment": find_deployment,
+    "newest": find_newest,
 }
 """What answers each question; None says that it is on."""
 

@@ -79,9 +79,9 @@ def commit(git: Git, edit: Callable[[Path], None], message: str) -> None:
 
 
 def outcome(run: Run) -> dict[str, str]:
-    """Return the outputs of the deployment."""
-    steps = (run.find_job("deploy").find_step(name) for name in ("Roll back", "Deploy"))
-    return next(step.outputs for step in steps if step.outputs)
+    """Return the outputs of the deployment; none if there was none."""
+    steps = {step.name: step.outputs for step in run.find_job("deploy").steps}
+    return steps.get("Roll back") or steps.get("Deploy") or {}
 
 
 def test_one_image_goes_from_staging_to_production(deploy: Deploy, source: Git, host: str) -> None:
@@ -95,6 +95,17 @@ def test_one_image_goes_from_staging_to_production(deploy: Deploy, source: Git, 
     assert "a rehearsal on the runner" in story
     assert "| production | ⏭️ not deployed" in story
     assert "The environment staging has no target" in said(first, "notice")
+
+    commit(source, append("README.md", "More.\n"), "docs: say more")
+    late = FakeGitHub()
+    late.resources["/repos/octo-org/widget/git/ref/heads/main"] = {"object": {"sha": "f" * 40}}
+    overtaken = deploy("push:main", github=late)
+    assert overtaken.conclusion == "success", explain(overtaken)
+    assert "main has a newer commit, ffffffffffff" in said(overtaken, "notice")
+    assert outcome(overtaken) == {}
+    story = overtaken.find_job("summary").summary
+    assert "⏭️ not deployed, because the branch has a newer commit" in story
+    assert find_digest(host, "staging") == digest
 
     tag = deploy("push:v1.0.0")
     assert tag.conclusion == "success", explain(tag)

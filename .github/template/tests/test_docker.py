@@ -96,6 +96,16 @@ def test_one_image_is_built_once_and_gets_its_tags(build: Build, tmp_path: Path,
     assert config["Labels"]["org.opencontainers.image.revision"] == commit
     assert config["Labels"]["org.opencontainers.image.source"].endswith("/Octo-Org/Widget")
 
+    source("commit", "--quiet", "--allow-empty", "-m", "fix: in a hurry")
+    late = FakeGitHub()
+    late.resources["/repos/Octo-Org/Widget/git/ref/heads/main"] = {"object": {"sha": "f" * 40}}
+    run = build("push:main", job="publish", github=late, **options)
+    assert run.conclusion == "success", explain(run)
+    assert "main has a newer commit, ffffffffffff" in said(run, "notice")
+    assert find_digest(host, f"sha-{source.find('HEAD')}", IMAGE) != digest
+    assert find_digest(host, "latest") == digest
+    source("reset", "--quiet", "--hard", commit)
+
     for event, tag in (("push:v1.2.3", "v1.2.3"), ("push:develop", "develop")):
         again = build(event, **options)
         assert again.conclusion == "success", explain(again)

@@ -167,7 +167,6 @@ def needs(
     ("outcome", "expected"),
     [
         ("deployed", "✅ v1.1.0-beta.1 deployed at [https"),
-        ("unchanged", "served already"),
         ("rolled-back", "**rolled back** to 1.0, because smoke tests"),
         ("failed", "not deployed, because smoke tests"),
         ("rollback-failed", "**1.0 could not be put back**"),
@@ -180,7 +179,7 @@ def test_story_of_each_outcome(outcome: str, expected: str) -> None:
 
 
 def test_every_outcome_is_tested() -> None:
-    assert OUTCOMES.keys() == {"deployed", "unchanged", "rolled-back", "failed", "rollback-failed"}
+    assert OUTCOMES.keys() == {"deployed", "rolled-back", "failed", "rollback-failed"}
 
 
 def test_story_says_what_stopped_a_deployment() -> None:
@@ -188,6 +187,9 @@ def test_story_says_what_stopped_a_deployment() -> None:
     stopped["build"]["result"] = "failure"
     assert "build ended as failure, deploy ended as skipped" in tell(stopped)["staging"]
     assert "rehearsal" in tell(needs("deployed", target="rehearsal"))["staging"]
+    late = needs()
+    late["deploy"]["outputs"] = {"outcome": "", "newest": "false"}
+    assert tell(late)["staging"] == "⏭️ not deployed, because the branch has a newer commit"
 
 
 def test_story_without_a_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

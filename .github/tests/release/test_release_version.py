@@ -308,6 +308,11 @@ def test_command(
     assert "Python version | 1.0.0rc1" in (tmp_path / "summary").read_text()
     assert github.requests == ["GET /repos/octo-org/widget/releases/tags/v1.0.0-rc.1"]
 
+    commit("v1.0.0")
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "v1.0.0-rc.1 is lower than v1.0.0" in result.stdout
+    subprocess.run([*command, "--earlier"], cwd=tmp_path, capture_output=True, check=True)
+
     monkeypatch.setenv("TAG", "v1\n::error::x")
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 1

@@ -80,6 +80,7 @@ def test_new_repository_is_told_what_is_off_and_how_to_switch_it_on(
         "comment": "true",
         "dependency-review": "false",
         "deployment": "false",
+        "newest": "true",
     }
     assert capsys.readouterr().out.count("::notice title=Not available here::") == 4
     assert "setup-github --apply --reviewer" in read_summary(tmp_path)
@@ -91,7 +92,7 @@ def test_new_repository_is_told_what_is_off_and_how_to_switch_it_on(
 def test_fork_and_dependabot_may_only_read(ask: Ask, tmp_path: Path) -> None:
     on = Security(dependency_graph=True, code_scanning=True)
     answers = ask(on, read_only=True, target="kubernetes", reviewers=["octocat"])
-    for name in ("approval", "dependency-review", "deployment"):
+    for name in ("approval", "dependency-review", "deployment", "newest"):
         assert answers.pop(name) == "true"
     assert set(answers.values()) == {"false"}
     assert read_summary(tmp_path).count("may only read") == 1
@@ -112,6 +113,43 @@ def test_attestations_follow_the_plan(
 ) -> None:
     assert ask(**facts)["attestations"] == expected
     assert ("GitHub Enterprise Cloud" in read_summary(tmp_path)) == (expected == "false")
+
+
+NEW = "2" * 40
+
+
+@pytest.mark.parametrize(
+    ("event", "ref", "tip", "expected"),
+    [
+        ("push", "heads/main", NEW, "true"),
+        ("push", "heads/main", "3" * 40, "false"),
+        ("push", "heads/release/1.0", "3" * 40, "false"),
+        ("push", "heads/develop", "", "true"),  # gone meanwhile
+        ("push", "tags/v1.0.0", "3" * 40, "true"),
+        ("workflow_dispatch", "heads/main", "3" * 40, "true"),
+    ],
+)
+def test_pushed_commit_may_not_be_the_newest(  # noqa: PLR0913, PLR0917
+    ask: Ask, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    event: str, ref: str, tip: str, expected: str,
+) -> None:  # fmt: skip
+    for name, text in {"EVENT_NAME": event, "REF": f"refs/{ref}", "SHA": NEW}.items():
+        monkeypatch.setenv(f"GITHUB_{name}", text)
+    if tip:
+        github.resources[f"/repos/octo-org/widget/git/ref/{ref}"] = {"object": {"sha": tip}}
+    assert ask()["newest"] == expected
+    assert (f"has a newer commit, {tip[:12]}" in read_summary(tmp_path)) == (expected == "false")
+
+
+def test_newer_commit_that_nobody_can_tell_of_stops_nothing(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
+    monkeypatch.setenv("GITHUB_REF", "refs/heads/main")
+    assert ask(status=500)["newest"] == "true"
+    assert (
+        "::warning title=Whether there is a newer commit is not known::" in capsys.readouterr().out
+    )
 
 
 def test_empty_protection_and_rehearsal_are_none(ask: Ask, tmp_path: Path) -> None:
