@@ -49,6 +49,16 @@ def read_name(tree: Path) -> str:
     return str(content["project"]["name"])
 
 
+def find_package(tree: Path) -> str:
+    """Return the folder of the package that has the project's name; empty if there is none.
+
+    Raises:
+        GitError: It is no Git work tree.
+    """
+    folder = f"src/{to_module(read_name(tree))}"
+    return folder if Git(tree)("ls-files", "--", folder) else ""
+
+
 def check_name(tree: Path, name: str) -> None:
     """Make sure that a project may have this name.
 
@@ -74,7 +84,8 @@ def check_name(tree: Path, name: str) -> None:
         or module in packages_distributions()
     ):
         raise RefusedError(f"{name} is a package that the project uses.")
-    for folder in (tree, tree / "src", tree / ".github/scripts"):
+    folders = (tree, tree / ".github/scripts", *([tree / "src"] if find_package(tree) else []))
+    for folder in folders:
         if (folder / module).exists():
             raise RefusedError(f"There is a file or folder {module} already, in {folder.name}.")
 
@@ -103,16 +114,14 @@ def rename(tree: Path, name: str, description: str = DESCRIPTION) -> None:
             f"stands. Rename by hand what `git grep -w {old}` finds."
         )
     git = Git(tree)
-    listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    readme = tree / "README.md"
-    if readme.exists():
-        text = readme.read_text(encoding="utf-8")
-        readme.write_text(TEMPLATE_ONLY.sub(lambda _: f"{description}.\n\n", text, count=1))
-    for path in (tree / name for name in listed.split("\0") if name and not name.startswith(PROOF)):
-        if path.is_file() and not path.is_symlink():
-            _replace(path, old, name)
+    # Git first: what it refuses, it refuses before a text was changed.
+    if package := find_package(tree):
+        git("mv", package, f"src/{to_module(name)}")
     git("rm", "-r", "--quiet", "--force", "--ignore-unmatch", *PROOF)
-    git("mv", f"src/{to_module(old)}", f"src/{to_module(name)}")
+    listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for path in (tree / name for name in listed.split("\0") if name):
+        if path.is_file() and not path.is_symlink():
+            _replace(path, old, name, f"{description}.\n\n" if path == tree / "README.md" else "")
     _describe(tree, description)
 
 
@@ -148,12 +157,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _replace(path: Path, old: str, new: str) -> None:
+def _replace(path: Path, old: str, new: str, instead: str) -> None:
+    """Rename in a file; `instead` takes the place of the first text of the template."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return
-    changed = TEMPLATE_ONLY.sub("", text)
+    changed = TEMPLATE_ONLY.sub("", TEMPLATE_ONLY.sub(lambda _: instead, text, count=1))
     if changed != text:  # the last block of a file leaves no empty line behind
         changed = f"{changed.rstrip()}\n"
     for wrong, right in ((old, new), (to_module(old), to_module(new))):

@@ -111,6 +111,28 @@ def test_name_is_changed_everywhere(git: Git) -> None:
     assert not git("diff", "--cached", "--name-only", "HEAD", "--", ".github/workflows")
 
 
+@pytest.mark.parametrize("name", ["my-service", "shop"])
+def test_another_app_took_the_place_of_the_sample(git: Git, name: str) -> None:
+    tree = git.directory
+    git("mv", "src/the_template", "src/shop")
+    (tree / "src/the_template").mkdir()  # where Git sees nothing: compiled files stay behind
+    git.save("feat: another app")
+    rename_project.check_name(tree, name)
+    rename_project.rename(tree, name)
+    assert read_name(tree) == name
+    assert not (tree / ".ci").exists()
+    assert {path.name for path in tree.glob("src/*/*")} == {"app.py"}
+
+
+def test_nothing_is_written_before_git_agrees(git: Git) -> None:
+    lock = git.directory / ".git/index.lock"
+    lock.touch()  # another program is at work
+    done = run(git, "my-service")
+    assert (done.returncode, done.stderr.split(" fatal")[0]) == (1, "Not renamed.")
+    lock.unlink()
+    assert not git("status", "--porcelain")
+
+
 def test_uncommitted_change_is_refused(git: Git) -> None:
     (git.directory / "LICENSE").write_text("mine")
     done = run(git, "my-service")
