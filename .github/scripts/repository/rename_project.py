@@ -10,6 +10,7 @@ import argparse
 import keyword
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -30,7 +31,11 @@ PROOF = (".github/template", ".ci")
 TEMPLATE_ONLY = re.compile(
     r"^ *(<!--|#) template( -->|)\n.*?^ *\1 /template\2\n\n?", re.DOTALL | re.MULTILINE
 )
-TIDY = (f"{UV} lock --quiet", "ruff check --quiet --fix --select=I .", "ruff format --quiet .")
+TIDY = (
+    (UV, "lock", "--quiet"),
+    ("ruff", "check", "--quiet", "--fix", "--select=I", "."),
+    ("ruff", "format", "--quiet", "."),
+)
 """What brings the lock file, imports and long lines into order after the name has changed."""
 
 
@@ -128,8 +133,14 @@ def rename(tree: Path, name: str, description: str = DESCRIPTION) -> None:
 def tidy(tree: Path) -> bool:
     """Bring lock file, imports and long lines into order; say what failed, and whether none did."""
     for command in TIDY:
-        if subprocess.run(command.split(), check=False, cwd=tree).returncode:
-            print(f"It is done, but this failed, run it again: {command}", file=sys.stderr)
+        try:
+            code = subprocess.run(command, check=False, cwd=tree).returncode
+        except OSError as error:
+            print(error, file=sys.stderr)
+            code = 1
+        if code:
+            again = shlex.join(command)
+            print(f"It is done, but this failed, run it again: {again}", file=sys.stderr)
             return False
     return True
 

@@ -1,3 +1,5 @@
+import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -90,6 +92,25 @@ def run(git: Git, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return processes.run(command, 300, folder=git.directory, errors=subprocess.PIPE)
 
 
+@pytest.fixture
+def uv(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a path of uv that has a blank in it; what is run is led there."""
+    path = tmp_path_factory.mktemp("my programs") / "uv"
+    path.symlink_to(os.environ.get("UV") or str(shutil.which("uv")))
+    monkeypatch.setenv("UV", str(path))
+    return path
+
+
+def test_what_could_not_be_tidied_is_said(git: Git, uv: Path) -> None:
+    uv.unlink()
+    done = run(git, "my-service")
+    assert done.returncode == 1
+    assert f"It is done, but this failed, run it again: '{uv}' lock --quiet" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert read_name(git.directory) == "my-service"
+
+
+@pytest.mark.usefixtures("uv")
 def test_name_is_changed_everywhere(git: Git) -> None:
     done = run(git, "my-service", "--description", 'Takes "orders"')
     assert done.returncode == 0, done.stderr
