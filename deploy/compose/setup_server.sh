@@ -113,12 +113,21 @@ find_host_keys() {
     fail 'the SSH server has no host key: /etc/ssh/ssh_host_ed25519_key.pub. Make one: ssh-keygen -A'
 }
 
+# Prints where the app answers: with the port, unless it is the one that the scheme stands for.
+find_url() {
+  local scheme=http name=$HOST port=${HTTP##*:} usual=80
+  [[ ! $DOMAIN ]] || { scheme=https name=$DOMAIN port=${HTTPS##*:} usual=443; }
+  [[ $name != *:* ]] || name="[$name]"
+  [[ ${port:-$usual} == "$usual" ]] || name+=":$port"
+  echo "$scheme://$name"
+}
+
 tell_github() {
   local known name
   known=$(find_host_keys)
   printf '\n# Where gh is logged in, in a folder of the repository:\n'
   for name in DEPLOY_TARGET=compose "DEPLOY_HOST=$HOST" "DEPLOY_PORT=$PORT" "DEPLOY_USER=$ACCOUNT" \
-    "DEPLOY_URL=$([[ $DOMAIN ]] && echo "https://$DOMAIN" || echo "http://$HOST")" "DEPLOY_KNOWN_HOSTS=$known"; do
+    "DEPLOY_URL=$(find_url)" "DEPLOY_KNOWN_HOSTS=$known"; do
     printf "gh variable set %s --env %s --body '%s'\n" "${name%%=*}" "$ENVIRONMENT" "${name#*=}"
   done
   printf 'gh secret set DEPLOY_SSH_KEY --env %s <FILE-WITH-THE-PRIVATE-KEY\n' "$ENVIRONMENT"

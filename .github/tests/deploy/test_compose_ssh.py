@@ -438,3 +438,25 @@ def test_dry_run_changes_nothing(image: str) -> None:
     assert "would run: useradd" in log
     assert "would write /var/lib/deploy/.ssh/authorized_keys: restrict,command=" in log
     assert log.splitlines()[-1].strip() == "found:"
+
+
+def test_address_of_the_site_has_an_unusual_port(image: str) -> None:
+    addresses = {
+        "host": "http://host",
+        "2001:db8::1": "http://[2001:db8::1]",
+        "--http 80 host": "http://host",
+        "--http 8080 host": "http://host:8080",
+        "--http 443 host": "http://host:443",
+        "--http 192.0.2.1:8080 2001:db8::1": "http://[2001:db8::1]:8080",
+        "--https 8443 host": "http://host",
+        "--domain a.example.com --https 8443 host": "https://a.example.com:8443",
+        "--domain a.example.com --https 192.0.2.1:443 host": "https://a.example.com",
+        "--domain a.example.com --http 8080 host": "https://a.example.com",
+    }
+    calls = (
+        f'/source/setup_server.sh --dry-run {options} a/b "$key" {name}'
+        for *words, name in map(str.split, addresses)
+        for options in [" ".join(words)]
+    )
+    log = set_up(image, "\n".join([USABLE, *calls]))
+    assert re.findall(r"set DEPLOY_URL .* '(.*)'", log) == [*addresses.values()]
