@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from events import Event
-from workflows import find_workflows, load, starts_on
+from lib.triggers import starts_on
+from workflows import find_workflows, load
 
 SET_UP = 20
 """Seconds that a job takes on GitHub before it does what it does here: actions, packages."""

@@ -18,13 +18,14 @@ from engine import ROOT, Job, Run, Step, make_directory, run
 from events import EVENTS, USUAL, Event
 from fakes.fake_advisories import FakeAdvisories
 from lib.project import ProjectError, read_project
+from lib.triggers import starts_on
 from machine import DOCKER, find_needs
 from rich.console import Console
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
-from workflows import find_workflows, load, starts_on
+from workflows import find_workflows, load
 
 MARKS = {
     "success": "[green]✔ success[/]",

@@ -46,6 +46,7 @@ class Settings(Part):
         self.kind = "Organization"
         self.admin = True
         self.repository: dict[str, Any] = {
+            "default_branch": "main",
             "squash_merge_commit_title": "COMMIT_OR_PR_TITLE",
             "squash_merge_commit_message": "COMMIT_MESSAGES",
             "security_and_analysis": {

@@ -23,6 +23,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask, find, find_gh, find_repository, list_all
+from lib.triggers import starts_on
 from repository.repository_settings import (
     PAID,
     PUBLIC,
@@ -43,6 +44,7 @@ except ModuleNotFoundError:  # that pipeline was dropped
     LABELS = {}
 
 ROOT = Path(__file__).resolve().parents[3]
+VERDICT = "./.github/actions/verdict"
 GITHUB_ACTIONS = 15368
 """The app that reports the checks; no other may report one of their names."""
 MAINTAIN = 2
@@ -121,24 +123,20 @@ def read_workflows() -> dict[str, str]:
     return {path.name: path.read_text(encoding="utf-8") for path in paths}
 
 
-def find_checks() -> list[str]:
-    """Return the names of the checks that a pull request has to pass: the pipelines' verdicts.
+def find_checks(branch: str) -> list[str]:
+    """Return the names of the checks that a pull request to a branch has to pass: the verdicts.
 
     A workflow that some pull requests do not start is left out: its check would never come there.
     """
     names = []
     for text in read_workflows().values():
         workflow = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
-        events = workflow["on"]
-        events = [events] if isinstance(events, str) else events
-        trigger = events.get("pull_request") if isinstance(events, dict) else None
-        if "pull_request" not in events or {"paths", "paths-ignore"} & {*(trigger or ())}:
-            continue
-        names += [
-            job.get("name", key)
-            for key, job in workflow["jobs"].items()
-            if any(step.get("uses") == "./.github/actions/verdict" for step in job.get("steps", []))
-        ]
+        if _starts_always(workflow, branch):
+            names += [
+                job.get("name", key)
+                for key, job in workflow["jobs"].items()
+                if any(step.get("uses") == VERDICT for step in job.get("steps", []))
+            ]
     return names
 
 
@@ -194,6 +192,18 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         if name not in known:
             parser.error(f"no pipeline reads {name}; they read: {', '.join(sorted(known))}")
     return options
+
+
+def _starts_always(workflow: dict[str, Any], branch: str) -> bool:
+    """Say whether each pull request to a branch starts a workflow, and each later push to it."""
+    base = {"base": {"ref": branch}}
+    try:
+        return all(
+            starts_on(workflow, "pull_request", {"action": activity, "pull_request": base})
+            for activity in ("opened", "synchronize")
+        )
+    except ValueError:  # a path decides
+        return False
 
 
 def _make_so(setting: Setting, *, apply: bool) -> tuple[str, str]:
@@ -256,10 +266,12 @@ def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
         listed = list_all("rulesets?includes_parents=false")
         number = next((entry["id"] for entry in listed if entry["name"] == wanted["name"]), None)
         now = ask("GET", f"rulesets/{number}") if number else None
-        _complete(wanted, now, account, reviews)
+        checks = find_checks(account.repository["default_branch"])
+        _complete(wanted, now, account, reviews, checks)
         if not now:
-            checks = f"; required: {', '.join(find_checks())}" if path.stem == "main" else ""
-            yield Change("POST", "rulesets", wanted, f"create{checks}")
+            required = ", ".join(checks) or "no check: none comes for each pull request"
+            text = f"; required: {required}" if path.stem == "main" else ""
+            yield Change("POST", "rulesets", wanted, f"create{text}")
         elif differs(wanted, now):
             text = f"differs from {path.relative_to(ROOT)}"
             yield Change("PUT", f"rulesets/{number}", wanted, text)
@@ -268,7 +280,11 @@ def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
 
 
 def _complete(
-    wanted: dict[str, Any], now: dict[str, Any] | None, account: Account, reviews: int | None
+    wanted: dict[str, Any],
+    now: dict[str, Any] | None,
+    account: Account,
+    reviews: int | None,
+    checks: Sequence[str],
 ) -> None:
     """Put into a ruleset what its file cannot know: checks, reviews, roles that exist."""
     actual = {rule["type"]: rule.get("parameters", {}) for rule in (now or {}).get("rules", [])}
@@ -278,10 +294,9 @@ def _complete(
             given = reviews if key == COUNT else bool(reviews)
             fields[key] = before.get(key, fields[key]) if reviews is None else given
         if rule["type"] == "required_status_checks":
-            checks = [
-                {"context": check, "integration_id": GITHUB_ACTIONS} for check in find_checks()
+            fields["required_status_checks"] = [
+                {"context": check, "integration_id": GITHUB_ACTIONS} for check in checks
             ]
-            fields["required_status_checks"] = checks
     if not account.is_organisation and "bypass_actors" in wanted:
         wanted["bypass_actors"] = [
             actor for actor in wanted["bypass_actors"] if actor["actor_id"] != MAINTAIN

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import run
 from first_runs import CASES, describe, find_settings
+from lib.triggers import triggers
 from repository import rename_project, setup_github
-from workflows import find_workflows, load, triggers
+from workflows import find_workflows, load
 
 ROOT = Path(__file__).parents[3]
 PAGES = [page for folder in (".", ".github", "docs") for page in (ROOT / folder).glob("*.md")]

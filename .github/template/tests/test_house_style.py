@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from engine import ROOT, STAND_INS
-from workflows import USES, find_actions, find_uses, find_workflows, load, triggers
+from lib.triggers import triggers
+from workflows import USES, find_actions, find_uses, find_workflows, load
 
 WORKFLOWS = find_workflows(ROOT)
 ACTIONS = {path.parent.name: path for path in find_actions(ROOT)}

@@ -7,8 +7,9 @@ from engine import ROOT, Run
 from fakes.github_api import FakeGitHub
 from fakes.github_runs import WorkflowRun
 from harness import RunPipeline, explain, said
+from lib.triggers import starts_on
 from origin import Git
-from workflows import find_workflows, load, starts_on
+from workflows import find_workflows, load
 
 VERDICTS = {
     "ci": "CI summary",

@@ -297,11 +297,27 @@ def test_only_what_the_copy_has_is_set_up(dropped: Path, run: Run, github: FakeG
     assert "label" not in text
 
 
+def test_default_branch_that_no_workflow_is_for(run: Run, github: FakeGitHub) -> None:
+    github.settings.repository["default_branch"] = "trunk"
+    code, text = run("--apply", *REVIEWER)
+    assert code == 0, text
+    assert "ruleset main: create; required: no check: none comes for each pull request" in text
+    assert find_rules(github)["required_status_checks"]["required_status_checks"] == []
+
+
 @pytest.mark.parametrize(
     ("text", "checks"),
     [
         (VERDICT.replace("TRIGGER", ""), ["All"]),
         (VERDICT.replace("TRIGGER", "{paths: [src/**]}"), []),
+        (VERDICT.replace("TRIGGER", "{branches: [main, develop]}"), []),
+        (VERDICT.replace("TRIGGER", "{branches: develop}"), []),
+        (VERDICT.replace("TRIGGER", "{branches: [tr*, '!tru*']}"), []),
+        (VERDICT.replace("TRIGGER", "{branches: tr*}"), ["All"]),
+        (VERDICT.replace("TRIGGER", "{branches-ignore: ['**']}"), []),
+        (VERDICT.replace("TRIGGER", "{branches-ignore: [main]}"), ["All"]),
+        (VERDICT.replace("TRIGGER", "{types: [opened]}"), []),
+        (VERDICT.replace("TRIGGER", "{types: [opened, synchronize]}"), ["All"]),
         (VERDICT.replace("{pull_request: TRIGGER}", "[push, pull_request]"), ["All"]),
         (VERDICT.replace("{pull_request: TRIGGER}", "pull_request_target"), []),
         ("on: {pull_request: }\njobs: {work: {runs-on: x}}", []),
@@ -312,4 +328,4 @@ def test_required_is_what_every_pull_request_gets(
     dropped: Path, text: str, checks: list[str]
 ) -> None:
     (dropped / "own.yaml").write_text(text)
-    assert setup_github.find_checks() == checks
+    assert setup_github.find_checks("trunk") == checks
