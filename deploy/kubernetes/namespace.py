@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-type Json = dict[str, Any]
+Json = dict[str, Any]
 
 PATIENCE = float(os.environ.get("PATIENCE", "60"))
 ANSWER_SECONDS = 20

@@ -24,7 +24,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.workflow_commands import annotate
 
-type Json = dict[str, Any]
+Json = dict[str, Any]
 
 GREEN, YELLOW, RED = 0x2DA44E, 0xBF8001, 0xCF222E
 OUTCOMES = {
@@ -96,7 +96,8 @@ def write_for_discord(title: str, color: int) -> Json:
     """
 
     def code(text: str) -> str:
-        return f"`{text.replace('`', '\N{MODIFIER LETTER GRAVE ACCENT}')}`"
+        shown = text.replace("`", "\N{MODIFIER LETTER GRAVE ACCENT}")
+        return f"`{shown}`"
 
     reason = read("REASON", 500)
     links = " · ".join(f"[{name}]({url})" for name, url in find_links().items())
