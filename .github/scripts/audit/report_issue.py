@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Keep one issue up to date with what the scheduled vulnerability scan found.
 
-RESULT is how the job of the scan ended, REPORT its report as a JSON text; none means that the scan
-did not get that far. One issue is open however often this runs: the oldest with the marker and the
+RESULT is how the scan ended, REPORT its report as a JSON text; none means that the scan did not get
+that far. One issue is open however often this runs: the oldest with the marker and the
 labels below. The workflow's concurrency group lets no two of these run at once.
 """
 
@@ -26,8 +26,8 @@ LABELS = {
 TITLE = "Vulnerable dependencies"
 MARKER = "<!-- dependency-scan "
 EARLY = (
-    "**The scan could not look:** it ended before it could say anything. What was listed here "
-    "before may still hold.\n"
+    "**The scan could not look:** its job ended before it could say anything; the run says why. "
+    "What was listed here before may still hold.\n"
 )
 
 

@@ -25,11 +25,12 @@ def advisories() -> Iterator[FakeAdvisories]:
         yield fake
 
 
-def stub(tree: Path, **commands: str) -> None:
-    """Replace jobs of the workflow by a command each."""
+def stub(tree: Path, **commands: tuple[str, ...]) -> None:
+    """Replace the steps of jobs of the workflow by commands; the first of them is the scan."""
     workflow = yaml.safe_load((tree / WORKFLOW).read_text().replace("\non:", '\n"on":'))
-    for name, command in commands.items():
-        workflow["jobs"][name]["steps"] = [{"id": "scan", "run": command}]
+    for name, (first, *rest) in commands.items():
+        steps = [{"id": "scan", "run": first}, *({"run": command} for command in rest)]
+        workflow["jobs"][name]["steps"] = steps
     (tree / WORKFLOW).write_text(yaml.dump(workflow, sort_keys=False))
 
 
@@ -272,19 +273,25 @@ CLEAN = "Nothing was found."
 BLIND = "**Could not scan.**"
 
 
-def run_schedule(run_pipeline: RunPipeline, fake: FakeGitHub, found: str, **options: Any) -> Any:
-    """Run on schedule with these findings."""
+def run_schedule(
+    run_pipeline: RunPipeline, fake: FakeGitHub, found: str, upload: str = "exit 0", **options: Any
+) -> Any:
+    """Run on schedule with these findings, and a command that comes after the scan."""
 
     def edit(tree: Path) -> None:
         text = json.dumps(found).replace("'", "'\\''")
         scan = f"echo 'report={text}' >>\"$GITHUB_OUTPUT\"\nexit {int(found != CLEAN)}\n"
-        stub(tree, vulnerabilities=scan, licenses="exit 0", outdated="exit 0")
+        stub(tree, vulnerabilities=(scan, upload), licenses=("exit 0",), outdated=("exit 0",))
 
     return run_pipeline("dependency-review", "schedule", edit=edit, github=fake, **options)
 
 
 def test_scheduled_failure_keeps_one_issue(run_pipeline: RunPipeline) -> None:
     fake = FakeGitHub()
+    run = run_schedule(run_pipeline, fake, CLEAN, upload="exit 1")
+    assert run.find_job("summary").conclusion == "failure"
+    assert "Nothing was found" in run.find_job("issue").summary
+    assert not fake.issues.all, "what is not the scan's makes the run red, and no issue"
     for _ in range(2):
         run = run_schedule(run_pipeline, fake, FOUND)
         assert run.find_job("issue").conclusion == "success"
