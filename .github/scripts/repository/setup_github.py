@@ -113,8 +113,8 @@ def list_all_settings(account: Account, options: argparse.Namespace) -> Iterator
         yield create(f"label {name}", "labels", label)
     for path in sorted((ROOT / ".github/rulesets").glob("*.json")):
         yield _make_ruleset(account, path, options.reviews)
-    for text in options.secret:
-        yield _make_secret(text)
+    for place, value in options.secret:
+        yield _make_secret(place, value)
 
 
 def read_workflows() -> dict[str, str]:
@@ -188,9 +188,17 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--reviews", type=int, choices=range(7), metavar="N", help=reviews)
     options = parser.parse_args(arguments)
     known = {*re.findall(r"\bsecrets\.([A-Z][A-Z0-9_]*)", "".join(read_workflows().values()))}
-    for name in (text.partition("=")[0].rpartition("/")[2] for text in options.secret):
+    secrets = []
+    for place, _, file in (text.partition("=") for text in options.secret):
+        name = place.rpartition("/")[2]
         if name not in known:
             parser.error(f"no pipeline reads {name}; they read: {', '.join(sorted(known))}")
+        try:  # once, because it may be a pipe, and before anything is changed
+            secrets.append((place, Path(file).read_text("utf-8") if file else None))
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+            parser.error(f"the value of {name} cannot be read from {file}: {why}")
+    options.secret = secrets
     return options
 
 
@@ -225,7 +233,7 @@ def send(change: Change) -> None:
         GitHubError: GitHub refused or did not answer, or a person has to say something first.
     """
     if change.method == "gh":
-        _set_secret(str(change.body))
+        _set_secret(change.path, None if change.body is None else str(change.body))
     elif change.method:
         ask(change.method, change.path, change.body)
     else:
@@ -233,20 +241,18 @@ def send(change: Change) -> None:
         raise GitHubError(missing, option)
 
 
-def _set_secret(text: str) -> None:
-    """Let gh take a secret, `[ENVIRONMENT/]NAME[=FILE]`; it asks for the value if there is no file.
+def _set_secret(place: str, value: str | None) -> None:
+    """Let gh take a secret for `[ENVIRONMENT/]NAME`; it asks for the value if there is none.
 
     Raises:
         GitHubError: gh is not there, or failed.
     """
-    place, _, file = text.partition("=")
     environment, _, name = place.rpartition("/")
     if not (gh := find_gh()):
         raise GitHubError("gh secret set", "install gh, https://cli.github.com, and log in")
     command = [gh, "secret", "set", name, "--repo", find_repository()]
     command += ["--env", environment] if environment else []
-    value = Path(file).read_text("utf-8") if file else None
-    if subprocess.run(command, input=value, text=True, check=False).returncode:
+    if subprocess.run(command, input=value, encoding="utf-8", check=False).returncode:
         raise GitHubError("gh secret set", "failed; it says above why")
 
 
@@ -303,14 +309,13 @@ def _complete(
         ]
 
 
-def _make_secret(text: str) -> Setting:
-    place = text.partition("=")[0]
+def _make_secret(place: str, value: str | None) -> Setting:
     environment, _, name = place.rpartition("/")
     path = f"environments/{environment}/secrets" if environment else "actions/secrets"
 
     def find_changes() -> Iterable[Change]:
         if not find(f"{path}/{name}"):
-            yield Change("gh", path, text, "set")
+            yield Change("gh", place, value, "set")
 
     return Setting(f"secret {place}", find_changes)
 

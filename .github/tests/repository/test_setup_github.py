@@ -219,10 +219,24 @@ def test_secret_without_gh(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert "✘ secret SAFETY_API_KEY: gh secret set: install gh" in text
 
 
-def test_secret_that_no_pipeline_reads(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        ("production/KUBE_CONFG=x", "no pipeline reads KUBE_CONFG; they read: "),
+        ("pypi/PYPI_API_TOKEN={}/x", "PYPI_API_TOKEN cannot be read from {}/x: No such file"),
+        ("SAFETY_API_KEY={}", "SAFETY_API_KEY cannot be read from {}: Is a directory"),
+        ("SAFETY_API_KEY={}/latin-1", "from {}/latin-1: it is no text in UTF-8"),
+    ],
+)
+def test_secret_that_cannot_be_set_is_told_before_all_else(
+    run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path, secret: str, why: str
+) -> None:
+    (tmp_path / "latin-1").write_bytes("Schlüssel".encode("latin-1"))
     with pytest.raises(SystemExit):
-        run("--apply", *REVIEWER, "--secret", "production/KUBE_CONFG=x")
-    assert "no pipeline reads KUBE_CONFG; they read: " in capsys.readouterr().err
+        run("--apply", "--secret", secret.format(tmp_path))
+    said = capsys.readouterr()
+    assert why.format(tmp_path) in said.err
+    assert not said.out, "nothing was looked at or changed"
 
 
 def test_who_may_not_set_it_up_is_told(run: Run, github: FakeGitHub) -> None:
