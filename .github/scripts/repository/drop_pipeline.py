@@ -7,10 +7,12 @@ actions and tests go when nothing that stays mentions them any more. Nothing is 
 """
 
 import argparse
+import ast
 import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -39,7 +41,7 @@ OTHERS = (TESTS, *PROOF)
 PINS = ".github/runner/pins/action.yml"
 STAND_INS = ".github/runner/stand-ins/"
 FILE = re.compile(r"[\w-]+\.(?:sh|py)\b|(?<=\.github/actions/)[\w-]+")
-IMPORT = re.compile(r"^(?:from|import|pytest_plugins) (?:[^\n(]*\([^)]*\)|.*)", re.MULTILINE)
+PLUGINS = re.compile(r"^pytest_plugins = (.*)", re.MULTILINE)
 ACTION = re.compile(r"uses: ([\w.-]+/[\w./-]+)@")
 
 
@@ -60,9 +62,24 @@ def find_names(path: str, text: str) -> set[str]:
 
     What is imported from a package has that before its name: `lib/git.py`.
     """
-    words = " ".join(IMPORT.findall(text)) if path.endswith(".py") else ""
-    modules = {f"{found.replace('.', '/')}.py" for found in re.findall(r"[\w.]+", words)}
-    return set(FILE.findall(text)) | modules
+    modules = find_imports(text) if path.endswith(".py") else []
+    return set(FILE.findall(text)) | {f"{module.replace('.', '/')}.py" for module in modules}
+
+
+@cache
+def find_imports(text: str) -> list[str]:
+    """Return the modules that Python code may import; none of what is no Python."""
+    modules = re.findall(r"\w+", " ".join(PLUGINS.findall(text)))
+    try:
+        nodes = [*ast.walk(ast.parse(text))]
+    except SyntaxError:
+        return modules
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return modules
 
 
 def list_names(path: str) -> set[str]:

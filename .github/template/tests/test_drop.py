@@ -45,14 +45,19 @@ def find_orphans(tree: Path) -> set[str]:
     """Return what nothing names: scripts, actions, helpers, documents, groups, ignored folders."""
     texts = read(tree)
     code = {path: text for path, text in texts.items() if not path.startswith(".github/tests/")}
-    words = {path: set(re.findall(r"\w+", text)) for path, text in texts.items()}
     orphans = set()
     for path in texts:
         others = (texts if path.startswith(".github/tests/") else code).keys() - {path}
         name = Path(path).name
         if path.startswith((".github/scripts/", ".github/tests/support/", "docs/", "deploy/")):
             if path.endswith(".py"):
-                used = any(Path(path).stem in words[other] for other in others)
+                folder, stem = Path(path).parent.name, Path(path).stem
+                named = re.compile(
+                    rf"{stem}\.py\b|\b{folder}\.{stem}\b|^from {stem} |\"{stem}\""
+                    rf"|^(?:from {folder} )?import [^\n]*\b{stem}\b",
+                    re.MULTILINE,
+                )
+                used = any(named.search(texts[other]) for other in others)
             else:
                 used = any(name in texts[other] for other in others)
         elif path.startswith(".github/actions/"):
