@@ -11,6 +11,7 @@ import keyword
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -27,6 +28,8 @@ NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 50
 DESCRIPTION = "A FastAPI service"
 PROOF = (".github/template", ".ci")
+PLACES = (".", ".github/runner", ".github/scripts", ".github/tests/support", "deploy/kubernetes")
+"""Folders whose modules are imported by their names alone."""
 """What proves the template to those who make it, and is none of a copy's business."""
 TEMPLATE_ONLY = re.compile(
     r"^ *(<!--|#) template( -->|)\n.*?^ *\1 /template\2\n\n?", re.DOTALL | re.MULTILINE
@@ -89,10 +92,18 @@ def check_name(tree: Path, name: str) -> None:
         or module in packages_distributions()
     ):
         raise RefusedError(f"{name} is a package that the project uses.")
-    folders = (tree, tree / ".github/scripts", *([tree / "src"] if find_package(tree) else []))
-    for folder in folders:
-        if (folder / module).exists():
-            raise RefusedError(f"There is a file or folder {module} already, in {folder.name}.")
+    for folder in (*PLACES, *(["src"] if find_package(tree) else [])):
+        for path in (tree / folder / module, tree / folder / f"{module}.py"):
+            if is_taken(path):
+                there = path.relative_to(tree)
+                raise RefusedError(f"There is a file or folder {there} already: take another name.")
+
+
+def is_taken(path: Path) -> bool:
+    """Say whether a path is taken: by more than bytecode, which stays where a package was."""
+    if not path.is_dir():
+        return path.exists()
+    return any("__pycache__" not in file.parts for file in path.rglob("*") if not file.is_dir())
 
 
 def refuse_changes(tree: Path) -> None:
@@ -121,7 +132,11 @@ def rename(tree: Path, name: str, description: str = DESCRIPTION) -> None:
     git = Git(tree)
     # Git first: what it refuses, it refuses before a text was changed.
     if package := find_package(tree):
-        git("mv", package, f"src/{to_module(name)}")
+        new = f"src/{to_module(name)}"
+        shutil.rmtree(
+            tree / new, ignore_errors=True
+        )  # bytecode; Git would move the package into it
+        git("mv", package, new)
     git("rm", "-r", "--quiet", "--force", "--ignore-unmatch", *PROOF)
     listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for path in (tree / name for name in listed.split("\0") if name):

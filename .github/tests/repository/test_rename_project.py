@@ -78,7 +78,9 @@ def git(tmp_path: Path) -> Git:
         ("import", "a word of Python"),
         ("json", "standard library"),
         ("fastapi", "a package that the project uses"),
-        ("tests", "a file or folder"),
+        ("tests", "a file or folder tests already"),
+        ("origin", "a file or folder .github/runner/origin.py already"),
+        ("fakes", "a file or folder .github/runner/fakes already"),
         (read_name(ROOT), "called .* already"),
     ],
 )
@@ -112,6 +114,10 @@ def test_what_could_not_be_tidied_is_said(git: Git, uv: Path) -> None:
 
 @pytest.mark.usefixtures("uv")
 def test_name_is_changed_everywhere(git: Git) -> None:
+    (git.directory / ".git/info/exclude").write_text("__pycache__/\n")
+    left = git.directory / "src/my_service/__pycache__"  # by a rename that was taken back
+    left.mkdir(parents=True)
+    (left / "app.cpython-313.pyc").touch()
     done = run(git, "my-service", "--description", 'Takes "orders"')
     assert done.returncode == 0, done.stderr
     git("add", "--all")
