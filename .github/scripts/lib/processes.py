@@ -1,6 +1,7 @@
 """Processes that end in time, with all that they started, and servers that answer."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -167,4 +168,5 @@ def wait_until_it_answers(
         if waited > seconds:
             raise NoAnswerError(f"{url} did not answer within {seconds:g} s; the last was: {last}")
         time.sleep(0.1)
-    raise NoAnswerError(f"ended with exit code {server.returncode} before it answered")
+    words = shlex.join(map(str, server.args)) if isinstance(server.args, list | tuple) else "it"
+    raise NoAnswerError(f"`{words}` ended with exit code {server.returncode} before it answered")

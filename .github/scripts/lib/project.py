@@ -6,9 +6,12 @@ the schema of this version. `code` is the folder of the app's code. `yours` list
 from the template leaves alone.
 """
 
+import argparse
+import os
 import re
 import shlex
 import string
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +22,8 @@ TABLE = "tool.pipelines"
 KINDS = {"yours": "a list of texts", "accepted": "a table that gives each rule a reason"}
 KEYS = ("serve", "migrate", "code", *KINDS)
 FIELDS = {"host", "port", "workers"}
+SERVED = f"The app is started by `serve` of [{TABLE}] in {FILE}"
+"""What a person has to know whose app does not start."""
 
 
 class ProjectError(Exception):
@@ -83,6 +88,28 @@ def read_project(root: Path) -> Project:
     return Project(str(content.get("project", {}).get("name", "")), **table)
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command of the app in the current folder, in the place of this process."""
+    parser = argparse.ArgumentParser(description="Run a command of the app.")
+    parser.add_argument("command", choices=("serve", "migrate"))
+    parser.add_argument("--port", type=int, default=8000, help="where it serves (8000)")
+    options = parser.parse_args(arguments)
+    try:
+        project = read_project(Path.cwd())
+    except ProjectError as error:
+        print(error, file=sys.stderr)
+        return 1
+    served = project.serve_command("127.0.0.1", options.port)
+    migrate = project.migrate_command() or ["echo", "The app has no migrations."]
+    command = served if options.command == "serve" else migrate
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - the project's own
+    except OSError as error:
+        where = f"`{options.command}` of [{TABLE}] in {FILE}"
+        print(f"{command[0]}: {error.strerror}. It is {where}.", file=sys.stderr)
+    return 1
+
+
 def _check(text: str, key: str, value: object) -> None:
     if key not in KEYS:
         raise _wrong(text, key, f"{key} is unknown; there are {', '.join(KEYS)}")
@@ -124,3 +151,7 @@ def _wrong(text: str, key: str, problem: str) -> ProjectError:
             number = count
             break
     return ProjectError(f"{FILE}, line {number}, [{TABLE}]: {problem}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.markdown import fence, plain, quote
 
+COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 LAST_LINES = 40
 LONGEST_SUMMARY = 250_000
 """Characters; GitHub takes a MiB, and a character may have four bytes."""
@@ -62,7 +63,7 @@ def set_outputs(values: Mapping[str, str]) -> None:
 
 def show_end(log: str, lines: int = LAST_LINES) -> str:
     """Return the last lines of a log that are not blank as a Markdown code block."""
-    log = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", log)
+    log = COLOURS.sub("", log)
     last = [quote(line, LONGEST) for line in log.expandtabs(2).splitlines() if line.strip()][
         -lines:
     ]
@@ -81,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     title, text = options.title, " ".join(options.text.split())
     log = options.log.read_text(encoding="utf-8", errors="replace") if options.log else ""
+    log = COLOURS.sub("", log)
     if options.command == "fail":
         last = [line for line in log.splitlines() if re.search(r"\w", line)][-1:]
         refuse(title, f"{' — '.join([*last, text])}\n{log}")

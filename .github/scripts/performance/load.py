@@ -30,7 +30,7 @@ from prometheus_client.parser import text_string_to_metric_families
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib import processes
 from lib.markdown import quote
-from lib.project import ProjectError, read_project
+from lib.project import SERVED, ProjectError, read_project
 from lib.workflow_commands import annotate
 from performance.results import MeasureError, Result, end_cleanly, format_time, leave_out, prepare
 
@@ -266,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return measure(options, output, output / "app.log")
     except (MeasureError, OSError, ProjectError, subprocess.TimeoutExpired) as error:
         print(read_end(Path(f"{options.tool}-results/app.log")))
-        print(error)
+        print(f"{error}. {SERVED}." if isinstance(error, OSError) else error)
         return 1
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.processes import LOCALHOST, NoAnswerError, find_free_port, serve
-from lib.project import ProjectError, read_project
+from lib.project import SERVED, ProjectError, read_project
 from lib.workflow_commands import refuse, summarize
 
 TITLE = "The wheel in an empty environment"
@@ -86,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             install(options.wheel, environment)
             told = judge(ask_health(environment, command, port), options.version)
     except (Failure, NoAnswerError, ProjectError, subprocess.CalledProcessError) as failure:
-        refuse(TITLE, f"{failure}. What its command printed is in the log above.")
+        hint = f" {SERVED}." if isinstance(failure, NoAnswerError) else ""
+        refuse(TITLE, f"{failure}. What its command printed is in the log above.{hint}")
         return 1
     result = f"Installed, `{command[0]}` started, `/health` {told}."
     summarize(f"### ✅ {TITLE}\n\n{result}")

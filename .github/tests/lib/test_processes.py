@@ -75,7 +75,10 @@ def test_server_that_answers_late(tmp_path: Path) -> None:
 def test_server_that_ends_is_not_waited_for(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{find_free_port()}"
     served = processes.serve(["sh", "-c", "exit 3"], url, 60, folder=tmp_path, environment={})
-    with pytest.raises(NoAnswerError, match="ended with exit code 3 before it answered"), served:
+    with (
+        pytest.raises(NoAnswerError, match="`sh -c 'exit 3'` ended with exit code 3 before"),
+        served,
+    ):
         pass
 
 

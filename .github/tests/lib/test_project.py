@@ -1,9 +1,12 @@
 """What `[tool.pipelines]` may say, and what is said of what it may not."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from engine import ROOT
+from lib import processes
+from lib import project as script
 from lib.project import ProjectError, read_project
 
 SERVE = 'serve = "uvicorn app:app --host {host} --port {port}"'
@@ -52,3 +55,26 @@ def test_mistake_is_named_with_its_line(tmp_path: Path, table: str, message: str
     with pytest.raises(ProjectError) as error:
         read(tmp_path, table)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "arguments", "code", "said"),
+    [
+        ("serve = 'echo {host} {port} {workers}'", ["serve", "--port=80"], 0, "127.0.0.1 80 1"),
+        ("serve = 'nosuch {port}'\nmigrate = 'echo moved'", ["migrate"], 0, "moved"),
+        ("serve = 'nosuch {port}'", ["migrate"], 0, "The app has no migrations."),
+        (
+            "serve = 'nosuch {port}'",
+            ["serve"],
+            1,
+            "nosuch: No such file or directory. It is `serve` of",
+        ),
+        ("serve = 'x'", ["serve"], 1, "where the port goes"),
+    ],
+)
+def test_command_of_the_app_is_run(
+    tmp_path: Path, table: str, arguments: list[str], code: int, said: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[tool.pipelines]\n{table}\n")
+    done = processes.run([sys.executable, script.__file__, *arguments], 60, folder=tmp_path)
+    assert (done.returncode, said in done.stdout) == (code, True), done.stdout

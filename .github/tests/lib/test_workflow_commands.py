@@ -42,6 +42,15 @@ def test_summary_shows_text_and_the_end_of_a_log(tmp_path: Path) -> None:
     assert "\n```` red\n#\\u0023[group]\n`````\n\n" in summary
 
 
+def test_failure_ends_with_the_last_line_without_its_colours(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("first\n\x1b[2K\x1b[31mlast\x1b[0m\n---\n")
+    printed, summary, _ = tell(
+        tmp_path, "fail", "It", "Run it again.", "--log", str(tmp_path / "log")
+    )
+    assert printed == "::error title=It::last — Run it again.\n"
+    assert "first\nlast\n" in summary
+
+
 def test_summary_without_a_text(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("\n\n")
     assert tell(tmp_path, "summary", "✅ It", "--log", str(tmp_path / "log"))[1] == "### ✅ It\n\n"

@@ -171,6 +171,7 @@ def test_app_that_does_not_start_is_said_at_once(project: Path, command: str, sa
     code, printed = run(project, "locust", "--users=2", "--duration=5")
     assert code == 1
     assert says in printed
+    assert "The app is started by `serve` of [tool.pipelines] in pyproject.toml." in printed
     assert ("99" in printed) == ("99" in command), "its last lines"
 
 
