@@ -95,7 +95,11 @@ def read_commands() -> list[str]:
 
 
 @pytest.mark.parametrize("command", read_commands())
-def test_command_is_understood(command: str) -> None:
+def test_command_is_understood(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key.txt").write_text("the value of a secret")
     understands: dict[str, Any] = {
         "pipelines": run.parse_arguments,
         "rename": lambda words: rename_project.check_name(ROOT, words[0]),
