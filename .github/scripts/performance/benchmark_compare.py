@@ -27,6 +27,7 @@ from performance.results import (
     format_time,
     leave_out,
     prepare,
+    rename_for_upload,
 )
 
 TITLE, TESTS = "Benchmark", "tests/benchmarks"
@@ -124,7 +125,7 @@ def _find_control(times: Sequence[float]) -> float:
 
 
 def measure(tree: Tree, folder: Path, turn: int) -> Round:
-    """Run all benchmarks of a tree once; return the fastest time of each.
+    """Run all benchmarks of a tree once; return the fastest time of each, nothing if none ran.
 
     Args:
         tree: What to measure.
@@ -143,8 +144,11 @@ def measure(tree: Tree, folder: Path, turn: int) -> Round:
         *(f"--benchmark-max-time={SECONDS}", "--benchmark-min-time=0.0001"),
         f"--benchmark-json={file}",
     ]
+    file.unlink(missing_ok=True)
     try:
         run(command, tree.folder, TIMEOUT, PYTHONHASHSEED=str(turn))
+        if not file.exists():  # all were skipped
+            return {}
         found = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]
         return {str(one["fullname"]): float(one["stats"]["min"]) for one in found}
     except (MeasureError, LookupError, OSError, TypeError, ValueError) as error:
@@ -242,9 +246,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not any(Path(TESTS).glob("**/test_*.py")):
             return leave_out(TITLE, f"There are no tests in {TESTS}: this part is off.", folder)
         ours, theirs, commit, reason = _measure(options.base, folder)
+        if not any((*ours, *theirs)):
+            return leave_out(TITLE, f"No benchmark ran in {TESTS}: all were skipped.", folder)
         files = [file for file in (folder / "base.json", folder / "change.json") if file.exists()]
         draw = [sys.executable, "-m", "pytest_benchmark", "compare", "--group-by=fullname"]
         run([*draw, f"--histogram={folder}/histogram", *files], Path.cwd(), TIMEOUT)
+        rename_for_upload(folder)
     except (GitError, MeasureError) as error:
         print(error)
         refuse(TITLE, f"The benchmarks did not run: {error}")

@@ -15,7 +15,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.workflow_commands import annotate, refuse, show_end, summarize
 from performance.baseline import run
-from performance.results import MeasureError, Result, end_cleanly, leave_out, prepare
+from performance.results import (
+    MeasureError,
+    Result,
+    end_cleanly,
+    leave_out,
+    prepare,
+    rename_for_upload,
+)
 
 TITLE, TESTS = "Memory profile", "tests/memory"
 HEADING = " MEMRAY REPORT "
@@ -52,6 +59,7 @@ def profile(folder: Path) -> int:
     summarize(f"### {mark} {TITLE}: {said}\n\n{failure}\n{report}")
     if done.returncode:
         annotate("error", TITLE, "A test failed; its output names the limit. See the summary.")
+    rename_for_upload(folder)
     for file in folder.glob("*.bin"):
         graph = folder / f"flamegraph-{file.stem.removeprefix('run-')}.html"
         draw = [sys.executable, "-m", "memray", "flamegraph", "--no-web", f"--output={graph}"]

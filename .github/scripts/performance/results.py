@@ -6,6 +6,7 @@ the tool itself wrote.
 
 import json
 import math
+import re
 import shutil
 import signal
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 from lib.workflow_commands import annotate, summarize
 
+REFUSED = re.compile(r'["<>:|*?\\\r\n]')
 RESULT, REPORT = "result.json", "report.md"
 MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 """What reading a result raises that has something else somewhere than a result has there."""
@@ -101,6 +103,18 @@ def prepare(name: str) -> Path:
     except OSError as error:
         raise MeasureError(f"{name} cannot take the results: {error}") from error
     return folder
+
+
+def rename_for_upload(folder: Path) -> None:
+    """Take out of the names of files what the action that keeps them refuses: names of tests.
+
+    See https://github.com/actions/toolkit, `path-and-artifact-name-validation.ts`.
+    """
+    for file in [file for file in folder.rglob("*") if REFUSED.search(file.name)]:
+        new = file.with_name(REFUSED.sub("_", file.name))
+        while new.exists():
+            new = new.with_name(f"_{new.name}")
+        file.rename(new)
 
 
 def leave_out(title: str, text: str, folder: Path) -> int:

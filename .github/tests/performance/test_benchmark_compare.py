@@ -120,6 +120,15 @@ def test_benchmarks_that_do_not_run_are_an_error(
     assert not (results / "result.json").exists()
 
 
+@pytest.mark.usefixtures("our_packages")
+def test_benchmarks_that_are_all_skipped_are_said_to_be_off(commit: Commit, tmp_path: Path) -> None:
+    skipped = "import pytest\n@pytest.mark.skip\ndef test_it(benchmark): ...\n"
+    commit({"tests/benchmarks/test_it.py": skipped})
+    commit({"README.md": "words"})
+    assert benchmark_compare.main([]) == 0
+    assert "No benchmark ran in tests/benchmarks" in (tmp_path / "summary").read_text()
+
+
 def test_no_benchmarks_at_all_are_said_to_be_off(commit: Commit, tmp_path: Path) -> None:
     commit({})
     assert benchmark_compare.main([]) == 0

@@ -17,6 +17,13 @@ def hold():
 def test_it():
     assert hold()
 """
+ADDRESSES = """
+import pytest
+
+@pytest.mark.parametrize("address", ["http://x/a?b=1", "http://x/a|b*1"])
+def test_it(address):
+    assert bytearray(5_000_000)
+"""
 
 type Commit = Callable[[dict[str, str]], None]
 
@@ -42,6 +49,19 @@ def test_biggest_allocation_is_shown(commit: Commit, tmp_path: Path) -> None:
     assert "test_it.py" in page
     assert 'src="http' not in page  # it opens without a network
     assert 'href="http' not in page.partition("<body")[0]
+
+
+def test_names_of_tests_are_names_of_files_that_can_be_kept(
+    commit: Commit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MEMRAY_RESULT_PATH", raising=False)  # of the pytest that runs this
+    commit({"tests/memory/test_it.py": ADDRESSES})
+    assert memory_profile.main([]) == 0
+    results = Path("memory-results")
+    assert len(read(results)[0].peaks) == 2
+    names = [path.name for path in results.rglob("*")]
+    assert len([name for name in names if name.endswith(".html")]) == 2
+    assert not [name for name in names if set(name) & set('"<>:|*?')]
 
 
 def test_limit_fails(commit: Commit, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
