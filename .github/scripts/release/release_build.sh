@@ -27,8 +27,15 @@ check_same() {
   cmp "$1" "$2" || fail "$3: $(basename "$1") has other bytes. Something in the build depends on time, place or order."
 }
 
+# As a clone has it: `git archive` would leave out what .gitattributes tells it to.
+copy_commit() {
+  local -x GIT_INDEX_FILE=$again/index
+  git read-tree HEAD
+  git checkout-index --all --prefix="$1/"
+}
+
 write_materials() {
-  uv export --quiet --locked --no-dev --format cyclonedx1.5 --preview-features sbom-export |
+  uv export --quiet --locked --no-default-groups --format cyclonedx1.5 --preview-features sbom-export |
     "${BASH_SOURCE%/*}/release_materials.py" "$version" "$(git rev-parse HEAD)"
 }
 
@@ -49,7 +56,7 @@ main() {
   [[ $sdist == *-"$version".tar.gz && $wheel == *-"$version"-* ]] ||
     fail "The tag says $version, the packages say $wheel and $sdist."
 
-  mkdir "$again/tree" && git archive HEAD | tar -x -C "$again/tree"
+  copy_commit "$again/tree"
   build --sdist --outdir "$again" "$again/tree"
   check_same "$again/new/$sdist" "$again/$sdist" "Building again from a clean copy"
 

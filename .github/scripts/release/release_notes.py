@@ -222,7 +222,7 @@ def find_undone(git: Git, commit: Commit, earlier: Sequence[Commit]) -> list[Com
     text = LISTED.split(commit.text)[0]
     told = REVERTED.findall(text) + (REFS.findall(text) if commit.undone else [])
     names = re.findall(HASH, " ".join(told))
-    pulls = {*REVERTED_PULL.findall(text), *re.findall(r"\(#(\d+)\)", commit.undone)}
+    pulls = {*REVERTED_PULL.findall(text), *re.findall(r"\(#(\d+)\)$", commit.undone)}
     pulls = pulls if commit.is_revert else set()
     if not names and not commit.is_revert:
         return []

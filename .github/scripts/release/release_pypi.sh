@@ -22,6 +22,8 @@ fail() {
 }
 
 publish() {
+  [[ -z ${UV_PUBLISH_URL:-} || ${UV_PUBLISH_CHECK_URL:-} ]] ||
+    fail "PYPI_PUBLISH_URL names another index than PyPI, and PYPI_CHECK_URL does not say where that shows what it has. Set the variable PYPI_CHECK_URL to its simple page."
   export UV_PUBLISH_URL=${UV_PUBLISH_URL:-https://upload.pypi.org/legacy/}
   export UV_PUBLISH_CHECK_URL=${UV_PUBLISH_CHECK_URL:-https://pypi.org/simple/}
   LOG=$(mktemp)

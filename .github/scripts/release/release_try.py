@@ -29,7 +29,7 @@ class Failure(Exception):  # noqa: N818
 def install(wheel: Path, environment: Path) -> None:
     """Make an environment with a wheel and its locked dependencies."""
     locked = environment.with_suffix(".txt")
-    export = ("export", "--locked", "--no-dev", "--no-emit-project", "--no-hashes")
+    export = ("export", "--locked", "--no-default-groups", "--no-emit-local", "--no-hashes")
     for command in (
         (*export, "--output-file", str(locked)),
         ("venv", str(environment)),

@@ -31,6 +31,20 @@ demo = "demo:main"
 [tool.hatch.version]
 source = "vcs"
 fallback-version = "0.0.0"
+[dependency-groups]
+test = ["tester"]
+[tool.uv]
+default-groups = ["test"]
+[tool.uv.sources]
+tester = { path = "tester", editable = true }
+"""
+TESTER = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "tester"
+version = "1.0"
 """
 HOOK = """
 import time
@@ -52,6 +66,10 @@ def project(tmp_path: Path) -> Git:
     (tree / "pyproject.toml").write_text(PROJECT)
     (tree / "demo/__init__.py").write_text("def main(): ...\n")
     (tree / ".gitignore").write_text("uv.lock\n")
+    (tree / ".gitattributes").write_text("/demo/data export-ignore\n")
+    for name, text in {"demo/data/x": "x", "tester/pyproject.toml": TESTER}.items():
+        (tree / name).parent.mkdir()
+        (tree / name).write_text(text)
     git = Git(tree)
     git("init", "--quiet", "--initial-branch=main")
     git.save("feat: start")
@@ -92,6 +110,7 @@ def test_builds_what_the_version_says_whatever_the_tags_say(project: Git) -> Non
     subprocess.run(check, cwd=project.directory / "dist", check=True, stdout=subprocess.DEVNULL)
     materials = json.loads((project.directory / "dist/demo-1.0.0b1.cdx.json").read_text())
     assert materials["metadata"]["component"]["version"] == "1.0.0b1"
+    assert not materials.get("components"), "nothing for development"
     time = datetime.fromisoformat(materials["metadata"]["timestamp"])
     assert time.timestamp() == int(project("log", "-1", "--format=%ct"))
     assert UUID(materials["serialNumber"]).hex[:12] == project.find("HEAD")[:12]
@@ -154,6 +173,22 @@ def test_versions_must_agree(answer: bytes, told: str) -> None:
             release_try.judge(answer, "1.0.0")
     else:
         assert release_try.judge(answer, "1.0.0") == told
+
+
+def test_what_is_only_here_constrains_nothing(
+    project: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = project.directory / "pyproject.toml"
+    file.write_text(
+        file.read_text().replace("dynamic = [", 'dependencies = ["tester"]\ndynamic = [')
+    )
+    lock(project)
+    monkeypatch.chdir(project.directory)
+    monkeypatch.setenv("UV_PYTHON", sys.executable)
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        release_try.install(Path("nothing-1.0.0-py3-none-any.whl"), tmp_path / "environment")
+    assert "nothing-1.0.0-py3-none-any.whl" in failed.value.cmd
+    assert not re.sub("#.*", "", (tmp_path / "environment.txt").read_text()).strip()
 
 
 def test_wheel_that_cannot_be_installed(

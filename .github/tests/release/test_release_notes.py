@@ -204,6 +204,15 @@ REVERTS: list[tuple[list[str], dict[str, list[str]], int]] = [
         {"✨ Features": ["one"]},
         2,
     ),
+    (
+        [
+            "feat: a thing (#1)",
+            'Revert "feat: a thing (#1)" (#2)',
+            'Reapply "feat: a thing (#1)" (#3)',
+        ],
+        {"✨ Features": [r"a thing ([\#1](https://github.com/octo-org/widget/pull/1))"]},
+        2,
+    ),
     (  # what is called otherwise may bring something else
         ["feat: one", "fix: the old way\n\nThis reverts commit {0}."],
         {"🐛 Bug Fixes": ["the old way"]},

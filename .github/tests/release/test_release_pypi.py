@@ -69,6 +69,14 @@ def test_nothing_configured_is_said(index: str, tmp_path: Path) -> None:
         assert "gh secret set PYPI_API_TOKEN --env pypi" in text
 
 
+def test_other_index_needs_both_addresses(index: str, tmp_path: Path) -> None:
+    settings = to(index, **TOKEN)
+    del settings["UV_PUBLISH_CHECK_URL"]
+    code, text = publish(tmp_path, make_wheel(tmp_path, "private"), **settings)
+    assert code == 1
+    assert "Set the variable PYPI_CHECK_URL to its simple page." in text
+
+
 @pytest.mark.parametrize("setting", ["yes", "True", " true"])
 def test_unclear_setting_is_an_error(tmp_path: Path, setting: str) -> None:
     code, text = publish(tmp_path, Path("a.whl"), PYPI_TRUSTED_PUBLISHING=setting)
