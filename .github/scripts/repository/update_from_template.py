@@ -72,6 +72,16 @@ def find_release(git: Git, source: str) -> str:
     return next((word for word in listed if RELEASE.fullmatch(word)), "HEAD")
 
 
+def fetch(git: Git, source: str, ref: str) -> str:
+    """Fetch a ref or commit of a template; return the commit.
+
+    Raises:
+        GitError: The template cannot be read, or has no such one.
+    """
+    git("fetch", "--quiet", "--no-tags", source, ref)
+    return git("rev-parse", "FETCH_HEAD^{commit}")
+
+
 def prepare(tree: Path, source: str, ref: str, base: str) -> Update:
     """Find out what the template changed since the last time; the work tree stays as it is.
 
@@ -87,11 +97,13 @@ def prepare(tree: Path, source: str, ref: str, base: str) -> Update:
     """
     git = Git(tree)
     ref = ref or find_release(git, source)
-    git("fetch", "--quiet", "--no-tags", source, ref)
-    new = git("rev-parse", "FETCH_HEAD^{commit}")
+    tip = fetch(git, source, "HEAD")  # what a copy is made from; a release may be behind it
+    new = fetch(git, source, ref)
     version = new[:7] if ref == "HEAD" else ref.removeprefix("refs/tags/")
-    base = git("rev-parse", f"{base}^{{commit}}") if base else find_base(git, new)
-    if base == new:
+    base = git("rev-parse", f"{base}^{{commit}}") if base else find_base(git, source, new, tip)
+    if not git("rev-list", "-1", f"{tip}..{base}"):  # from a state of main to a branch beside it
+        base = git("merge-base", base, new, codes=(0, 1)) or base
+    if not git("rev-list", "-1", f"{base}..{new}"):
         return Update(version)
     subjects = git("log", "--no-merges", "--format=- %s", f"{base}..{new}")
     message = f"build: update from the template to {version}\n\n{subjects}\n\n{TRAILER}: {new}"
@@ -153,21 +165,36 @@ def apply(tree: Path, update: Update) -> None:
     git("commit", "--quiet", "--no-verify", "--amend", "--no-edit")
 
 
-def find_base(git: Git, new: str) -> str:
+def find_base(git: Git, source: str, new: str, tip: str) -> str:
     """Return the template's commit that the copy was made from, or was updated to last.
+
+    Args:
+        git: The copy.
+        source: Name or address of the template's repository.
+        new: The template's commit to update to.
+        tip: The newest commit of its main branch.
 
     Raises:
         RefusedError: There is none, or it is not a commit of the template.
     """
     message = git("log", f"--grep=^{TRAILER}: ", "-1", "--format=%B")
-    recorded = re.findall(rf"^{TRAILER}: ([0-9a-f]{{40}})\r?$", message, re.MULTILINE)
-    if recorded and git.find(recorded[-1]):
-        return str(recorded[-1])
+    recorded = re.findall(rf"^{TRAILER}: ([0-9a-f]{{40}})\r?$", message, re.MULTILINE)[-1:]
+    for commit in recorded:
+        try:
+            return git.find(commit) or fetch(git, source, commit)
+        except GitError:  # of a template of this template, or gone
+            pass
     try:  # a clone, or a fork: the newest commit that both have
         return git("merge-base", "HEAD", new)
     except GitError:
         pass
-    listed = git("log", "--reverse", "--format=%T %H", new).splitlines()
+    if recorded:  # its first commit would bring again what it has
+        raise RefusedError(
+            f"The template has no commit {recorded[0]} any more, which this copy was updated to. "
+            "Find the commit that took its place, by its date, and add --base COMMIT. It is asked "
+            "for once."
+        )
+    listed = git("log", "--reverse", "--format=%T %H", new, tip).splitlines()
     trees = dict(line.split() for line in listed)
     for root in git("rev-list", "--max-parents=0", "HEAD").split():
         if found := trees.get(git("rev-parse", f"{root}^{{tree}}")):

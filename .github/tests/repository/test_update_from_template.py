@@ -201,6 +201,56 @@ def test_newest_stable_release_is_meant(copy: Git, template: Git) -> None:
     assert read(copy, "LICENSE") == "MIT 2"
 
 
+def make_branch(template: Git, name: str, start: str, files: dict[str, str]) -> None:
+    template("switch", "--quiet", "--create", name, start)
+    make(template.directory, files, f"feat: {name}")
+    template("switch", "--quiet", "main")
+
+
+@pytest.mark.parametrize("updated_to", ["", "main", "beside"])
+@pytest.mark.parametrize("is_fresh", [False, True])
+def test_copy_that_is_newer_than_the_release_has_everything(
+    copy: Git, template: Git, updated_to: str, *, is_fresh: bool
+) -> None:
+    if updated_to:
+        make(template.directory, {"LICENSE": "MIT 1"}, "docs: of the release")
+    template("tag", "v1.0.0", "HEAD" if updated_to else "HEAD^")
+    make(template.directory, {"LICENSE": "MIT 2", "new.txt": "new\n"}, "docs: newer")
+    make_branch(template, "beside", "main", {"LICENSE": "MIT 3"})
+    if updated_to:
+        run(copy, template, ref=updated_to)
+    if is_fresh:  # as a job has it: without what was fetched here
+        make(copy.directory, {})
+        fresh = Git(copy.directory.with_name("fresh"))
+        copy("clone", "--quiet", "--no-local", str(copy.directory), str(fresh.directory))
+        copy = fresh
+    assert "has everything" in run(copy, template, ref="")
+    release(template, {"LICENSE": "MIT 3", "next.txt": "next\n"}, "docs: next", "v1.1.0")
+    run(copy, template, ref="")
+    assert read(copy, "next.txt") == "next\n"
+    assert read(copy, "LICENSE") == "MIT 3"
+
+
+def test_branch_beside_takes_nothing_back(copy: Git, template: Git) -> None:
+    make(template.directory, {"new.txt": "new\n"}, "feat: new")
+    run(copy, template)
+    make_branch(template, "beside", "HEAD^", {"LICENSE": "MIT 2"})
+    run(copy, template, ref="beside")
+    assert (read(copy, "new.txt"), read(copy, "LICENSE")) == ("new\n", "MIT 2")
+    make(template.directory, {"LICENSE": "MIT 3"}, "docs: newer")
+    run(copy, template)
+    assert (read(copy, "new.txt"), read(copy, "LICENSE")) == ("new\n", "MIT 3")
+
+
+def test_state_that_the_template_lost_needs_a_base(copy: Git, template: Git) -> None:
+    make(copy.directory, {}, f"build: update\n\n{TRAILER}: {'1' * 40}")
+    make(template.directory, {"LICENSE": "MIT 2"})
+    with pytest.raises(RefusedError, match=f"no commit {'1' * 40} any more.* --base COMMIT"):
+        run(copy, template)
+    run(copy, template, base=template.find("HEAD^"))
+    assert read(copy, "LICENSE") == "MIT 2"
+
+
 def test_what_stops_an_update_is_said(
     copy: Git, template: Git, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -265,7 +315,9 @@ def test_release_is_proposed_once(
     # GitHub makes the text of the pull request the message of the squashed commit
     make(copy.directory, {"LICENSE": "MIT 2"}, f"{pull['title']}\n\n{pull['body']}")
     release(template, {"LICENSE": "MIT 3"}, "docs: two", "v1.2.0")
-    assert find_base(lib.git.Git(copy.directory), "HEAD") == template.find("v1.1.0")
+    tip = template.find("HEAD")
+    base = find_base(lib.git.Git(copy.directory), str(template.directory), tip, tip)
+    assert base == template.find("v1.1.0")
     assert propose() == (0, "Opened #2 with v1.2.0.\n")
 
 
