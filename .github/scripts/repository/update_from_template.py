@@ -222,8 +222,6 @@ def propose(tree: Path, update: Update, base: str) -> str:
         GitError: Git failed.
         GitHubError: GitHub refused.
     """
-    for role in ("AUTHOR", "COMMITTER"):
-        os.environ[f"GIT_{role}_NAME"], os.environ[f"GIT_{role}_EMAIL"] = PUSHER
     git = Git(tree)
     branch = f"template/{update.version}"
     owner = find_repository().partition("/")[0]
@@ -254,6 +252,8 @@ def propose(tree: Path, update: Update, base: str) -> str:
 def sign_in() -> None:
     """Give the token to the API's client, and to Git for GitHub alone; no command line shows it.
 
+    Git gets a name for the commits as well: a job's machine has none.
+
     Raises:
         RefusedError: There is none.
     """
@@ -261,6 +261,8 @@ def sign_in() -> None:
     if not token:
         raise RefusedError(MISSING)
     server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+    for role in ("AUTHOR", "COMMITTER"):
+        os.environ[f"GIT_{role}_NAME"], os.environ[f"GIT_{role}_EMAIL"] = PUSHER
     credentials = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     os.environ |= {
         "GH_TOKEN": token,

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -278,6 +279,9 @@ def propose(
     copy("remote", "add", "origin", str(origin))
     template("tag", "v1.0.0")
     monkeypatch.chdir(copy.directory)
+    copy("config", "user.useConfigOnly", "true")  # a job's machine may know no name for commits
+    for variable in [name for name in os.environ if name.startswith(("GIT_AUTHOR", "GIT_COMM"))]:
+        monkeypatch.delenv(variable)
     monkeypatch.delenv("GITHUB_TOKEN")
     monkeypatch.setenv("GH_TOKEN", "")
     monkeypatch.setenv("TEMPLATE_UPDATE_TOKEN", "secret")
