@@ -3,8 +3,9 @@
 
 A copy has no common history with its template. So the template's old and new state are renamed as
 this copy is, and Git applies the difference between the two as a cherry-pick. With --pull-request
-it proposes the newest release, once: where a branch or a pull request for it is there, or was
-closed, nothing is done. What stays yours, and the token that it needs: docs/customizing.md.
+it proposes the newest release, once: where a pull request for it is there, or was closed, or a
+person works on its branch, nothing is done. What stays yours, and the token that it needs:
+docs/customizing.md.
 """
 
 import argparse
@@ -225,9 +226,7 @@ def propose(tree: Path, update: Update, base: str) -> str:
     git = Git(tree)
     branch = f"template/{update.version}"
     owner = find_repository().partition("/")[0]
-    if git("ls-remote", "--heads", "origin", branch) or list_all(
-        f"pulls?state=all&head={owner}:{branch}"
-    ):
+    if list_all(f"pulls?state=all&head={owner}:{branch}") or _is_somebodys(git, branch):
         return f"{update.version} was proposed already."
     git("switch", "--quiet", "--force-create", branch)
     title, changes, trailer = (update.message.split("\n\n")[part] for part in (0, 1, -1))
@@ -242,7 +241,7 @@ def propose(tree: Path, update: Update, base: str) -> str:
         git("commit", "--quiet", "--no-verify", "-m", update.message)
         files = "\n".join(f"- `{conflict}`" for conflict in conflicts)
         body = f"**Solve the conflicts in these files, on this branch:**\n\n{files}\n\n{body}"
-    git("push", "--quiet", "origin", branch)
+    git("push", "--quiet", "--force", "origin", branch)
     pull = {"title": title, "head": branch, "base": base, "body": body, "draft": bool(conflicts)}
     number = ask("POST", "pulls", pull)["number"]
     left = f", with {len(conflicts)} conflicts to be solved" if conflicts else ""
@@ -315,6 +314,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.pull_request:
         refuse(TITLE, reason)
     return 1
+
+
+def _is_somebodys(git: Git, branch: str) -> bool:
+    """Say whether a person works on a branch; a run that failed left one that none worked on."""
+    ref = f"refs/heads/{branch}"
+    if not git("ls-remote", "origin", ref):
+        return False
+    git("fetch", "--quiet", "origin", ref)
+    return git("log", "-1", "--format=%ce", "FETCH_HEAD") != PUSHER[1]
 
 
 def _make_tree(git: Git, folder: Path, commit: str, name: str) -> str:

@@ -325,6 +325,26 @@ def test_release_is_proposed_once(
     assert propose() == (0, "Opened #2 with v1.2.0.\n")
 
 
+def test_proposal_that_failed_is_made_again(
+    propose: Propose, template: Git, copy: Git, github: FakeGitHub
+) -> None:
+    release(template, {"LICENSE": "MIT 2"}, "docs: one", "v1.1.0")
+    github.faults = ["POST .*/pulls"]
+    assert propose()[0] == 1
+    github.faults = []
+    copy("switch", "--quiet", "main")
+    make(copy.directory, {"own.txt": "meanwhile"})
+    assert propose() == (0, "Opened #1 with v1.1.0.\n")
+    assert copy("show", "origin/template/v1.1.0:own.txt") == "meanwhile"
+
+    release(template, {"LICENSE": "MIT 3"}, "docs: two", "v1.2.0")
+    copy("switch", "--quiet", "--create", "template/v1.2.0")
+    make(copy.directory, {"own.txt": "by hand"})
+    copy("push", "--quiet", "origin", "template/v1.2.0")
+    assert propose() == (0, "v1.2.0 was proposed already.\n")
+    assert copy("show", "origin/template/v1.2.0:own.txt") == "by hand"
+
+
 def test_conflict_comes_as_a_draft(
     propose: Propose, template: Git, copy: Git, github: FakeGitHub
 ) -> None:
