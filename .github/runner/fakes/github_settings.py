@@ -15,6 +15,8 @@ NO_REVIEWERS = (
     "Failed to create the environment protection rule. Please ensure the billing plan supports "
     "the required reviewers protection rule."
 )
+SWITCHES = {"prevent_self_review", "can_admins_bypass"}
+PROTECTION = SWITCHES | {"wait_timer", "reviewers", "deployment_branch_policy"}
 ENVIRONMENT = r"/environments/([^/]+)"
 
 
@@ -173,16 +175,23 @@ class Settings(Part):
                 {"type": reviewer["type"], "reviewer": {"id": reviewer["id"]}}
                 for reviewer in sent["reviewers"]
             ]
-            rules.append({"type": "required_reviewers", "reviewers": reviewers})
-        policy = sent["deployment_branch_policy"]
-        return 200, {"name": name, "protection_rules": rules, "deployment_branch_policy": policy}
+            review = {"prevent_self_review": sent.get("prevent_self_review", False)}
+            rules.append(review | {"type": "required_reviewers", "reviewers": reviewers})
+        return 200, {
+            "name": name,
+            "protection_rules": rules,
+            "can_admins_bypass": sent.get("can_admins_bypass", True),
+            "deployment_branch_policy": sent["deployment_branch_policy"],
+        }
 
     def _put_environment(self, request: Request, name: str) -> Answer:
         sent = request.fields
         if self._is_free:
             return refuse(UPGRADE)
-        if sent.keys() != {"wait_timer", "reviewers", "deployment_branch_policy"}:
+        if sent.keys() != PROTECTION:
             return refuse("what is not sent would be reset")
+        if not all(isinstance(sent[key], bool) for key in SWITCHES):
+            return refuse("not a boolean")
         if (sent["reviewers"] or sent["wait_timer"]) and self.private and self.plan != "enterprise":
             return refuse(NO_REVIEWERS)
         if any(reviewer["id"] not in PEOPLE.values() for reviewer in sent["reviewers"]):

@@ -168,15 +168,22 @@ def list_settings(name: str, wanted: Environment, reviewers: Sequence[str]) -> I
 
 
 def _describe(now: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what protects an environment now, in the form that is sent."""
-    rules = {rule["type"]: rule for rule in (now or {}).get("protection_rules", [])}
-    reviewed = rules.get("required_reviewers", {}).get("reviewers", [])
+    """Return what protects an environment now, in the form that is sent.
+
+    GitHub resets what is not sent.
+    """
+    now = now or {}
+    rules = {rule["type"]: rule for rule in now.get("protection_rules", [])}
+    review = rules.get("required_reviewers", {})
     return {
         "wait_timer": rules.get("wait_timer", {}).get("wait_timer", 0),
         "reviewers": [
-            {"type": reviewer["type"], "id": reviewer["reviewer"]["id"]} for reviewer in reviewed
+            {"type": reviewer["type"], "id": reviewer["reviewer"]["id"]}
+            for reviewer in review.get("reviewers", [])
         ],
-        "deployment_branch_policy": (now or {}).get("deployment_branch_policy"),
+        "prevent_self_review": review.get("prevent_self_review", False),
+        "can_admins_bypass": now.get("can_admins_bypass", True),
+        "deployment_branch_policy": now.get("deployment_branch_policy"),
     }
 
 

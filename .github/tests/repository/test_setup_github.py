@@ -100,7 +100,8 @@ def test_second_run_changes_nothing(run: Run, github: FakeGitHub) -> None:
     assert (production["wait_timer"], production["reviewers"]) == (5, [{"type": "User", "id": 1}])
     assert [*settings.tags["production"].values()] == ["v*.*.*"]
     assert settings.environments["staging"] == {
-        "wait_timer": 0, "reviewers": [], "deployment_branch_policy": None
+        "wait_timer": 0, "reviewers": [], "prevent_self_review": False, "can_admins_bypass": True,
+        "deployment_branch_policy": None,
     }  # fmt: skip
     assert settings.environments["pypi"]["reviewers"] == [{"type": "User", "id": 1}]
     assert settings.objects["/actions/permissions"]["sha_pinning_required"]
@@ -157,6 +158,20 @@ def test_drift_is_found_and_mended(run: Run, github: FakeGitHub) -> None:
     assert run("--check")[0] == 0
     states = [state for path, state in now.workflows.items() if "codeql" in path]
     assert states == ["disabled_manually", "active"], "only workflows of this copy are enabled"
+
+
+def test_what_a_person_set_beside_it_stays(run: Run, github: FakeGitHub) -> None:
+    run("--apply", *REVIEWER)
+    environments = github.settings.environments
+    beside = {"prevent_self_review": True, "can_admins_bypass": False}
+    limit = {"deployment_branch_policy": {"protected_branches": True}}
+    environments["production"] |= beside | {"wait_timer": 0}
+    environments["pypi"] |= beside | limit
+    code, text = run("--apply", *REVIEWER)
+    assert code == 0, text
+    production, pypi = environments["production"], environments["pypi"]
+    assert (production["wait_timer"], production | beside) == (5, production)
+    assert (pypi["deployment_branch_policy"], pypi | beside) == (None, pypi)
 
 
 @pytest.mark.parametrize(
