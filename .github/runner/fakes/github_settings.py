@@ -7,7 +7,15 @@ from fakes.parts import Answer, Part, Request, not_found, refuse
 
 PEOPLE = {"octocat": 1, "hubot": 2}
 CHECKS = "required_status_checks"
-RULES = {"creation", "deletion", "non_fast_forward", "pull_request", CHECKS, "update"}
+RULES = {
+    "creation",
+    "deletion",
+    "non_fast_forward",
+    "pull_request",
+    CHECKS,
+    "required_signatures",
+    "update",
+}
 ROLES = {2, 4, 5}
 """Maintain, which only organisations have, write, admin."""
 UPGRADE = "Upgrade to GitHub Pro or make this repository public to enable this feature."

@@ -32,7 +32,7 @@ from repository.repository_settings import (
     Environment,
     Setting,
     create,
-    differs,
+    explain,
     list_settings,
     set_fields,
     switch_on,
@@ -278,8 +278,10 @@ def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
             required = ", ".join(checks) or "no check: none comes for each pull request"
             text = f"; required: {required}" if path.stem == "main" else ""
             yield Change("POST", "rulesets", wanted, f"create{text}")
-        elif differs(wanted, now):
-            text = f"differs from {path.relative_to(ROOT)}"
+            return
+        _keep(wanted, now)
+        if text := explain(_flatten(wanted), _flatten(now)):
+            text = f"differs from {path.relative_to(ROOT)}: {text}"
             yield Change("PUT", f"rulesets/{number}", wanted, text)
 
     return Setting(f"ruleset {wanted['name']}", find_changes, PAID)
@@ -302,11 +304,36 @@ def _complete(
         if rule["type"] == "required_status_checks":
             fields["required_status_checks"] = [
                 {"context": check, "integration_id": GITHUB_ACTIONS} for check in checks
+            ] + [
+                check  # of another app
+                for check in before.get("required_status_checks", [])
+                if check.get("integration_id") not in {None, GITHUB_ACTIONS}
             ]
     if not account.is_organisation and "bypass_actors" in wanted:
         wanted["bypass_actors"] = [
             actor for actor in wanted["bypass_actors"] if actor["actor_id"] != MAINTAIN
         ]
+
+
+def _keep(wanted: dict[str, Any], now: dict[str, Any]) -> None:
+    """Put into a ruleset what GitHub has and its file does not name: `PUT` would take it away."""
+    rules = {rule["type"]: rule for rule in wanted["rules"]}
+    for rule in now["rules"]:
+        if rule["type"] not in rules:
+            wanted["rules"].append(rule)
+        elif before := rule.get("parameters"):
+            named = rules[rule["type"]]
+            named["parameters"] = before | named.get("parameters", {})
+    if actors := now.get("bypass_actors"):
+        wanted.setdefault("bypass_actors", actors)
+
+
+def _flatten(ruleset: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a ruleset and of its rules in one."""
+    flat = {key: value for key, value in ruleset.items() if key != "rules"}
+    for rule in ruleset["rules"]:
+        flat |= {rule["type"]: True} | (rule.get("parameters") or {})
+    return flat
 
 
 def _make_secret(place: str, value: str | None) -> Setting:

@@ -145,7 +145,7 @@ def test_drift_is_found_and_mended(run: Run, github: FakeGitHub) -> None:
         "protection of pypi: nobody approves it",
         "environment production: * may not deploy",
         "environment staging: create",
-        "ruleset main: differs from .github/rulesets/main.json",
+        'ruleset main: differs from .github/rulesets/main.json: enforcement "disabled" → "active"',
         "ruleset tags: never moved or deleted: differs from .github/rulesets/tags-kept.json",
         "releases that nobody changes: off → on",
         'CodeQL by its workflow, not by the default setup: state "configured" → "not-configured"',
@@ -172,6 +172,31 @@ def test_what_a_person_set_beside_it_stays(run: Run, github: FakeGitHub) -> None
     production, pypi = environments["production"], environments["pypi"]
     assert (production["wait_timer"], production | beside) == (5, production)
     assert (pypi["deployment_branch_policy"], pypi | beside) == (None, pypi)
+
+
+def test_rules_that_a_person_added_stay(run: Run, github: FakeGitHub) -> None:
+    run("--apply", *REVIEWER)
+    ruleset = next(it for it in github.settings.rulesets.values() if it["name"] == "main")
+    own = {"context": "Sonar", "integration_id": 42}
+    old = {"context": "Old"}
+    find_rules(github)["required_status_checks"]["required_status_checks"] += [own, old]
+    find_rules(github)["pull_request"]["required_reviewers"] = ["somebody"]
+    find_rules(github)["pull_request"]["required_review_thread_resolution"] = False
+    ruleset["rules"].append({"type": "required_signatures"})
+    ruleset["bypass_actors"] = [{"actor_id": 5, "actor_type": "RepositoryRole"}]
+    code, text = run("--apply")
+    assert code == 0, text
+    assert "required_review_thread_resolution false → true" in text
+    assert '{"context": "Old"}] → ' in text, "what goes is shown"
+    rules = find_rules(github)
+    checks = rules["required_status_checks"]["required_status_checks"]
+    assert [check["context"] for check in checks] == ["All", "Sonar"]
+    assert rules["pull_request"]["required_reviewers"] == ["somebody"]
+    assert rules["pull_request"]["required_review_thread_resolution"]
+    assert "required_signatures" in rules
+    (now,) = (it for it in github.settings.rulesets.values() if it["name"] == "main")
+    assert now["bypass_actors"] == ruleset["bypass_actors"]
+    assert run("--check")[0] == 0
 
 
 @pytest.mark.parametrize(
