@@ -23,8 +23,8 @@ usage: host.sh stage IMAGE VERSION REVISION | switch PREVIEW | confirm | rollbac
   remove    remove containers and data
 
 Standard input has NAME=VALUE lines: DEPLOYMENT, whose deployment it is (nobody's: a person who may do
-anything); for stage also DATABASE_URL and ENVIRONMENT_NAME for the app, and REGISTRY, REGISTRY_USER
-and REGISTRY_TOKEN to pull it. Each step may be repeated.
+anything); for stage also DATABASE_URL and ENVIRONMENT_NAME for the app, REGISTRY, REGISTRY_USER and
+REGISTRY_TOKEN to pull it, and TIMEOUT, seconds for its start. Each step may be repeated.
 
 Environment: HOST_FOLDER, where the state is kept (/var/lib/app); HOST_TIMEOUT (60), seconds for a
 start; PATIENCE (60), seconds to wait for the registry or for another deployment. The file proxy.env
@@ -172,7 +172,8 @@ show_current() {
 read_input() {
   local name value
   REGISTRY='' REGISTRY_USER='' REGISTRY_TOKEN='' SETTINGS=''
-  while IFS='=' read -r name value; do
+  while read -r value; do
+    name=${value%%=*} value=${value#*=} # read itself would cut an = at the end
     case $name in
       DEPLOYMENT) DEPLOYMENT=$(tr -cd 'A-Za-z0-9 ._/:-' <<<"${value:0:200}") ;;
       DATABASE_URL | ENVIRONMENT_NAME)
@@ -181,6 +182,7 @@ read_input() {
       REGISTRY) REGISTRY=$value ;;
       REGISTRY_USER) REGISTRY_USER=$value ;;
       REGISTRY_TOKEN) REGISTRY_TOKEN=$value ;;
+      TIMEOUT) [[ ! $value =~ ^[0-9]{1,4}$ ]] || HOST_TIMEOUT=${HOST_TIMEOUT:-$value} ;;
       *) fail "The setting ${name:0:40} is not known" ;;
     esac
   done
@@ -188,29 +190,35 @@ read_input() {
 
 pull() {
   docker image inspect "$1" >/dev/null 2>&1 && return
-  repeat 'the registry' try_to_pull "$1" && return
+  repeat registry try_to_pull "$1" && return
   quote_log <"$HOST_FOLDER/log" >&2
-  ! is_away || fail 'The registry does not answer'
+  ! is_away registry || fail 'The registry does not answer'
   fail "The image ${1%@*} cannot be pulled"
 }
 
-AWAY='refused|reset|closed the|timed? ?out|no such host|name resolution|not known|starting up|shutting down'
-AWAY+='|\bEOF\b|unreachable|no route|temporar|unavailable|too ?many ?requests|\b(429|50[0234])\b'
+AWAY_REGISTRY='refused|reset|closed the|timed? ?out|no such host|name resolution|\bEOF\b|unreachable|no route'
+AWAY_REGISTRY+='|temporar|unavailable|too ?many ?requests|\b(429|50[0234])\b'
+# Of a migration anybody may write the log: what is no outage for certain is not run again.
+AWAY_DATABASE='connection (was )?(refused|reset|timed out)|connect call failed|can.t connect to|timeout expired|closed the connection|could not translate host'
+AWAY_DATABASE+='|name resolution|service not known|starting up|shutting down|network is unreachable|no route to host'
 
-# repeat WHAT COMMAND...: runs it, what it says goes to the file log. While it fails because WHAT is
-# away, it is run again, for PATIENCE seconds.
+# repeat WHAT COMMAND...: runs it, what it says goes to the file log. While it fails because WHAT, the
+# registry or the database, is away, it is run again, for PATIENCE seconds.
 repeat() {
   local what=$1 told='' deadline=$((SECONDS + ${PATIENCE:-60}))
   shift
   until "$@" >"$HOST_FOLDER/log" 2>&1; do
-    ((SECONDS < deadline)) && is_away || return
-    [[ $told ]] || echo "Waiting for $what: $(tail -n 1 "$HOST_FOLDER/log" | quote_log)" >&2
+    ((SECONDS < deadline)) && is_away "$what" || return
+    [[ $told ]] || echo "Waiting for the $what: $(tail -n 1 "$HOST_FOLDER/log" | quote_log)" >&2
     told=true
     sleep 1
   done
 }
 
-is_away() { grep -qiE "$AWAY" "$HOST_FOLDER/log"; }
+is_away() {
+  local words=AWAY_${1^^}
+  tail -n 5 "$HOST_FOLDER/log" | grep -qiE "${!words}"
+}
 
 try_to_pull() {
   local credentials code=0
@@ -229,13 +237,13 @@ try_to_pull() {
 # migrate COPY VERSION: a container of its own, which goes when it ends.
 migrate() {
   local code=0
-  repeat 'the database' compose run --rm --no-deps -T "$1" migrate </dev/null || code=$?
+  repeat database compose run --rm --no-deps -T "$1" migrate </dev/null || code=$?
   quote_log <"$HOST_FOLDER/log" >&2
   ((code)) || return 0
   if grep -q 'executable file not found' "$HOST_FOLDER/log"; then
     echo "$2 has no command migrate: nothing is migrated." >&2
   else
-    ! is_away || fail 'The database does not answer'
+    ! is_away database || fail 'The database does not answer'
     fail "The migrations of $2 failed"
   fi
 }
@@ -317,7 +325,12 @@ switch() {
   local before=$SERVING
   is_ours && is_open && [[ $(find_note PREVIEW) == "${1:-none}" ]] || fail 'Another deployment came between' "$OTHERS"
   serve "$(find_note COPY)"
-  [[ ! $before || $before == "$SERVING" ]] || docker stop "$(name_container "$before")" >/dev/null || true # which may be gone
+  drain "$before"
+}
+
+# drain COPY: a copy that has lost the traffic ends what it has begun to answer.
+drain() {
+  [[ ! $1 || $1 == "$SERVING" ]] || docker stop "$(name_container "$1")" >/dev/null || true # which may be gone
 }
 
 # serve COPY
@@ -351,7 +364,7 @@ undo() {
 # restore "IMAGE VERSION": its copy is still there, with the settings of its time. It gets the traffic
 # back even if it does not answer: it is what served, and what it misses may come back.
 restore() {
-  local copy why
+  local copy why before=$SERVING
   if [[ ! $1 ]]; then
     serve ''
     remove blue green
@@ -370,6 +383,7 @@ restore() {
     why=$(prove "$copy" '' 10) || echo "::warning title=${1##* } was put back, and $why::It gets the traffic all the same." >&2
   fi
   serve "$copy"
+  drain "$before"
   remove "$IDLE"
 }
 

@@ -19,6 +19,7 @@ from namespace import (
     find_condition,
     find_deadline,
     flatten,
+    is_database_away,
     is_outage,
     tell,
 )
@@ -170,7 +171,7 @@ def run_job(
             ends = [end for pod in pods if (end := describe_end(namespace, pod))]
             if condition.get("status") == "True" or (serves and ends):
                 last = " ".join(read_log(namespace, pods)[-3:])
-                if not is_outage(last):
+                if not is_database_away(last):
                     how = [*ends, "The log says why."] if ends else ["Its pod was removed."]
                     watch.fail(failed[0], " ".join([failed[1], *how]))
                 watch.wait("The database does not answer", last, 1)

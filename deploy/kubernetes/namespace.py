@@ -55,6 +55,17 @@ def is_outage(text: str) -> bool:
     )
 
 
+def is_database_away(log: str) -> bool:
+    """Tell whether the log of a migration, which anybody may write, is about that for certain."""
+    words = (
+        r"connection (was )?(refused|reset|timed out)|connect call failed|can.t connect to"
+        r"|timeout expired|closed the connection"
+        r"|could not translate host|name resolution|service not known|starting up|shutting down"
+        r"|network is unreachable|no route to host"
+    )
+    return bool(re.search(words, log, re.IGNORECASE))
+
+
 class Failure(Exception):  # noqa: N818
     """It cannot go on; what happened, what to do, and the exit code."""
 

@@ -145,7 +145,8 @@ ssh_fail() {
 ssh_describe_settings() {
   local line
   for line in "ENVIRONMENT_NAME=${ENVIRONMENT_NAME:-${DEPLOY_ENVIRONMENT:-}}" "DATABASE_URL=${DATABASE_URL:-}" \
-    "REGISTRY=${1%%/*}" "REGISTRY_USER=${GITHUB_ACTOR:-}" "REGISTRY_TOKEN=${REGISTRY_TOKEN:-}"; do
-    [[ $line == *= ]] || echo "${line//[$'\r\n']/}"
+    "REGISTRY=${1%%/*}" "REGISTRY_USER=${GITHUB_ACTOR:-}" "REGISTRY_TOKEN=${REGISTRY_TOKEN:-}" \
+    "TIMEOUT=${DEPLOY_TIMEOUT:-}"; do
+    [[ ! ${line#*=} ]] || echo "${line//[$'\r\n']/}"
   done
 }

@@ -66,4 +66,5 @@ name_deployment() {
 describe_settings() {
   name_deployment
   echo "ENVIRONMENT_NAME=${ENVIRONMENT_NAME:-}"
+  echo "TIMEOUT=${DEPLOY_TIMEOUT:-}"
 }

@@ -41,7 +41,10 @@ def test_ready(client: httpx2.Client) -> None:
     assert set(checks.values()) == {"ok"}
 
 
-def test_metrics(client: httpx2.Client) -> None:
+def test_metrics(client: httpx2.Client, request: pytest.FixtureRequest) -> None:
+    is_public = request.config.getoption("--base-url") and not request.config.getoption("--header")
+    if is_public and client.get("/metrics").status_code in {403, 404}:
+        pytest.skip("The proxy does not publish them, as it should be.")
     text = ask(client, "GET", "/metrics", 200).text
 
     assert "# TYPE http_request_duration_seconds histogram" in text

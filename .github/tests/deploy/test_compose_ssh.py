@@ -28,7 +28,7 @@ type Releases = Callable[..., str]
 
 ONE, TWO, BROKEN = REVISIONS.values()
 CREDENTIAL = "ghs_thisIsTheTokenOfTheJob"
-DATABASE = "sqlite:////data/pa$$word$HOME.sqlite3"
+DATABASE = "sqlite:////data/pa$$word$HOME.sqlite3?key=c2VjcmV0MQ=="
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +147,21 @@ def test_broken_version_is_never_seen(driver: Driver, client: Client, releases: 
     assert done.outputs["previous"] == f"{releases(ONE)} v1"
 
 
+ASKS_SLOWLY = """#!/bin/sh
+case "$*" in *X-Preview*) exit ;; esac
+for option; do case $option in --base-url=*) url=${{option#*=}} ;; esac; done
+curl --silent --output /dev/null --write-out '%{{http_code}}' "$url/slow" >{answered} 2>/dev/null &
+sleep 0.5
+exit 1
+"""
+"""Smoke tests that fail when the new version has traffic, and answers something."""
+
+
 def test_rolls_back_what_has_traffic_already(
     driver: Driver, client: Client, releases: Releases, tmp_path: Path
 ) -> None:
-    smoke = tmp_path / "smoke"
-    smoke.write_text('#!/bin/sh\ncase "$*" in *X-Preview*) ;; *) exit 1 ;; esac\n')
+    smoke, answered = tmp_path / "smoke", tmp_path / "answered"
+    smoke.write_text(ASKS_SLOWLY.format(answered=answered))
     smoke.chmod(0o755)
     with client.asking():
         done = driver.run(
@@ -160,6 +170,7 @@ def test_rolls_back_what_has_traffic_already(
     assert done.outputs["outcome"] == "rolled-back", done.log
     assert client.answers.keys() == {f"v1 {ONE}", f"v2 {TWO}"}
     assert client.ask() == f"v1 {ONE}"
+    assert answered.read_text() == "200", "what the new version had begun to answer"
 
 
 def test_deployment_that_was_killed_is_put_back(

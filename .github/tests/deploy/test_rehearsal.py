@@ -1,9 +1,12 @@
 """The rehearsal, with real containers: whatever is wrong with a version, nobody gets to see it."""
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from containers import docker
@@ -105,11 +108,12 @@ def test_broken_version_is_never_seen(
 def test_nothing_that_a_version_prints_is_obeyed(
     driver: Driver, client: Client, releases: Releases
 ) -> None:
-    text = "::error title=Made up::x\\na ##[error]x\\n"
+    text = "::error title=Made up::x\\na ##[error]x\\n500 rows reset; timeout not known, refused\\n"
     image = releases(BROKEN, f"""ENTRYPOINT ["sh", "-c", "printf '{text}'; exit 1"]""")
     done = driver.run("deploy", image, version="v3", revision=BROKEN)
     assert done.outputs["reason"] == "The migrations of v3 failed"
     assert "| ::error title=Made up::x\n| a ## [error]x\n" in done.log
+    assert "Waiting for" not in done.log, "it is run once"
     assert client.ask() == f"v1 {ONE}"
 
 
@@ -236,11 +240,29 @@ def test_two_at_once_wait_for_each_other(
     assert client.ask() == f"v1 {ONE}"
 
 
+def ask(url: str, path: str, preview: str = "") -> tuple[int, str]:
+    """Return the status and the revision that answer; with a header that may lead to a preview."""
+    try:
+        with urlopen(Request(url + path, headers={"X-Preview": preview})) as answer:  # noqa: S310
+            return answer.status, json.load(answer)["revision"]
+    except HTTPError as error:
+        with error:
+            return error.code, ""
+
+
 def test_traffic_goes_to_nothing_that_another_deployment_staged(
     driver: Driver, client: Client, tree: Path, releases: Releases
 ) -> None:
     folder = Path(driver.settings["HOST_FOLDER"])
     mine = host(tree, folder, "stage", releases(TWO), "v2", TWO)
+    for guess in ("/../green", "/../blue", "x/../../green", "0" * 32):
+        assert ask(client.url, "/health", guess) == (200, ONE), "the one that serves"
+    assert ask(client.url, "/health", mine) == (200, TWO)
+    assert ask(client.url, "/metrics", mine) == (200, TWO)
+    assert ask(client.url, "/metrics")[0] == 404, "nobody else may ask for them"
+    copy = host(tree, folder, "current") and docker("ps", "--quiet", f"--filter=name={folder.name}")
+    rotation = "--format={{json .HostConfig.LogConfig.Config}}"
+    assert '"max-size":"10m"' in docker("inspect", rotation, *copy.split())
     unproven = releases(BROKEN, FAULTS["fails the smoke tests"])
     host(tree, folder, "stage", unproven, "v3", BROKEN)
     with client.asking(), pytest.raises(subprocess.CalledProcessError):

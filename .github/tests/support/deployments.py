@@ -41,8 +41,8 @@ curl --fail --silent --output /dev/null --header "${header:-X-None: 1}" "$url/wo
 """
 """Ask what a version is there for."""
 IMPATIENT = {
-    "never healthy": {"HOST_TIMEOUT": "3"},
-    "not ready": {"HOST_TIMEOUT": "6"},
+    "never healthy": {"DEPLOY_TIMEOUT": "3"},
+    "not ready": {"DEPLOY_TIMEOUT": "6"},
 }
 """For faults that are found by waiting."""
 
@@ -161,7 +161,6 @@ class Driver:
             "DEPLOY_TIMEOUT": "60",
             "GITHUB_OUTPUT": str(self.folder / "output"),
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
-            "HOST_TIMEOUT": "90",
             "PATIENCE": "3",
             "RUNNER_TEMP": str(self.folder),
             **self.settings,

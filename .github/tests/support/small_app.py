@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """The least that a deployment can drive, with faults that variables bring.
 
-NOT_READY and BROKEN: /ready says 503, /work says 500.
+NOT_READY and BROKEN: /ready says 503, /work says 500. /slow takes two seconds.
 """
 
 import argparse
 import json
 import os
 import signal
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -23,6 +25,8 @@ class Handler(BaseHTTPRequestHandler):
             status, content = HTTPStatus.SERVICE_UNAVAILABLE, {"detail": "Not ready: database"}
         elif self.path == "/work" and "BROKEN" in os.environ:
             status = HTTPStatus.INTERNAL_SERVER_ERROR
+        elif self.path == "/slow":
+            time.sleep(2)
         self.send_response(status)
         self.end_headers()
         self.wfile.write(json.dumps(content).encode())
@@ -32,13 +36,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM, and what was asked before it to its end."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    ThreadingHTTPServer.daemon_threads = False
     with ThreadingHTTPServer(("", options.port), Handler) as server:
-        server.serve_forever()
+        signal.signal(signal.SIGTERM, lambda *_: Thread(target=server.shutdown).start())
+        server.serve_forever(poll_interval=0.05)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ PidFile none
 StrictModes no
 Subsystem sftp internal-sftp
 UsePAM no
-SetEnv PATH={path} HOST_TIMEOUT=60 PATIENCE=15
+SetEnv PATH={path} PATIENCE=15
 """
 
 
