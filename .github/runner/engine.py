@@ -65,6 +65,7 @@ class Step:
     id: list[str]
     outcome: str = "running"
     log: list[str] = field(default_factory=list)
+    annotations: list[dict[str, str]] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
 
 
@@ -84,13 +85,21 @@ class Job:
     failed: bool = False
     steps: list[Step] = field(default_factory=list)
     summary: str = ""
-    annotations: list[dict[str, str]] = field(default_factory=list)
     calls: str = ""
+
+    @property
+    def annotations(self) -> list[dict[str, str]]:
+        """What the steps told the runner, in the order of the steps."""
+        return [note for step in self.steps for note in step.annotations]
 
     @property
     def failed_steps(self) -> list[Step]:
         """The steps of the job itself that failed."""
         return [step for step in self.steps if step.outcome == "failure" and len(step.id) == 1]
+
+    def find_parts(self, step: Step) -> list[Step]:
+        """Return a step and the steps inside the action that it uses."""
+        return [part for part in self.steps if part.id[: len(step.id)] == step.id]
 
     def find_step(self, name: str) -> Step:
         """Return the step with this name.
@@ -427,7 +436,7 @@ def _update_step(job: Job, step: Step, line: dict[str, Any]) -> None:
         case {"command": "summary"} if not _has_children(job, step):
             job.summary += line["content"]
         case {"command": ("error" | "warning" | "notice") as level}:
-            job.annotations.append({"level": level, "text": line["arg"], **line["kvPairs"]})
+            step.annotations.append({"level": level, "text": line["arg"], **line["kvPairs"]})
         case {"stepResult": outcome, "stage": "Main"}:
             step.outcome = outcome
         case {"level": "error", "msg": str(text)}:

@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import re
 import shutil
 import sys
 import tempfile
@@ -33,6 +34,8 @@ MARKS = {
     "skipped": "[dim]- skipped[/]",
     "not-run": "[yellow]? not-run[/]",
 }
+EXIT = re.compile(r"exit status \d+")
+"""What act adds to the log of each step that fails."""
 VERDICT = "Not every job succeeded"
 CHANGES = {
     "documents": "README.md",
@@ -77,17 +80,14 @@ def make_table(runs: Sequence[Run], *, finished: bool) -> Table:
 
 def find_cause(job: Job, step: Step) -> str:
     """Return the first line that says why a step failed: its error, or else its last words."""
-    errors = [note for note in job.annotations if note["level"] == "error"]
+    parts = job.find_parts(step)
+    errors = [note for part in parts for note in part.annotations if note["level"] == "error"]
     if errors:
         title = errors[0].get("title", "")
         return f"{title}: {errors[0]['text']}" if title else errors[0]["text"]
-    lines = [line.strip() for line in find_log(job, step) if line.strip()]
-    return Text.from_ansi(lines[-1]).plain if lines else "it said nothing"
-
-
-def find_log(job: Job, step: Step) -> list[str]:
-    """Return the lines of a step and of the steps inside the action that it uses."""
-    return [line for part in job.steps if part.id[: len(step.id)] == step.id for line in part.log]
+    lines = [line.strip() for part in parts for line in part.log if line.strip()]
+    said = [line for line in lines if not EXIT.fullmatch(line)] or lines
+    return Text.from_ansi(said[-1]).plain if said else "it said nothing"
 
 
 def show_failures(console: Console, runs: Sequence[Run], log: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import run as cli
 from engine import ROOT, run
 from events import Event
 from fakes.github_api import FakeGitHub
@@ -13,6 +14,23 @@ from harness import RunPipeline, write
 from origin import Git, commit, create
 
 CHECKOUT = "{uses: actions/checkout@v7.0.1}"
+
+
+FAILING = f"""
+  all:
+    runs-on: ubuntu-24.04
+    steps:
+      - {CHECKOUT}
+      - {{name: told, run: "echo '::error title=Lint::4 errors'; exit 1"}}
+      - {{name: spoke, if: always(), run: "echo its last words; exit 1"}}
+      - {{name: silent, if: always(), run: exit 3}}
+      - {{name: inside, if: always(), uses: "./.github/actions/inner"}}
+"""
+ACTION_THAT_FAILS = """name: inner
+runs:
+  using: composite
+  steps: [{shell: bash, run: "echo '::error title=Inner::too'; exit 1"}]
+"""
 
 
 def workflow(jobs: str) -> str:
@@ -170,6 +188,21 @@ def test_run_that_hangs_is_cut_off(tmp_path: Path) -> None:
     done = run("trial", Event.parse("push"), tmp_path / "1", edit=edit, timeout=2)
     assert done.conclusion == "failure"
     assert done.error == "cut off after 2 seconds"
+
+
+def test_each_failed_step_has_its_own_cause(run_pipeline: RunPipeline) -> None:
+    def edit(tree: Path) -> None:
+        (tree / ".github/actions/inner").mkdir()
+        (tree / ".github/actions/inner/action.yml").write_text(ACTION_THAT_FAILS)
+        (tree / ".github/workflows/trial.yml").write_text(workflow(FAILING))
+
+    job = run_pipeline("trial", "push", edit=edit).find_job("all")
+    assert {step.name: cli.find_cause(job, step) for step in job.failed_steps} == {
+        "told": "Lint: 4 errors",
+        "spoke": "its last words",
+        "silent": "exit status 3",
+        "inside": "Inner: too",
+    }
 
 
 @pytest.mark.parametrize("action", ["some/action", "some/action/inside", "actions/cache/save"])

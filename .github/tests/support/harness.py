@@ -112,8 +112,7 @@ def explain(run: Run) -> str:
         running = (step for step in job.steps if step.outcome == "running")
         lines += [f"{job.name} / {step.name} did not end" for step in running]
         for step in job.failed_steps:
-            parts = [part for part in job.steps if part.id[: len(step.id)] == step.id]
-            log = "".join(line for part in parts for line in part.log)
+            log = "".join(line for part in job.find_parts(step) for line in part.log)
             lines.append(f"{job.name} / {step.name}:\n{log[-2000:]}")
     return "\n".join(lines)
 
