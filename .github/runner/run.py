@@ -293,13 +293,30 @@ def execute(
     return runs
 
 
+def show_notices(console: Console, runs: Sequence[Run]) -> None:
+    """List the warnings and notices, such as a step that was left out: GitHub shows them too."""
+    said = [
+        f"! {one.pipeline} / {job.name} / {note.get('title') or step.name} — {note['text']}"
+        for one in runs
+        for job in one.jobs
+        for step in job.steps
+        for note in step.annotations
+        if note["level"] != "error"
+    ]
+    if said:
+        console.rule("[yellow]what to know", align="left")
+    for text in dict.fromkeys(said):
+        console.print(Text(text, style="yellow"), soft_wrap=True)
+
+
 def show(console: Console, runs: Sequence[Run]) -> None:
-    """Show the job summaries, then what failed: the list of it is the last thing."""
+    """Show the job summaries and notices, then what failed: the list of it is the last thing."""
     for one in runs:
         for job in one.jobs:
             if job.summary:
                 console.rule(f"{one.pipeline} / {job.name} / summary", align="left")
                 console.print(Markdown(job.summary))
+    show_notices(console, runs)
     if any(one.conclusion != "success" for one in runs):
         show_failures(console, runs, keep_logs(runs, KEPT / "logs"))
 

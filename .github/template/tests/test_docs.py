@@ -11,6 +11,7 @@ import pytest
 import run
 from first_runs import CASES, describe, find_settings
 from lib.triggers import triggers
+from origin import Git
 from repository import rename_project, setup_github
 from workflows import find_workflows, load
 
@@ -18,6 +19,13 @@ ROOT = Path(__file__).parents[3]
 PAGES = [page for folder in (".", ".github", "docs") for page in (ROOT / folder).glob("*.md")]
 REFERENCE = ROOT / "docs/ci-cd.md"
 TASKS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["poe"]["tasks"]
+
+OTHERS_SAY = {
+    "Required test coverage of … not reached",
+    "must be pinned to a full-length commit SHA",
+    "uv.lock needs to be updated",
+}
+"""What the documents quote of pytest-cov, GitHub and uv."""
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -37,6 +45,24 @@ def test_links_lead_somewhere(page: Path) -> None:
 @each_page
 def test_tasks_exist(page: Path) -> None:
     assert set(re.findall(r"uv run poe (?:-q )?([a-z-]+)", page.read_text())) <= TASKS.keys()
+
+
+@pytest.fixture(scope="module")
+def messages() -> str:
+    """What programs say: all files but documents, with the parts of a literal put together."""
+    git = Git(ROOT)
+    paths = git("ls-files", "--", ".github", "deploy", "src", ":!*.md").splitlines()
+    text = "".join((ROOT / path).read_text(errors="replace") for path in paths)
+    return re.sub(r"\s+", " ", re.sub(r'"\s*f?"', "", text))
+
+
+@each_page
+def test_messages_that_are_looked_up_are_said(page: Path, messages: str) -> None:
+    rows = re.findall(r"^\| (?:<!--.*?--> )?(\*.*?) \|", page.read_text(), re.MULTILINE)
+    quotes = {quote for row in rows for quote in re.findall(r"\*([^*]+)\*", row)} - OTHERS_SAY
+    for quote in quotes:
+        for part in re.split(r"…|`|\b[A-Z]\b(?:\.[A-Z])?", quote):  # X stands for anything
+            assert part.strip() in messages, quote
 
 
 @pytest.mark.parametrize("name", find_workflows(ROOT))

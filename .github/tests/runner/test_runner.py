@@ -12,6 +12,7 @@ from events import Event
 from fakes.github_api import FakeGitHub
 from harness import RunPipeline, write
 from origin import Git, commit, create
+from rich.console import Console
 
 CHECKOUT = "{uses: actions/checkout@v7.0.1}"
 
@@ -207,18 +208,20 @@ def test_each_failed_step_has_its_own_cause(run_pipeline: RunPipeline) -> None:
 
 @pytest.mark.parametrize("action", ["some/action", "some/action/inside", "actions/cache/save"])
 def test_action_without_stand_in_is_left_out_and_said(
-    run_pipeline: RunPipeline, action: str
+    run_pipeline: RunPipeline, capsys: pytest.CaptureFixture[str], action: str
 ) -> None:
     jobs = f"""
   new:
     runs-on: ubuntu-24.04
-    steps: [{CHECKOUT}, {{uses: "{action}@v1"}}, {{run: test -d .github}}]
+    steps: [{CHECKOUT}, {{uses: "{action}@v1"}}, {{name: own, run: "test -d .github
+      && echo ::warning::look at it"}}]
 """
     done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
     assert done.conclusion == "success"
-    (note,) = done.find_job("new").annotations
-    assert (note["title"], note["level"]) == (action, "notice")
-    assert note["text"].startswith("no stand-in: left out")
+    cli.show(Console(width=80), [done])
+    said = capsys.readouterr().out.splitlines()
+    left_out = f"! trial / new / {action} — no stand-in: left out. --real-actions runs it."
+    assert said[1:] == [left_out, "! trial / new / own — look at it"]
 
 
 def test_steps_see_no_environment_but_a_runners(
