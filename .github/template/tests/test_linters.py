@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -15,6 +17,30 @@ from lib import processes
 def test_finds_nothing(task: str) -> None:
     done = processes.run(["poe", "-q", task], 300, folder=ROOT)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (f'"""Say."""\n\nLONG = [{", ".join(["1234"] * 30)}]\n', []),
+        ('"""Say."""\n\nimport os\n\n\ndef say(text):\n    """Say."""\n', ["ANN001", "ANN201"]),
+        ('"""Say."""\n\ndef say(:\n', ["invalid-syntax"]),
+    ],
+    ids=["cured", "left", "broken"],
+)
+def test_fix_corrects_what_it_can_and_says_what_is_left(
+    tmp_path: Path, text: str, left: list[str]
+) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/say.py").write_text(text)
+    (tmp_path / "tests/other.py").write_text("X  =  1\n")
+    done = processes.run(["poe", "-q", "--executor=simple", "fix"], 60, folder=tmp_path)
+    assert (tmp_path / "tests/other.py").read_text() == "X = 1\n"
+    assert bool(done.returncode) == bool(left), done.stdout
+    assert all(rule in done.stdout for rule in left)
+    assert "F401" not in done.stdout
+    assert "E501" not in done.stdout
 
 
 def test_the_auditor_of_zizmor_finds_nothing() -> None:
