@@ -22,6 +22,7 @@ from lib.project import ProjectError, read_project
 from lib.workflow_commands import annotate, summarize
 
 VERDICT = "./.github/actions/verdict"
+UNCHECKED = "The workflows could not be checked"
 MALFORMED = (AttributeError, LookupError, TypeError, yaml.YAMLError)
 """What reading a file raises that has something else somewhere than GitHub takes there."""
 
@@ -121,9 +122,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         accepted = read_project(root).accepted
         files = find_files(root)
         findings = {key: text for path in files for key, text in check_file(path)}
-    except (ProjectError, *MALFORMED) as error:
+    except ProjectError as error:
+        annotate("error", UNCHECKED, str(error))
+        return 1
+    except MALFORMED as error:
         text = f"A file is not what GitHub takes, actionlint says where: {error!r}"
-        annotate("error", "The workflows could not be checked", text)
+        annotate("error", UNCHECKED, text)
         return 1
     broken = [key for key in findings if key not in accepted]
     for key in broken:

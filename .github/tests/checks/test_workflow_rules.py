@@ -1,5 +1,6 @@
 """The rules that keep workflows safe and right: each is broken once, accepted once."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,24 @@ def test_acceptance_that_nothing_needs(tmp_path: Path, capsys: pytest.CaptureFix
 def test_half_written_workflow_is_no_traceback(tmp_path: Path, text: str) -> None:
     write(tmp_path, text)
     workflow_rules.main([str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("[tool.pipelines]\nsevre = 1\n", "line 2, [tool.pipelines]: sevre is unknown; there are "),
+        ("[tool.pipelines\n", "is no valid TOML: "),
+        ("", "has no [tool.pipelines]: add it, "),
+    ],
+)
+def test_mistake_in_the_project_is_said_as_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], table: str, said: str
+) -> None:
+    write(tmp_path, PLAIN)
+    (tmp_path / "pyproject.toml").write_text(table)
+    assert workflow_rules.main([str(tmp_path)]) == 1
+    error, title = capsys.readouterr().out, "The workflows could not be checked"
+    assert re.match(rf"::error title={title}::pyproject\.toml,? {re.escape(said)}", error)
 
 
 def test_no_yaml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
