@@ -1,6 +1,7 @@
 """Git in one work tree."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,16 @@ PLAIN = {
     "log.showSignature": "false",
 }
 """What a person may have set, and would change what is read."""
+
+NOWHERE = re.compile(
+    r"not a git repository \(or any|(bad revision|ambiguous argument) 'HEAD'"
+    r"|not have any commits yet"
+)
+"""What Git says outside of a repository, and in one without a commit."""
+START = (
+    "There is no Git repository here, or no commit in it: "
+    "git init && git add -A && git commit -m 'feat: start'"
+)
 
 
 class GitError(Exception):
@@ -27,7 +38,8 @@ class Git:
 
     def __init__(self, directory: Path | None = None, **variables: str) -> None:
         self.directory = directory or Path()
-        self.environment = os.environ | variables
+        # in another language nobody would know what Git says
+        self.environment = os.environ | {"LANGUAGE": "en"} | variables
 
     def __call__(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         """Run `git ARGUMENTS`; return what it prints, without the last line break.
@@ -46,6 +58,7 @@ class Git:
         )
         if done.returncode not in codes:
             said = done.stderr.decode(errors="replace").strip()
+            said = START if NOWHERE.search(said) else said
             raise GitError(said or f"git {arguments[0]} ended with {done.returncode}")
         # a file name may be anything: it comes back as it was when it is given to Git again
         return done.stdout.decode(errors="surrogateescape").rstrip("\n")

@@ -47,7 +47,8 @@ main() {
   mkdir -p "$output" && output=$(realpath "$output")
   again=$(mktemp -d)
   trap 'rm -rf "$again"' EXIT
-  SOURCE_DATE_EPOCH=$(git log -1 --no-show-signature --format=%ct)
+  SOURCE_DATE_EPOCH=$(git log -1 --no-show-signature --format=%ct) ||
+    fail "There is no commit to build: git init && git add -A && git commit -m 'feat: start'"
   export SOURCE_DATE_EPOCH
 
   export SETUPTOOLS_SCM_PRETEND_VERSION=$version # a commit may carry two tags, or none yet

@@ -97,6 +97,7 @@ def prepare(tree: Path, source: str, ref: str, base: str) -> Update:
         GitError: Git failed.
     """
     git = Git(tree)
+    git("rev-parse", "HEAD")  # Git looks at the template outside of a repository, too
     ref = ref or find_release(git, source)
     tip = fetch(git, source, "HEAD")  # what a copy is made from; a release may be behind it
     new = fetch(git, source, ref)
@@ -304,7 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except (GitError, GitHubError, RefusedError, subprocess.CalledProcessError) as error:
         reason = f"Not updated. {(getattr(error, 'stderr', '') or str(error)).strip()}"
-        if options.source == REMOTE and not Git(tree)("remote").split().count(REMOTE):
+        if options.source == REMOTE and REMOTE not in Git(tree)("remote", codes=(0, 128)).split():
             reason += f"\nWhere is the template? git remote add {REMOTE} ADDRESS"
     else:
         print(done)

@@ -11,12 +11,25 @@ import pytest
 import yaml
 from engine import ROOT
 from lib import processes
+from origin import Git
 
 
 @pytest.mark.parametrize("task", ["actionlint", "zizmor", "shellcheck", "hadolint"])
 def test_finds_nothing(task: str) -> None:
     done = processes.run(["poe", "-q", task], 300, folder=ROOT)
     assert done.returncode == 0, done.stdout
+
+
+def test_shell_scripts_are_those_of_git_and_may_be_none(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    command = ["poe", "-q", "--executor=simple", "shellcheck"]
+    done = processes.run(command, 60, folder=tmp_path)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "Make it one: git init")
+    Git(tmp_path)("init", "--quiet")
+    done = processes.run(command, 60, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    (tmp_path / "a.sh").write_text("echo $1\n")
+    assert "SC2148" in processes.run(command, 60, folder=tmp_path).stdout
 
 
 @pytest.mark.parametrize(

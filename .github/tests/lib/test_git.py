@@ -41,3 +41,16 @@ def test_changed_files_have_both_names_or_those_that_are_there(git: Git) -> None
 def test_git_says_why_it_failed(git: Git) -> None:
     with pytest.raises(GitError, match="nothing"):
         git("show", "nothing")
+
+
+@pytest.mark.parametrize("command", ["rev-parse HEAD", "log -1", "ls-files", "rev-list HEAD"])
+def test_no_repository_and_none_with_a_commit_are_said_with_the_remedy(
+    tmp_path: Path, command: str
+) -> None:
+    git = Git(tmp_path)
+    with pytest.raises(GitError, match="git init && git add -A && git commit"):
+        git(*command.split())
+    git("init", "--quiet")
+    if command != "ls-files":
+        with pytest.raises(GitError, match="git init && git add -A && git commit"):
+            git(*command.split())

@@ -116,6 +116,12 @@ def test_builds_what_the_version_says_whatever_the_tags_say(project: Git) -> Non
     assert UUID(materials["serialNumber"]).hex[:12] == project.find("HEAD")[:12]
 
 
+def test_no_commit_to_build(tmp_path: Path) -> None:
+    code, text = build(Git(tmp_path), "1.0.0")
+    assert code == 1
+    assert "::error title=Build::There is no commit to build: git init && git add -A" in text
+
+
 def test_build_that_depends_on_the_clock(project: Git) -> None:
     with (project.directory / "pyproject.toml").open("a") as file:
         file.write("[tool.hatch.build.hooks.custom]\n")

@@ -263,6 +263,10 @@ def test_what_stops_an_update_is_said(
     with pytest.raises(RefusedError, match="Commit or stash"):
         run(copy, template)
     assert copy("status", "--porcelain") == " M LICENSE"
+    monkeypatch.chdir(copy.directory.parent)
+    for source in ("template", str(template.directory)):
+        assert update_from_template.main(["--from", source]) == 1
+        assert "Not updated. There is no Git repository here" in capsys.readouterr().err
 
 
 @pytest.fixture
