@@ -1,9 +1,11 @@
 """The linters of the pipelines find nothing, and nothing is hidden from them."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,12 +13,23 @@ import pytest
 import yaml
 from engine import ROOT
 from lib import processes
-from origin import Git
+from origin import Git, create
 
 
 @pytest.mark.parametrize("task", ["actionlint", "zizmor", "shellcheck", "hadolint"])
 def test_finds_nothing(task: str) -> None:
     done = processes.run(["poe", "-q", task], 300, folder=ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+def test_hooks_find_nothing_in_a_fresh_copy(tmp_path: Path) -> None:
+    git = create(ROOT, tmp_path / "copy")
+    git("add", "--all")
+    (git.directory / ".venv").symlink_to(sys.prefix)
+    tested = "ruff-check,ruff-format,actionlint,zizmor,shellcheck,hadolint"  # above, and by CI
+    environment = os.environ | {"SKIP": tested, "UV_NO_SYNC": "1"}
+    command = ["pre-commit", "run", "--all-files"]
+    done = processes.run(command, 120, folder=git.directory, environment=environment)
     assert done.returncode == 0, done.stdout
 
 
