@@ -79,13 +79,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("text", nargs="?", default="", help="a paragraph")
     add("--log", type=Path, help="file whose last lines are shown in the section")
     add("--lines", type=int, default=LAST_LINES, help="how many of a summary")
+    add("--cause", default="", metavar="REGEX", help="lines that say why; else the last one does")
     options = parser.parse_args(arguments)
     title, text = options.title, " ".join(options.text.split())
     log = options.log.read_text(encoding="utf-8", errors="replace") if options.log else ""
     log = COLOURS.sub("", log)
     if options.command == "fail":
-        last = [line for line in log.splitlines() if re.search(r"\w", line)][-1:]
-        refuse(title, f"{' — '.join([*last, text])}\n{log}")
+        lines = [line for line in log.splitlines() if re.search(r"\w", line)]
+        causes = [line for line in lines if options.cause and re.search(options.cause, line)]
+        why = [re.sub(r"\.{3,}", ": ", line) for line in causes] or lines[-1:]
+        refuse(title, f"{' — '.join([*why, text])}\n{log}")
     elif options.command == "summary":
         parts = [f"### {plain(title)}", plain(text, LONGEST), show_end(log, options.lines)]
         summarize("\n\n".join(filter(None, parts)))

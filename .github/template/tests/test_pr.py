@@ -143,6 +143,8 @@ def test_pre_commit_checks_changed_files_only(quick_pipeline: RunPipeline, tmp_p
     assert job.conclusion == "failure"
     assert [step.name for step in job.failed_steps] == ["Pre-commit on the changed files"]
     assert "bad.txt" in job.summary
+    (note,) = job.annotations
+    assert note["text"].startswith("No white space at the end of a line: Failed — Ended with ")
     assert "unchanged.txt" not in job.summary
 
 

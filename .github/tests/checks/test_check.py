@@ -43,6 +43,22 @@ def test_failure_keeps_the_code_and_shows_the_end(tmp_path: Path, code: int) -> 
     assert f"::error title=Lint::{said}\n" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("log", "cause"),
+    [
+        (r"Lint\nWhite space....Failed\nJSON...Passed\nYAML...Failed\n+ a",
+         "White space: Failed — YAML: Failed"),
+        (r"Lint\nno configuration", "no configuration"),
+        (r"", "Ended"),
+    ],
+)  # fmt: skip
+def test_cause_is_what_is_looked_for_or_the_end(tmp_path: Path, log: str, cause: str) -> None:
+    command = f"printf '{log}'; exit 1"
+    done, summary = check(tmp_path, "--cause", r"\.Failed$", "Hooks", "bash", "-c", command)
+    assert f"::error title=Hooks::{cause} " in done.stdout
+    assert f"\n{cause} " in summary
+
+
 def test_missing_command_is_a_failure(tmp_path: Path) -> None:
     done, summary = check(tmp_path, "Lint", "no-such-command")
     assert done.returncode == 127
