@@ -157,9 +157,9 @@ def test_coverage_below_the_threshold_is_red(renamed: Git, quick_pipeline: RunPi
     assert run.find_job("test").conclusion == "failure"
 
 
-def test_runner_and_machinery_tests_deleted(copy: Path) -> None:
-    for folder in ("runner", "tests"):
+def test_machinery_tests_deleted_and_then_the_runner(copy: Path) -> None:
+    for folder in ("tests", "runner"):
         shutil.rmtree(copy / ".github" / folder)
-    execute(copy, "ruff", "check", ".")
-    execute(copy, "mypy")
-    execute(copy, "python", ".github/scripts/checks/workflow_rules.py")
+        execute(copy, "ruff", "check", ".")
+        execute(copy, "mypy")
+        execute(copy, "python", ".github/scripts/checks/workflow_rules.py")
