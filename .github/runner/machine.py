@@ -21,7 +21,7 @@ DOCKER = "Docker"
 
 @dataclass
 class Need:
-    """A program, where it is, and the pipelines that need it."""
+    """A program, where it is, and the pipelines that need it: all of them if it names none."""
 
     program: str
     found: str
@@ -35,11 +35,10 @@ def find_needs(root: Path, pipelines: Sequence[str]) -> list[Need]:
     needs = {
         "gh": Need("gh", find_program("gh"), "uv sync brings it"),
         "git": Need("git", find_program("git"), "install the package 'git'"),
-        DOCKER: Need(DOCKER, *_find_engine()),
     }
+    if containers := [name for name in pipelines if needs_containers(root, files[name])]:
+        needs[DOCKER] = Need(DOCKER, *_find_engine(), containers)
     for name in pipelines:
-        if needs_containers(root, files[name]):
-            needs[DOCKER].pipelines.append(name)
         for program in _find_programs(root, files[name]):
             need = Need(program, find_program(program), PROGRAMS[program])
             needs.setdefault(program, need).pipelines.append(name)

@@ -222,12 +222,9 @@ def check_machine(options: argparse.Namespace, console: Console) -> None:
     table = Table("Needed", "Here", "By", title="this machine", title_justify="left")
     for need in needs:
         by = ", ".join(need.pipelines) or "all"
-        if need.found or need.pipelines or need.program != DOCKER:
-            table.add_row(need.program, need.found or f"[red]missing[/]: {need.fix}", by)
+        table.add_row(need.program, need.found or f"[red]missing[/]: {need.fix}", by)
     console.print(table)
-    missing = [
-        need for need in needs if not need.found and (need.pipelines or need.program != DOCKER)
-    ]
+    missing = [need for need in needs if not need.found]
     lacking = {
         name
         for need in missing
@@ -240,7 +237,7 @@ def check_machine(options: argparse.Namespace, console: Console) -> None:
             raise ContainersError(f"{named} cannot run here. {fixes}")
         options.plan = [planned for planned in options.plan if planned[0] not in lacking]
         console.print(Text(f"Left out: {named}. {fixes}", style="yellow"))
-    containers = next(need.pipelines for need in needs if need.program == DOCKER)
+    containers = next((need.pipelines for need in needs if need.program == DOCKER), [])
     options.containers = [name for name, _ in options.plan if name in containers]
 
 

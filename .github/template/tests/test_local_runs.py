@@ -137,6 +137,15 @@ def test_pipelines_that_need_docker_are_left_out_by_name(
     assert "docker cannot run here. " in capsys.readouterr().out
 
 
+def test_docker_is_not_asked_for_where_nothing_needs_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(machine, "_find_engine", lambda: ("28.0", ""))
+    for names in (["ci", "pr"], ["ci", "docker"]):
+        cli.check_machine(cli.parse_arguments(names), Console(width=200))
+        assert ("│ Docker" in capsys.readouterr().out) == ("docker" in names)
+
+
 def test_missing_program_is_said_before_anything_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
