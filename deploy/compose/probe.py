@@ -58,9 +58,9 @@ def main() -> int:
                 break
             status, ready = ask("/ready")
             if status in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
-                missing = ["/ready"] if status == HTTPStatus.NOT_FOUND else []
-                missing += [] if isinstance(told, str) else ["a revision in /health"]
-                print("has no " + " and no ".join(missing) if missing else "", end="")
+                missing = ["no /ready"] if status == HTTPStatus.NOT_FOUND else []
+                missing += [] if isinstance(told, str) else ["no revision in /health"]
+                print("has " + " and ".join(missing) if missing else "", end="")
                 return 0
             detail = clean(ready.get("detail", "")).removeprefix("Not ready ")
             why = f"is not ready: {detail or f'{status} at /ready'}"
