@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from engine import ROOT, STAND_INS
 from lib.triggers import triggers
+from repository.drop_text import Dropped, cut_blocks
+from repository.rename_project import TEMPLATE_ONLY
 from workflows import USES, find_actions, find_uses, find_workflows, load
 
 WORKFLOWS = find_workflows(ROOT)
@@ -207,3 +209,11 @@ def test_scripts_explain_themselves() -> None:
     for path in scripts:
         assert "--help" in path.read_text() or "argparse" in path.read_text(), path
         assert path.stat().st_mode & 0o100, f"{path} cannot be executed"
+
+
+@each_workflow
+def test_tables_of_a_copys_project_stand_apart(name: str) -> None:
+    text = TEMPLATE_ONLY.sub("", (ROOT / "pyproject.toml").read_text())
+    text = cut_blocks(text, Dropped({name}, WORKFLOWS.keys() - {name}))
+    tables = re.sub(r"(?m)^# .*\n", "", text)
+    assert not re.findall(r"(?m)^.+\n(\[.*)", tables)
