@@ -3,9 +3,9 @@
 
 A copy has no common history with its template. So the template's old and new state are renamed as
 this copy is, and Git applies the difference between the two as a cherry-pick. With --pull-request
-it proposes the newest release, once: where a pull request for it is there, or was closed, or a
-person works on its branch, nothing is done. What stays yours, and the token that it needs:
-docs/customizing.md.
+it proposes the newest release, or commit if there is none, once: where a pull request for it is
+there, or was closed, or a person works on its branch, nothing is done. What stays yours, and the
+token that it needs: docs/customizing.md.
 """
 
 import argparse
@@ -89,7 +89,8 @@ def prepare(tree: Path, source: str, ref: str, base: str) -> Update:
     Args:
         tree: The copy's work tree.
         source: Name or address of the template's repository.
-        ref: Its branch, tag or commit to update to; its newest release if it is empty.
+        ref: Its branch, tag or commit to update to; if it is empty its newest release, or its
+            newest commit if it has none.
         base: The template's commit that the copy has now; found if it is empty.
 
     Raises:
@@ -102,7 +103,12 @@ def prepare(tree: Path, source: str, ref: str, base: str) -> Update:
     tip = fetch(git, source, "HEAD")  # what a copy is made from; a release may be behind it
     new = fetch(git, source, ref)
     version = new[:7] if ref == "HEAD" else ref.removeprefix("refs/tags/")
-    base = git("rev-parse", f"{base}^{{commit}}") if base else find_base(git, source, new, tip)
+    if base and not git.find(base):
+        raise RefusedError(
+            f"There is no commit {base} here, nor in the template up to {version}: "
+            "`git log FETCH_HEAD` lists those of the template."
+        )
+    base = git.find(base) if base else find_base(git, source, new, tip)
     if not git("rev-list", "-1", f"{tip}..{base}"):  # from a state of main to a branch beside it
         base = git("merge-base", base, new, codes=(0, 1)) or base
     if not git("rev-list", "-1", f"{base}..{new}"):
@@ -277,7 +283,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="poe update", description=__doc__)
     add = parser.add_argument
     add("--from", dest="source", default=REMOTE, help="its address; else the remote 'template'")
-    add("--to", default="", help="branch, tag or commit; the newest release if not given")
+    add(
+        "--to",
+        default="",
+        help="branch, tag or commit; else the newest release, or commit if there is none",
+    )
     add("--base", default="", help="the template's commit that the copy has now")
     add("--dry-run", action="store_true", help="show what would change in each file, and no more")
     add("--pull-request", metavar="BRANCH", help="open a pull request for this branch instead")

@@ -156,7 +156,9 @@ def test_copy_of_unknown_origin_needs_a_base(template: Git, tmp_path: Path) -> N
     make(template.directory, {"LICENSE": "MIT 2"})
     with pytest.raises(RefusedError, match="--base COMMIT"):
         run(other, template)
-    run(other, template, base=template.find("HEAD^"))
+    with pytest.raises(RefusedError, match="There is no commit deadbeef here, nor in the template"):
+        run(other, template, base="deadbeef")
+    run(other, template, base=template.find("HEAD^")[:9])
     assert read(other, "LICENSE") == "MIT 2"
 
 
