@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
 from lib.github import GitHubError, ask, find_repository, list_all
 from lib.markdown import plain
-from lib.project import Project, ProjectError, read_project
+from lib.project import FILE, TABLE, Project, ProjectError, read_project
 from lib.workflow_commands import refuse, summarize
 from repository.rename_project import RefusedError, read_name, refuse_changes, rename
 
@@ -94,7 +94,8 @@ def prepare(tree: Path, source: str, ref: str, base: str) -> Update:
         base: The template's commit that the copy has now; found if it is empty.
 
     Raises:
-        RefusedError: Nobody knows what the copy was made from, or it cannot be renamed.
+        RefusedError: Nobody knows what the copy was made from or what is its own, or it cannot be
+            renamed.
         GitError: Git failed.
     """
     git = Git(tree)
@@ -363,11 +364,16 @@ def _find_untouchable(git: Git, old: str, new: str) -> Iterator[str]:
 
     Deleted is also what the template adds to a folder that the copy deleted, or makes of a file
     that the copy deleted.
+
+    Raises:
+        RefusedError: Which files are the copy's own cannot be read.
     """
     try:
         yours = tuple(read_project(git.directory).yours)
-    except ProjectError:  # a copy from before there was such a list
-        yours = tuple(Project.yours)
+    except ProjectError as error:
+        if f"[{TABLE}]" in (git.directory / FILE).read_text(encoding="utf-8"):
+            raise RefusedError(str(error)) from error
+        yours = tuple(Project.yours)  # a copy from before there was such a list
     before, here = git.list_files(old), git.list_files("HEAD")
     gone = _find_folders(before) - _find_folders(here)
     fields = iter(git("diff", "--name-status", "--find-renames", "-z", old, new).split("\0"))

@@ -265,6 +265,10 @@ def test_what_stops_an_update_is_said(
     with pytest.raises(RefusedError, match="Commit or stash"):
         run(copy, template)
     assert copy("status", "--porcelain") == " M LICENSE"
+    project = f'{read(copy, "pyproject.toml")}\n[tool.pipelines]\nyous = ["LICENSE"]\n'
+    make(copy.directory, {"pyproject.toml": project})
+    with pytest.raises(RefusedError, match="yous is unknown; there are"):
+        run(copy, template)
     monkeypatch.chdir(copy.directory.parent)
     for source in ("template", str(template.directory)):
         assert update_from_template.main(["--from", source]) == 1
