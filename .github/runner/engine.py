@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -196,7 +197,10 @@ def run(  # noqa: PLR0913
     result.jobs = [*_expected_jobs(git.directory, pipeline, job)]
     for job_id, name in left_out:
         result.jobs.append(Job(job_id, f"{name} (not on this machine)", "skipped"))
-    with github or FakeGitHub() as api:
+    with ExitStack() as stack:
+        if workflows.needs_containers(git.directory, path):
+            stack.callback(containers.remove_started, directory)
+        api = stack.enter_context(github or FakeGitHub())
         api.see(payload)
         api.releases.origin = git
         command = [*_command(git.directory, directory, pipeline, event, payload, variables or {})]
@@ -213,15 +217,15 @@ def run(  # noqa: PLR0913
             file.write_text("".join(f"{key}={json.dumps(text)}\n" for key, text in values.items()))
             command += [f"--{kind}-file", str(file)]
         started = time.monotonic()
-        for line in _lines(command, git.directory, _environment(directory), timeout):
+        lines = _lines(command, git.directory, _environment(directory), timeout)
+        stack.enter_context(closing(lines))  # ends act first, whatever happens here
+        for line in lines:
             result.seconds = time.monotonic() - started
             _update(result, line)
             if on_update:
                 on_update(result)
         result.seconds = time.monotonic() - started
         api.releases.save(directory / "releases")
-    if workflows.needs_containers(git.directory, path):
-        containers.remove_started(directory)
     records = directory / "records.jsonl"
     result.records = [json.loads(line) for line in records.read_text().splitlines()]
     if result.seconds >= timeout:
@@ -390,7 +394,7 @@ def _find_cache(uv: str) -> str:
 
 def _lines(
     command: list[str], tree: Path, environment: dict[str, str], timeout: float
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     """Run act in a process group of its own and yield what it says; leave nothing running."""
     with start(
         command, folder=tree, environment=environment, output=subprocess.PIPE, grace=GRACE_SECONDS,

@@ -54,7 +54,16 @@ def create(source: Path, directory: Path) -> Git:
         if (shallow := Path(original(*find, "shallow"))).exists():
             shutil.copy2(shallow, directory / ".git")
         refs = ("+refs/heads/*:refs/source/*", "+refs/tags/*:refs/tags/*")
-        fetch = ("fetch", "--quiet", "--no-write-fetch-head", "--update-shallow", str(source))
+        # What Git starts there does not see our settings: somebody else may own that repository.
+        server = "--upload-pack=git -c safe.directory=* upload-pack"
+        fetch = (
+            "fetch",
+            "--quiet",
+            "--no-write-fetch-head",
+            "--update-shallow",
+            server,
+            str(source),
+        )
         git(*fetch, *refs)
         if head := original.find("HEAD"):
             git(*fetch, "+HEAD:refs/source-head")
@@ -116,5 +125,5 @@ def commit(git: Git, event: Event) -> tuple[str, str]:
 
 def _copy_branches(git: Git) -> None:
     branches = git("for-each-ref", "refs/source", "--format=%(refname:lstrip=2)").splitlines()
-    for name in (name for name in branches if name != "head"):
+    for name in (name for name in branches if name.split("/")[0] != "head"):  # a file of Git's
         git("update-ref", f"refs/heads/{name}", f"refs/source/{name}")

@@ -4,12 +4,14 @@ import argparse
 import getpass
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 from checks.changes import touches
@@ -339,9 +341,22 @@ def show_costs(console: Console, runs: Sequence[Run]) -> None:
         console.print(text + more, soft_wrap=True, highlight=False)
 
 
+def end_cleanly() -> None:
+    """Let a signal end what runs, and further ones not the cleaning up: poe sends a second one."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, stop)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; return the exit code."""
     options = parse_arguments(arguments)
+    end_cleanly()
     console = Console()
     with ExitStack() as stack:
         environment: Mapping[str, str] = {}

@@ -2,11 +2,16 @@
 
 import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
+import containers
 import pytest
 import run as cli
+import workflows
 from engine import ROOT, run
 from events import Event
 from fakes.github_api import FakeGitHub
@@ -50,6 +55,38 @@ def test_job_that_act_passes_over_is_not_a_pass(run_pipeline: RunPipeline) -> No
     }
     assert done.conclusion == "failure"
     assert done.find_job("here").steps[-1].log == [".github/runner\n"], "no path is a secret"
+
+
+def test_containers_go_whatever_happens(
+    run_pipeline: RunPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[Path] = []
+    monkeypatch.setattr(containers, "remove_started", removed.append)
+    monkeypatch.setattr(workflows, "needs_containers", lambda *_: True)
+
+    def cancel(_: object) -> None:
+        raise KeyboardInterrupt
+
+    jobs = "  here: {runs-on: ubuntu-24.04, steps: [{run: sleep 60}]}\n"
+    edit = write(".github/workflows/trial.yml", workflow(jobs))
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline("trial", "push", edit=edit, on_update=cancel)
+    assert len(removed) == 1
+
+
+@pytest.mark.usefixtures("run_pipeline")
+def test_cancelled_command_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, cli.__file__, "pr", "--job", "validate"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as running:
+        while not list(tmp_path.glob("pipelines-*/act")):
+            assert running.poll() is None
+            time.sleep(0.1)
+        for _ in range(2):
+            running.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        assert running.wait(45) == 128 + signal.SIGINT
+    assert not list(tmp_path.glob("pipelines-*/act"))
 
 
 def test_legs_of_a_matrix_are_jobs(run_pipeline: RunPipeline) -> None:
@@ -324,8 +361,12 @@ def test_copy_has_what_is_there_and_not_what_was_committed(tmp_path: Path) -> No
     (git.directory / "folder").write_text("a file now")
     (git.directory / "link").symlink_to("nowhere")
     (git.directory / "run").chmod(0o755)
+    git("branch", "head/of/something")
+    if os.geteuid() == 0:  # of somebody else
+        subprocess.run(["chown", "-R", "nobody", git.directory], check=True)
     copy = create(git.directory, tmp_path / "copy").directory
     assert {path.name for path in copy.iterdir()} == {".git", "folder", "link", "run"}
     assert (copy / "folder").read_text() == "a file now"
+    commit(Git(copy), Event.parse("push:main"))
     assert (copy / "link").readlink() == Path("nowhere")
     assert os.access(copy / "run", os.X_OK)
