@@ -356,7 +356,6 @@ def end_cleanly() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; return the exit code."""
     options = parse_arguments(arguments)
-    end_cleanly()
     console = Console()
     with ExitStack() as stack:
         environment: Mapping[str, str] = {}
@@ -381,4 +380,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    end_cleanly()
     sys.exit(main())
