@@ -191,6 +191,7 @@ def run(  # noqa: PLR0913
     payload = event.payload(base, head)
     result = Run(pipeline, str(event), artifacts=directory / "artifacts")
     for file in workflows.find_workflows(git.directory).values():
+        workflows.name_first_legs(file)
         keys = workflows.leave_out_keys(file)
         result.left_out += keys if file == path else []
     left_out = workflows.leave_out_legs(path, FOREIGN_RUNNERS)

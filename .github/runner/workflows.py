@@ -13,6 +13,9 @@ USES = re.compile(
 """A use of an action from outside, with the version that the comment behind it names."""
 
 
+FIRST_LEG = "strategy.job-index == 0"
+
+
 class PlainDumper(yaml.CSafeDumper):
     """Write every scalar as it was read: what was a number becomes one again."""
 
@@ -122,6 +125,24 @@ def leave_out_legs(path: Path, runners: Collection[str]) -> list[tuple[str, str]
     if gone:
         path.write_text(yaml.dump(workflow, Dumper=PlainDumper, sort_keys=False))
     return gone
+
+
+def name_first_legs(path: Path) -> None:
+    """Say by its values which leg of a matrix is the first: act does not know `strategy.job-index`.
+
+    The text is changed, and not what YAML makes of it: "3.10" stays a text.
+    """
+    text = path.read_text()
+    for job in load(path)["jobs"].values():
+        matrix = job.get("strategy", {}).get("matrix", {})
+        firsts = [
+            f"matrix.{key} == '{values[0]}'"
+            for key, values in (matrix.items() if isinstance(matrix, dict) else ())
+            if key not in {"include", "exclude"} and isinstance(values, list)
+        ]
+        if firsts and any(FIRST_LEG in step.get("if", "") for step in job.get("steps", [])):
+            text = text.replace(FIRST_LEG, f"({' && '.join(firsts)})")
+            path.write_text(text)
 
 
 def leave_out_keys(path: Path) -> list[str]:

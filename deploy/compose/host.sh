@@ -182,8 +182,8 @@ read_input() {
       REGISTRY) REGISTRY=$value ;;
       REGISTRY_USER) REGISTRY_USER=$value ;;
       REGISTRY_TOKEN) REGISTRY_TOKEN=$value ;;
-      TIMEOUT) [[ ! $value =~ ^[0-9]{1,4}$ ]] || HOST_TIMEOUT=${HOST_TIMEOUT:-$value} ;;
-      *) fail "The setting ${name:0:40} is not known" ;;
+      TIMEOUT) [[ ! $value =~ ^[1-9][0-9]{0,3}$ ]] || HOST_TIMEOUT=${HOST_TIMEOUT:-$value} ;;
+      *) fail "The setting ${name:0:40} is not known here, run setup_server.sh of this version on the server" ;;
     esac
   done
 }

@@ -41,9 +41,9 @@ def test_ready(client: httpx2.Client) -> None:
     assert set(checks.values()) == {"ok"}
 
 
-def test_metrics(client: httpx2.Client, request: pytest.FixtureRequest) -> None:
-    is_public = request.config.getoption("--base-url") and not request.config.getoption("--header")
-    if is_public and client.get("/metrics").status_code in {403, 404}:
+def test_metrics(client: httpx2.Client) -> None:
+    answer = client.get("/metrics")
+    if answer.status_code in {403, 404} and "not public" in answer.text:
         pytest.skip("The proxy does not publish them, as it should be.")
     text = ask(client, "GET", "/metrics", 200).text
 

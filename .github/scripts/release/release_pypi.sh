@@ -22,8 +22,8 @@ fail() {
 }
 
 publish() {
-  [[ -z ${UV_PUBLISH_URL:-} || ${UV_PUBLISH_CHECK_URL:-} ]] ||
-    fail "PYPI_PUBLISH_URL names another index than PyPI, and PYPI_CHECK_URL does not say where that shows what it has. Set the variable PYPI_CHECK_URL to its simple page."
+  [[ ${UV_PUBLISH_URL:+set} == "${UV_PUBLISH_CHECK_URL:+set}" ]] ||
+    fail "Only one of the variables PYPI_PUBLISH_URL and PYPI_CHECK_URL is set. Another index than PyPI needs both: where it takes packages, and its simple page, which shows what it has."
   export UV_PUBLISH_URL=${UV_PUBLISH_URL:-https://upload.pypi.org/legacy/}
   export UV_PUBLISH_CHECK_URL=${UV_PUBLISH_CHECK_URL:-https://pypi.org/simple/}
   LOG=$(mktemp)

@@ -104,20 +104,25 @@ def find_deployment() -> Off | None:
 
 
 def find_newest() -> Off | None:
-    """Say whether a pushed commit is still the newest of its branch.
+    """Say whether a pushed commit is the newest of its branch that this workflow runs for.
 
-    Runs of two pushes may end in any order: what means the branch must not go back. Of a branch
-    that is gone, and where GitHub does not answer, nothing newer is known.
+    Runs of two pushes may end in any order: what means the branch must not go back. Of a commit
+    that started no run, such as one that skips them, and where GitHub does not answer, nothing
+    newer is known.
     """
     kind, _, branch = os.environ.get("GITHUB_REF", "").removeprefix("refs/").partition("/")
     if kind != "heads" or os.environ.get("GITHUB_EVENT_NAME") != "push":
         return None
+    workflow = os.environ["GITHUB_WORKFLOW_REF"].partition("@")[0].rpartition("/")[2]
     try:
         tip = (find(f"git/ref/heads/{quote(branch)}") or {}).get("object", {}).get("sha")
+        if tip in {None, os.environ.get("GITHUB_SHA")}:
+            return None
+        runs = ask("GET", f"actions/workflows/{workflow}/runs?event=push&head_sha={tip}")
     except GitHubError as error:
         annotate("warning", "Whether there is a newer commit is not known", f"{error}")
         return None
-    if tip in {None, os.environ.get("GITHUB_SHA")}:
+    if not runs["total_count"]:
         return None
     return Off(
         f"{branch} has a newer commit, {tip[:12]}, whose own run deploys it and moves the tags",

@@ -28,9 +28,9 @@ NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 50
 DESCRIPTION = "A FastAPI service"
 PROOF = (".github/template", ".ci")
+"""What proves the template to those who make it, and is none of a copy's business."""
 PLACES = (".", ".github/runner", ".github/scripts", ".github/tests/support", "deploy/kubernetes")
 """Folders whose modules are imported by their names alone."""
-"""What proves the template to those who make it, and is none of a copy's business."""
 TEMPLATE_ONLY = re.compile(
     r"^ *(<!--|#) template( -->|)\n.*?^ *\1 /template\2\n\n?", re.DOTALL | re.MULTILINE
 )

@@ -16,6 +16,7 @@ import ssh_server
 from deployments import Client
 from engine import ROOT, Run
 from fakes.github_api import FakeGitHub
+from fakes.github_runs import WorkflowRun
 from harness import (
     RunPipeline,
     append,
@@ -99,6 +100,7 @@ def test_one_image_goes_from_staging_to_production(deploy: Deploy, source: Git, 
     commit(source, append("README.md", "More.\n"), "docs: say more")
     late = FakeGitHub()
     late.resources["/repos/octo-org/widget/git/ref/heads/main"] = {"object": {"sha": "f" * 40}}
+    late.runs.runs = [WorkflowRun(7, "cd.yml", "f" * 40, {})]
     overtaken = deploy("push:main", github=late)
     assert overtaken.conclusion == "success", explain(overtaken)
     assert "main has a newer commit, ffffffffffff" in said(overtaken, "notice")

@@ -14,6 +14,7 @@ from containers import docker
 from engine import Run
 from fakes.fake_advisories import Advisory, FakeAdvisories
 from fakes.github_api import FakeGitHub
+from fakes.github_runs import WorkflowRun
 from fakes.github_security import Security
 from harness import (
     RunPipeline,
@@ -99,6 +100,7 @@ def test_one_image_is_built_once_and_gets_its_tags(build: Build, tmp_path: Path,
     source("commit", "--quiet", "--allow-empty", "-m", "fix: in a hurry")
     late = FakeGitHub()
     late.resources["/repos/Octo-Org/Widget/git/ref/heads/main"] = {"object": {"sha": "f" * 40}}
+    late.runs.runs = [WorkflowRun(7, "docker.yml", "f" * 40, {})]
     run = build("push:main", job="publish", github=late, **options)
     assert run.conclusion == "success", explain(run)
     assert "main has a newer commit, ffffffffffff" in said(run, "notice")

@@ -42,6 +42,8 @@ VERSIONS = {
     SMOKES_LATE: Version("smokes-late", works=None),
     STALE: Version("stale"),
 }
+OURS = {"FORWARDED_ALLOW_IPS": "*"}
+"""What deploy/kubernetes/app.yaml tells the app."""
 JUDGE = 'kube_judge() { curl --fail --silent --show-error --output /dev/null "$1/work"; }\n'
 """In place of the driver, which has the smoke tests."""
 WATCHED_KUBECTL = """#!/bin/sh
@@ -252,7 +254,7 @@ def test_deploy_is_one_revision_and_what_others_decide_stays(deployed: Deploymen
     assert deployed.cluster.served == ["good", "better"]
     serving = deployed.cluster.serving
     assert serving
-    assert serving[1] == {"APP_VERSION": "v2.0.0", "ENVIRONMENT_NAME": "staging"}
+    assert serving[1] == OURS | {"APP_VERSION": "v2.0.0", "ENVIRONMENT_NAME": "staging"}
     causes = deployed.cluster.deployment["metadata"]["annotations"]["kubernetes.io/change-cause"]
     assert causes == f"v2.0.0 {BETTER}"
     spec = deployed.cluster.deployment["spec"]
@@ -507,7 +509,7 @@ def test_setup_makes_everything_that_a_deploy_needs_and_keeps_what_runs(
     assert again.output == done.output, "the account and its token stay"
     assert cluster.objects == before, "not even a field that the server has added"
     assert cluster.deployment["spec"]["replicas"] == 2
-    assert cluster.serving == (VERSIONS[GOOD], {"APP_VERSION": "v3"})
+    assert cluster.serving == (VERSIONS[GOOD], OURS | {"APP_VERSION": "v3"})
     assert "DATABASE_URL" in cluster.objects["secrets"]["app"]["data"]
 
 

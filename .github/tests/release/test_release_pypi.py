@@ -69,12 +69,13 @@ def test_nothing_configured_is_said(index: str, tmp_path: Path) -> None:
         assert "gh secret set PYPI_API_TOKEN --env pypi" in text
 
 
-def test_other_index_needs_both_addresses(index: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["UV_PUBLISH_CHECK_URL", "UV_PUBLISH_URL"])
+def test_other_index_needs_both_addresses(index: str, tmp_path: Path, missing: str) -> None:
     settings = to(index, **TOKEN)
-    del settings["UV_PUBLISH_CHECK_URL"]
+    del settings[missing]
     code, text = publish(tmp_path, make_wheel(tmp_path, "private"), **settings)
     assert code == 1
-    assert "Set the variable PYPI_CHECK_URL to its simple page." in text
+    assert "Another index than PyPI needs both" in text
 
 
 @pytest.mark.parametrize("setting", ["yes", "True", " true"])

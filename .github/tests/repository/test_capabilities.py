@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from fakes.github_api import FakeGitHub
+from fakes.github_runs import WorkflowRun
 from fakes.github_security import Security
 from fakes.github_settings import PEOPLE
 from repository import capabilities
@@ -119,21 +120,25 @@ NEW = "2" * 40
 
 
 @pytest.mark.parametrize(
-    ("event", "ref", "tip", "expected"),
+    ("event", "ref", "tip", "runs", "expected"),
     [
-        ("push", "heads/main", NEW, "true"),
-        ("push", "heads/main", "3" * 40, "false"),
-        ("push", "heads/release/1.0", "3" * 40, "false"),
-        ("push", "heads/develop", "", "true"),  # gone meanwhile
-        ("push", "tags/v1.0.0", "3" * 40, "true"),
-        ("workflow_dispatch", "heads/main", "3" * 40, "true"),
+        ("push", "heads/main", NEW, "cd.yml", "true"),
+        ("push", "heads/main", "3" * 40, "cd.yml", "false"),
+        ("push", "heads/main", "3" * 40, "ci.yml", "true"),  # such as [skip ci], or by a bot
+        ("push", "heads/release/1.0", "3" * 40, "cd.yml", "false"),
+        ("push", "heads/develop", "", "cd.yml", "true"),  # gone meanwhile
+        ("push", "tags/v1.0.0", "3" * 40, "cd.yml", "true"),
+        ("workflow_dispatch", "heads/main", "3" * 40, "cd.yml", "true"),
     ],
 )
 def test_pushed_commit_may_not_be_the_newest(  # noqa: PLR0913, PLR0917
     ask: Ask, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-    event: str, ref: str, tip: str, expected: str,
+    event: str, ref: str, tip: str, runs: str, expected: str,
 ) -> None:  # fmt: skip
-    for name, text in {"EVENT_NAME": event, "REF": f"refs/{ref}", "SHA": NEW}.items():
+    github.runs.runs = [WorkflowRun(7, runs, tip, {})]
+    workflow = "octo-org/widget/.github/workflows/cd.yml@refs/heads/main"
+    about = {"EVENT_NAME": event, "REF": f"refs/{ref}", "SHA": NEW, "WORKFLOW_REF": workflow}
+    for name, text in about.items():
         monkeypatch.setenv(f"GITHUB_{name}", text)
     if tip:
         github.resources[f"/repos/octo-org/widget/git/ref/{ref}"] = {"object": {"sha": tip}}
@@ -146,6 +151,9 @@ def test_newer_commit_that_nobody_can_tell_of_stops_nothing(
 ) -> None:
     monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
     monkeypatch.setenv("GITHUB_REF", "refs/heads/main")
+    monkeypatch.setenv(
+        "GITHUB_WORKFLOW_REF", "octo-org/widget/.github/workflows/cd.yml@refs/heads/x"
+    )
     assert ask(status=500)["newest"] == "true"
     assert (
         "::warning title=Whether there is a newer commit is not known::" in capsys.readouterr().out

@@ -93,11 +93,15 @@ def test_legs_of_a_matrix_are_jobs(run_pipeline: RunPipeline) -> None:
     jobs = """
   legs:
     runs-on: ubuntu-24.04
-    strategy: {matrix: {code: [0, 1]}}
-    steps: [{run: "exit ${{ matrix.code }}"}]
+    strategy: {matrix: {code: [0, 1], python: ["3.10"]}}
+    steps:
+      - {name: first, if: strategy.job-index == 0, run: echo first}
+      - {run: "exit ${{ matrix.code }}"}
 """
     done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
     assert sorted(job.conclusion for job in done.jobs) == ["failure", "success"]
+    first = [[step.outcome for step in job.steps if step.name == "first"] for job in done.jobs]
+    assert first.count(["success"]) == 1
 
 
 CALLED = """name: Called
