@@ -27,7 +27,7 @@ FAILING = f"""
     runs-on: ubuntu-24.04
     steps:
       - {CHECKOUT}
-      - {{name: told, run: "echo '::error title=Lint::4 errors'; exit 1"}}
+      - {{name: told, run: "echo '::error title=Lint::4 errors'; sleep 0.3; exit 1"}}
       - {{name: spoke, if: always(), run: "echo its last words; exit 1"}}
       - {{name: silent, if: always(), run: exit 3}}
       - {{name: inside, if: always(), uses: "./.github/actions/inner"}}
@@ -35,7 +35,7 @@ FAILING = f"""
 ACTION_THAT_FAILS = """name: inner
 runs:
   using: composite
-  steps: [{shell: bash, run: "echo '::error title=Inner::too'; exit 1"}]
+  steps: [{shell: bash, run: "echo '::error title=Inner::too'; sleep 0.3; exit 1"}]
 """
 
 

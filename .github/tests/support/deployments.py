@@ -265,12 +265,12 @@ class Client:
 
         def ask() -> None:
             for number in count():
-                if stop.wait(0.05):
-                    return
                 self.answers[self.ask()] += 1
                 self.total += 1
                 if number % 10 == 0:
                     self.ask_more()
+                if stop.wait(0.05):
+                    return
 
         thread = Thread(target=ask)
         thread.start()
