@@ -1,12 +1,12 @@
 """What is started with a bare `python3` meets the Python of the machine, not the project's."""
 
-import ast
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from engine import ROOT
+from repository.drop_pipeline import find_imports
 
 OLDEST = "py311"
 """The first Python that reads TOML; docs/setup.md names it."""
@@ -25,14 +25,9 @@ def find_called() -> Iterator[Path]:
 
 def find_imported(file: Path) -> Iterator[Path]:
     """Yield the files of ours that a file imports."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}", *(f"{node.module}.{alias.name}" for alias in node.names)]
-        paths = (root / f"{name.replace('.', '/')}.py" for root in MODULES for name in names)
-        yield from (path for path in paths if path.exists())
+    names = [name.replace(".", "/") for name in find_imports(file.read_text())]
+    paths = (root / f"{name}.py" for root in MODULES for name in names)
+    yield from (path for path in paths if path.exists())
 
 
 def test_it_may_be_older() -> None:
