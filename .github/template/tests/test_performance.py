@@ -10,7 +10,7 @@ import pytest
 from engine import Run
 from fakes.github_api import FakeGitHub
 from fakes.github_artifacts import Artifact
-from harness import RunPipeline, explain, make_quick, report_to, said
+from harness import RunPipeline, explain, make_quick, report_to, said, start_anew
 from performance import history
 from performance.performance_report import MARKER
 from performance.results import Result
@@ -129,16 +129,27 @@ def test_wrong_number_is_refused_with_its_limits(measure: Measure) -> None:
 
 
 STEP = Result(base="0" * 40, ratios={"t::test_it": 1.04})
-COMPARED = f"""import pathlib
+COMPARED = f"""import json, pathlib, subprocess, sys
 
 folder = pathlib.Path("benchmark-results")
+result = json.loads({json.dumps(json.dumps(asdict(STEP)))})
+base = sys.argv[1].removeprefix("--base=")
+command = ["git", "rev-parse", "--verify", base + "^{{commit}}"]
+result["base"] = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 folder.mkdir()
-(folder / "result.json").write_text({json.dumps(json.dumps(asdict(STEP)))})
+(folder / "result.json").write_text(json.dumps(result))
 (folder / "report.md").write_text("Compared.")
 """
 
 
-def test_push_keeps_its_figures_and_names_small_steps(run_pipeline: RunPipeline) -> None:
+def test_push_keeps_its_figures_and_names_small_steps(
+    run_pipeline: RunPipeline, tmp_path: Path
+) -> None:
+    source = start_anew(tmp_path / "source")
+    source.save("feat: start")
+    before = source.find("HEAD")
+    for number in range(3):
+        source("commit", "--quiet", "--allow-empty", "-m", f"feat: commit {number} of a push")
     github = FakeGitHub()
     lines = history.write(history.Push(-n, "a" * 40, {"benchmark": STEP}) for n in (4, 3, 2, 1))
     github.artifacts.artifacts = [Artifact(1, history.ARTIFACT, {history.FILE: lines})]
@@ -150,7 +161,8 @@ def test_push_keeps_its_figures_and_names_small_steps(run_pipeline: RunPipeline)
         (scripts / "performance/memory_profile.py").write_text(report_to("memory-results"))
         (scripts / "performance/benchmark_compare.py").write_text(COMPARED)
 
-    run = run_pipeline("performance", "push", edit=edit, github=github)
+    options = {"source": source.directory, "overrides": {"before": before}}
+    run = run_pipeline("performance", "push", edit=edit, github=github, **options)
     assert conclusions(run)["summary"] == "success", explain(run)
     assert not github.unexpected
     assert "grew by 22% in 5 pushes since" in said(run, "warning").replace("\\", "")
@@ -158,6 +170,7 @@ def test_push_keeps_its_figures_and_names_small_steps(run_pipeline: RunPipeline)
     kept = history.parse((run.artifacts / history.ARTIFACT / history.FILE).read_text())
     assert [one.run for one in kept] == [-4, -3, -2, -1, 1]
     assert kept[-1].ratios == {"t::test_it": 1.04}
+    assert kept[-1].base == before
 
 
 def test_pull_request_gets_one_comment(measure: Measure) -> None:
