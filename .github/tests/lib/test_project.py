@@ -45,9 +45,18 @@ def test_least(tmp_path: Path) -> None:
         ("[tool.pipelines]\nserve = 'x {port} {prot}'", "{prot}"),
         ("[tool.pipelines]\nserve = 'x {port'", "cannot be read as a command"),
         (f"[tool.pipelines]\n{SERVE}\nmigrate = 'x \"'", "line 6"),
+        (
+            f"[tool.pipelines]\n{SERVE}\nmigrate = 'a && b'",
+            "line 6, [tool.pipelines]: migrate has `&`",
+        ),
+        (f"[tool.pipelines]\n{SERVE}\nmigrate = 'X=1 a'", "has `X=`, and no shell runs it"),
+        ("[tool.pipelines]\nserve = 'x {port} $WORKERS'", "serve has `$`"),
+        ("[tool.pipelines]\nserve = 'x app:make() {port}'", "serve has `(`"),
         (f"[tool.pipelines]\n{SERVE}\n[tool.pipelines.accepted]\nx = ''", "each rule a reason"),
         (f"[tool.pipelines]\n{SERVE}\nyours = 'src'", "yours has to be a list of texts"),
         (f"[tool.pipelines]\n{SERVE}\nyours = [1]", "not [1]"),
+        (f"[tool.pipelines]\n{SERVE}\nyours = ['src/', 'docs/*.md']", "yours has 'docs/*.md'"),
+        (f"[tool.pipelines]\n{SERVE}\nyours = ['./docs/']", "yours has './docs/'"),
         ("[tool.pipelines\n", "no valid TOML"),
     ],
 )
@@ -55,6 +64,11 @@ def test_mistake_is_named_with_its_line(tmp_path: Path, table: str, message: str
     with pytest.raises(ProjectError) as error:
         read(tmp_path, table)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("command", ["sh -c 'a && b'", "x 'app:make()' --like=a=b", "x 'a;b'"])
+def test_what_is_quoted_needs_no_shell(tmp_path: Path, command: str) -> None:
+    read(tmp_path, f'[tool.pipelines]\n{SERVE}\nmigrate = "{command}"\nyours = [".github/x"]')
 
 
 @pytest.mark.parametrize(
