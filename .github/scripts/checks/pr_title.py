@@ -2,7 +2,8 @@
 """Check that a pull request's title, or a commit's message, is a Conventional Commit.
 
 The rule is that of https://www.conventionalcommits.org/en/v1.0.0/ with the types below. A title is
-hostile text: it is quoted wherever it is shown, and never reaches a shell.
+hostile text: it is quoted wherever it is shown, and never reaches a shell. A squash takes the title
+and the description of a pull request over: neither may keep GitHub from starting anything for it.
 """
 
 import argparse
@@ -10,8 +11,9 @@ import re
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask
@@ -35,6 +37,11 @@ MADE_BY_GIT = re.compile(r"Merge |(?:fixup|squash|amend)! ")
 REVERT = re.compile(r"(?:Revert|Reapply) \".+\"(?: \(#\d+\))?")
 """What git revert and the button on GitHub write: the release notes know them as reverts."""
 EXAMPLE = "feat: say what changes"
+SKIP = re.compile(
+    r"\[(?:skip ci|ci skip|no ci|skip actions|actions skip)\]|^skip-checks: ?true\s*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What lets GitHub start nothing: https://docs.github.com/actions/how-tos/manage-workflow-runs."""
 
 
 def find_fault(title: str) -> str:
@@ -52,6 +59,21 @@ def find_fault(title: str) -> str:
     if made := re.match(r"(Revert|Reapply) \".*[^\")]$", title):
         return f'It is cut off: close the quotation that {made[1]} opens, as {made[1]} "feat: x".'
     return "" if REVERT.fullmatch(title) or HEADER.fullmatch(title) else RULE
+
+
+def find_skip(request: Mapping[str, Any]) -> str:
+    """Return what is wrong with what a squash takes over from a pull request, as a sentence."""
+    setting = request.get("base", {}).get("repo", {}).get("squash_merge_commit_message", "PR_BODY")
+    taken = {"title": request["title"]}
+    if setting == "PR_BODY":
+        taken["description"] = request.get("body") or ""
+    for part, text in taken.items():
+        if found := SKIP.search(text):
+            return (
+                f"The {part} has {found[0].strip()} in it: once that is merged, GitHub starts "
+                "nothing, neither for the merge nor for a tag of it. Edit it, and take that out."
+            )
+    return ""
 
 
 def suggest(title: str) -> str:
@@ -79,9 +101,12 @@ def report(title: str, fault: str, source: str) -> None:
     """Write the verdict to the log and to the job summary."""
     mark = "❌" if fault else "✅"
     lines = [f"### {mark} {TITLE}\n", fence(quote(title)), f"{source}\n"]
-    if fault:
+    if find_fault(title):
         lines += [f"**{fault}** For example:\n", fence(quote(suggest(title)))]
         annotate("error", TITLE, f"{fault} Title: {quote(title)} Example: {quote(suggest(title))}")
+    elif fault:
+        lines += [f"**{fault}**\n"]
+        annotate("error", TITLE, fault)
     summarize("\n".join(lines))
 
 
@@ -109,13 +134,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     queued = re.search(r"/pr-(\d+)-[0-9a-f]+$", options.queue)
     number = queued[1] if queued else options.pull_request
     try:
-        title = str(ask("GET", f"pulls/{int(number)}")["title"])
+        request = ask("GET", f"pulls/{int(number)}")
+        title = str(request["title"])
         origin = "As it stands now, read from GitHub."
     except (GitHubError, LookupError, ValueError) as error:
         title = options.event_title
+        request = {"title": title}
         origin = "As it stood when the event fired: GitHub could not be asked for the present one."
         annotate("warning", TITLE, f"{origin} ({error})")
-    fault = find_fault(title)
+    fault = find_fault(title) or find_skip(request)
     report(title, fault, origin)
     print(fault or "The title is a Conventional Commit.")
     return 1 if fault else 0

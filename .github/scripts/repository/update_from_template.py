@@ -115,6 +115,7 @@ def prepare(tree: Path, source: str, ref: str, base: str) -> Update:
     if not git("rev-list", "-1", f"{base}..{new}"):
         return Update(version)
     subjects = git("log", "--no-merges", "--format=- %s", f"{base}..{new}")
+    subjects = re.sub(r"\[([\w ]+)\]", r"(\1)", subjects)  # [skip ci] would keep the checks away
     message = f"build: update from the template to {version}\n\n{subjects}\n\n{TRAILER}: {new}"
     name = read_name(tree)
     with tempfile.TemporaryDirectory() as folder:
