@@ -109,6 +109,7 @@ class Releases(Part):
             r"GET /releases/assets/(\d+)": self._download,
             r"DELETE /releases/assets/(\d+)": self._delete_asset,
             r"GET /git/ref/((?:heads|tags)/.+)": self._get_ref,
+            "GET /tags": self._list_tags,
             "POST /git/refs": self._create_tag,
         }
 
@@ -246,6 +247,11 @@ class Releases(Part):
     def _get_ref(self, _: Request, ref: str) -> Answer:
         commit = self._find_ref(ref)
         return (200, {"object": {"sha": commit}}) if commit else not_found()
+
+    def _list_tags(self, request: Request) -> Answer:
+        names = self.origin("tag").splitlines() if self.origin else []
+        found = [{"name": name, "commit": {"sha": self._find_tag(name)}} for name in names]
+        return 200, request.choose_page(found)
 
     def _create_tag(self, request: Request) -> Answer:
         ref = request.fields["ref"]

@@ -8,7 +8,10 @@ from fakes.parts import Answer, Part, Request, not_found
 
 @dataclass
 class WorkflowRun:
-    """A run that GitHub remembers, with the conclusion of each job by its name."""
+    """A run that GitHub remembers, with the conclusion of each job by its name.
+
+    Its branch is the tag where that was pushed.
+    """
 
     number: int
     workflow: str
@@ -18,6 +21,7 @@ class WorkflowRun:
     conclusion: str | None = "success"
     title: str = "feat: try the pipelines"
     pull_requests: list[int] = field(default_factory=lambda: [1])
+    branch: str = "main"
 
     def describe(self) -> dict[str, Any]:
         """Return the run as GitHub does."""
@@ -26,6 +30,7 @@ class WorkflowRun:
             "run_number": self.number,
             "display_title": self.title,
             "event": "pull_request",
+            "head_branch": self.branch,
             "head_sha": self.sha,
             "status": self.status,
             "conclusion": self.conclusion if self.status == "completed" else None,

@@ -43,7 +43,7 @@ def tell(needs: Mapping[str, Any]) -> dict[str, str]:
         if deploy.get("target") == "rehearsal":
             story[environment] += " (a rehearsal on the runner: no target is configured)"
     elif deploy.get("newest") == "false":
-        story[environment] = "⏭️ not deployed, because the branch has a newer commit"
+        story[environment] = "⏭️ not deployed, because something newer has a run of its own"
     elif environment:
         ended = [f"{key} ended as {need['result']}" for key, need in needs.items()]
         why = ", ".join(text for text in ended if not text.endswith(" success"))

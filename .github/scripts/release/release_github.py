@@ -181,7 +181,8 @@ def release_files(version: Version, commit: str, notes: str, files: Sequence[Pat
             "notice",
             f"{version} is a new tag",
             "GitHub starts no pipeline for a tag that a pipeline made. What such a tag starts, "
-            f"start by hand: gh workflow run FILE --ref {version}",
+            f"start by hand: gh workflow run FILE --ref {version}; cd.yml takes -f environment="
+            f"{'production' if version.stable else 'staging'} too",
         )
     return "is published" if version.stable else "is a draft: publish it when people may see it"
 

@@ -8,14 +8,15 @@ is an output of the step, `true` or `false`; what is off is told as a notice and
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.github import GitHubError, ask, find
+from lib.github import GitHubError, ask, find, list_all
 from lib.markdown import plain, table
 from lib.workflow_commands import annotate, set_outputs, summarize
 
@@ -104,30 +105,62 @@ def find_deployment() -> Off | None:
 
 
 def find_newest() -> Off | None:
-    """Say whether a pushed commit is the newest of its branch that this workflow runs for.
+    """Say whether a push is the newest of its kind that this workflow runs for.
 
-    Runs of two pushes may end in any order: what means the branch must not go back. Of a commit
-    that started no run, such as one that skips them, and where GitHub does not answer, nothing
-    newer is known.
+    Runs of two pushes may end in any order, and be repeated: what means the branch, or gets the
+    highest version, must not go back. Of a push that started no run, such as one that skips them,
+    and where GitHub does not answer, nothing newer is known.
     """
-    kind, _, branch = os.environ.get("GITHUB_REF", "").removeprefix("refs/").partition("/")
-    if kind != "heads" or os.environ.get("GITHUB_EVENT_NAME") != "push":
+    kind, _, name = os.environ.get("GITHUB_REF", "").removeprefix("refs/").partition("/")
+    if os.environ.get("GITHUB_EVENT_NAME") != "push":
         return None
-    workflow = os.environ["GITHUB_WORKFLOW_REF"].partition("@")[0].rpartition("/")[2]
     try:
-        tip = (find(f"git/ref/heads/{quote(branch)}") or {}).get("object", {}).get("sha")
-        if tip in {None, os.environ.get("GITHUB_SHA")}:
-            return None
-        runs = ask("GET", f"actions/workflows/{workflow}/runs?event=push&head_sha={tip}")
+        newer = _find_higher(name) if kind == "tags" else _find_tip(name)
     except GitHubError as error:
         annotate("warning", "Whether there is a newer commit is not known", f"{error}")
         return None
-    if not runs["total_count"]:
+    if not newer:
         return None
+    command = f"gh workflow run cd.yml --ref {name} -f environment=production"
+    by_hand = command if kind == "tags" else "start CD by hand"
     return Off(
-        f"{branch} has a newer commit, {tip[:12]}, whose own run deploys it and moves the tags",
-        "this run leaves the environment and the tags of the branch as they are",
-        "nothing has to be done; to deploy this commit all the same, start CD by hand",
+        newer,
+        "this run leaves the environment, and the tags of a branch, as they are",
+        f"nothing has to be done; to deploy this commit all the same: {by_hand}",
+    )
+
+
+def _find_tip(branch: str) -> str:
+    """Say that a branch has a newer commit, if that has a run of this workflow."""
+    tip = (find(f"git/ref/heads/{quote(branch)}") or {}).get("object", {}).get("sha")
+    if tip in {None, os.environ.get("GITHUB_SHA")} or not _list_pushes(tip):
+        return ""
+    return f"{branch} has a newer commit, {tip[:12]}, whose own run deploys it and moves the tags"
+
+
+def _find_higher(tag: str) -> str:
+    """Say that there is a higher stable version, if its run of this workflow did not fail."""
+    own = _rank(tag)
+    tags = {one["name"]: one["commit"]["sha"] for one in list_all("tags")} if own else {}
+    for other in sorted((name for name in tags if _rank(name) > own), key=_rank, reverse=True):
+        for run in _list_pushes(tags[other]):
+            # what it is, a version or not, was decided there
+            if run["head_branch"] == other and run["conclusion"] in {None, "success"}:
+                return f"{other} is higher than {tag}, and its own run deploys it"
+    return ""
+
+
+def _rank(tag: str) -> list[int]:
+    """Return what stable versions are sorted by; nothing for another tag."""
+    match = re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)", tag)
+    return [int(number) for number in match.groups()] if match else []
+
+
+def _list_pushes(commit: str) -> list[Any]:
+    """Return the runs of this workflow that pushes of a commit have started."""
+    workflow = os.environ["GITHUB_WORKFLOW_REF"].partition("@")[0].rpartition("/")[2]
+    return list_all(
+        f"actions/workflows/{workflow}/runs?event=push&head_sha={commit}", "workflow_runs"
     )
 
 

@@ -106,7 +106,7 @@ def test_one_image_goes_from_staging_to_production(deploy: Deploy, source: Git, 
     assert "main has a newer commit, ffffffffffff" in said(overtaken, "notice")
     assert outcome(overtaken) == {}
     story = overtaken.find_job("summary").summary
-    assert "⏭️ not deployed, because the branch has a newer commit" in story
+    assert "⏭️ not deployed, because something newer has a run of its own" in story
     assert find_digest(host, "staging") == digest
 
     tag = deploy("push:v1.0.0")

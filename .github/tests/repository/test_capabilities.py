@@ -127,7 +127,6 @@ NEW = "2" * 40
         ("push", "heads/main", "3" * 40, "ci.yml", "true"),  # such as [skip ci], or by a bot
         ("push", "heads/release/1.0", "3" * 40, "cd.yml", "false"),
         ("push", "heads/develop", "", "cd.yml", "true"),  # gone meanwhile
-        ("push", "tags/v1.0.0", "3" * 40, "cd.yml", "true"),
         ("workflow_dispatch", "heads/main", "3" * 40, "cd.yml", "true"),
     ],
 )
@@ -144,6 +143,36 @@ def test_pushed_commit_may_not_be_the_newest(  # noqa: PLR0913, PLR0917
         github.resources[f"/repos/octo-org/widget/git/ref/{ref}"] = {"object": {"sha": tip}}
     assert ask()["newest"] == expected
     assert (f"has a newer commit, {tip[:12]}" in read_summary(tmp_path)) == (expected == "false")
+
+
+@pytest.mark.parametrize(
+    ("tag", "other", "ended", "expected"),
+    [
+        ("v1.0.9", "v1.1.0", "success", "false"),
+        ("v1.9.0", "v1.10.0", None, "false"),  # it goes on
+        ("v1.0.9", "v1.1.0", "failure", "true"),
+        ("v1.1.0", "v1.0.9", "success", "true"),
+        ("v1.0.9", "v1.1.0-beta.1", "success", "true"),
+        ("v1.0.9-beta.1", "v1.1.0", "success", "true"),
+        ("v1.0.9", "main", "success", "true"),  # a job made the tag v1.1.0, which starts nothing
+    ],
+)
+def test_pushed_version_may_not_be_the_highest(  # noqa: PLR0913, PLR0917
+    ask: Ask, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    tag: str, other: str, ended: str | None, expected: str,
+) -> None:  # fmt: skip
+    run = WorkflowRun(7, "cd.yml", NEW, conclusion=ended, branch=other)
+    run.status = "completed" if ended else "in_progress"
+    github.runs.runs = [run]
+    tags = [{"name": name, "commit": {"sha": NEW}} for name in (tag, other, "v1.1.0")]
+    github.resources["/repos/octo-org/widget/tags"] = tags[: 3 if other == "main" else 2]
+    workflow = f"octo-org/widget/.github/workflows/cd.yml@refs/tags/{tag}"
+    about = {"EVENT_NAME": "push", "REF": f"refs/tags/{tag}", "WORKFLOW_REF": workflow}
+    for name, text in about.items():
+        monkeypatch.setenv(f"GITHUB_{name}", text)
+    assert ask()["newest"] == expected
+    said = f"{other} is higher than {tag}"
+    assert (said in read_summary(tmp_path)) == (expected == "false")
 
 
 def test_newer_commit_that_nobody_can_tell_of_stops_nothing(
