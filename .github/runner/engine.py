@@ -22,7 +22,7 @@ from typing import Any
 import containers
 import origin
 import workflows
-from events import Event
+from events import Event, withhold
 from fakes.github_api import FakeGitHub
 from lib.processes import start
 
@@ -171,8 +171,8 @@ def run(  # noqa: PLR0913
         without: Leave this job out; those that need it run all the same.
         fail: Let this step fail instead of running it: `JOB/STEP`, by the step's name.
         github: Plays GitHub's API; a new one that knows the event if not given.
-        secrets: Repository secrets.
-        variables: Repository variables.
+        secrets: Repository secrets; a fork sees none, nor does Dependabot.
+        variables: Repository variables; a fork sees none.
         environment: What the steps see besides, such as where a stand-in for a service listens.
         attestations: A folder that keeps what was attested; one of the run's own if not given.
         real_actions: Let act fetch the actions instead of using the stand-ins.
@@ -189,6 +189,7 @@ def run(  # noqa: PLR0913
     path = workflows.find_workflows(git.directory)[pipeline]
     _edit_workflow(git.directory, path, without, fail)
     payload = event.payload(base, head)
+    secrets, variables = withhold(payload, secrets or {}, variables or {})
     result = Run(pipeline, str(event), artifacts=directory / "artifacts")
     for file in workflows.find_workflows(git.directory).values():
         workflows.name_first_legs(file)
@@ -204,7 +205,7 @@ def run(  # noqa: PLR0913
         api = stack.enter_context(github or FakeGitHub())
         api.see(payload)
         api.releases.origin = git
-        command = [*_command(git.directory, directory, pipeline, event, payload, variables or {})]
+        command = [*_command(git.directory, directory, pipeline, event, payload, variables)]
         api.lead_gh(directory / "home/.config/gh")
         _place_programs(directory)
         attested = attestations or directory / "attestations"
@@ -213,7 +214,7 @@ def run(  # noqa: PLR0913
         command += ["--env", f"PIPELINES_ATTESTATIONS={attested}"]
         command += [f"--env={key}={text}" for key, text in (environment or {}).items()]
         command += [] if real_actions else _map_stand_ins(git.directory, directory)
-        for kind, values in (("secret", secrets or {}), ("var", variables or {})):
+        for kind, values in (("secret", secrets), ("var", variables)):
             file = directory / f"{kind}s"
             file.write_text("".join(f"{key}={json.dumps(text)}\n" for key, text in values.items()))
             command += [f"--{kind}-file", str(file)]

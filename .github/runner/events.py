@@ -1,5 +1,6 @@
 """The events that start pipelines, with the parts of their payloads that pipelines read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,13 +138,33 @@ class Event:
         return payload
 
     def _pull_request(self, base: str, head: str) -> dict[str, Any]:
-        repository = self.repository.describe()
         return {
-            "base": {"ref": "main", "sha": base, "repo": repository},
+            "base": {"ref": "main", "sha": base, "repo": self.repository.describe()},
             "draft": False,
-            "head": {"ref": "feature", "sha": head, "repo": repository},
+            "head": {"ref": "feature", "sha": head, "repo": self.repository.describe()},
             "number": PULL_REQUEST,
             "body": "",
             "title": "feat: try the pipelines",
             "user": {"login": "octocat"},
         }
+
+
+def is_foreign(payload: Mapping[str, Any]) -> bool:
+    """Say whether an event is about the pull request of a fork."""
+    if "pull_request" not in payload:
+        return False
+    origin = payload["pull_request"]["head"]["repo"]  # none if it was deleted
+    return not origin or origin["full_name"] != payload["repository"]["full_name"]
+
+
+def withhold(
+    payload: Mapping[str, Any], secrets: Mapping[str, str], variables: Mapping[str, str]
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return the secrets and variables that a run sees.
+
+    That of a fork sees none, that of Dependabot only secrets of its own, which are others:
+    https://docs.github.com/code-security/reference/supply-chain-security/dependabot-on-actions.
+    """
+    if is_foreign(payload):
+        return {}, {}
+    return {} if payload["sender"]["login"] == "dependabot[bot]" else secrets, variables

@@ -16,6 +16,7 @@ from threading import Thread
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from events import is_foreign
 from fakes.github_artifacts import Artifacts, Redirect
 from fakes.github_issues import Issue, Issues
 from fakes.github_releases import Releases
@@ -61,9 +62,11 @@ class FakeGitHub:
         self.requests: list[str] = []
         self.unexpected: list[str] = []
         self.resources: dict[str, Any] = {}
+        self._reads_only = False
 
     def see(self, payload: dict[str, Any]) -> None:
-        """Learn what exists from the payload of an event."""
+        """Learn from the payload of an event what exists, and whether the token may only read."""
+        self._reads_only = is_foreign(payload)
         if "pull_request" in payload:
             path = f"/repos/{payload['repository']['full_name']}/pulls/{payload['number']}"
             content = payload["pull_request"] | self.pull_request
@@ -90,8 +93,12 @@ class FakeGitHub:
             if self.lose_answer:
                 self.releases.answer(request)
             return 502, {"message": "This is a test"}
-        if not re.match("(Bearer|token) .", headers.get("Authorization", "")):
-            return 401, {"message": "Requires authentication"}
+        is_known = re.match("(Bearer|token) .", headers.get("Authorization", ""))
+        if not is_known or (self._reads_only and method != "GET"):
+            said = (
+                "Resource not accessible by integration" if is_known else "Requires authentication"
+            )
+            return 403 if is_known else 401, {"message": said}
         if method == "GET" and url.path in self.resources:
             return 200, self.resources[url.path]
         parts = (

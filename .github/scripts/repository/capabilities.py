@@ -30,7 +30,7 @@ class Off(NamedTuple):
 
 
 READ_ONLY = Off(
-    "This run's token may only read, as always for forks and Dependabot",
+    "This run's token may only read, as always for forks",
     "the job summary has the same content",
     "nothing has to be done",
 )

@@ -17,6 +17,7 @@ FIRST_RUN = "first run"
 
 FORK = {"pull_request.head.repo.full_name": "somebody/widget"}
 DEPENDABOT = {
+    "sender.login": "dependabot[bot]",
     "pull_request.user.login": "dependabot[bot]",
     "pull_request.title": "build(deps): bump anyio from 4.0 to 4.1",
 }
@@ -68,7 +69,7 @@ PRIVATE = {
     "docker": [NO_SCANNING, NO_ATTESTATIONS],
     "release": [NO_PYPI, NO_ATTESTATIONS],
 }
-UNTRUSTED = {
+FOREIGN = {
     "codeql": [READ_ONLY],
     "dependency-review": [NO_REVIEW, READ_ONLY],
     "docker": [READ_ONLY],
@@ -78,8 +79,10 @@ DEFAULT_SETUP = "GitHub's default setup analyses this repository"
 KINDS = {
     "public": Kind(says=NEW),
     "private": Kind(Repository(private=True), Security, says=PRIVATE),
-    "pull request of a fork": Kind(overrides=FORK, says=UNTRUSTED),
-    "pull request of Dependabot": Kind(overrides=DEPENDABOT, says=UNTRUSTED),
+    "pull request of a fork": Kind(overrides=FORK, says=FOREIGN),
+    "pull request of Dependabot": Kind(
+        overrides=DEPENDABOT, says=NEW, differs={"cd", "dependency-review", "pr", "release"}
+    ),
     "default setup of CodeQL": Kind(
         security=lambda: Security(code_scanning=True, default_setup=True),
         says={"codeql": [DEFAULT_SETUP]},

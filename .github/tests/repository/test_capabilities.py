@@ -90,7 +90,7 @@ def test_new_repository_is_told_what_is_off_and_how_to_switch_it_on(
     assert "Code Security → Enable" in read_summary(tmp_path)
 
 
-def test_fork_and_dependabot_may_only_read(ask: Ask, tmp_path: Path) -> None:
+def test_fork_may_only_read(ask: Ask, tmp_path: Path) -> None:
     on = Security(dependency_graph=True, code_scanning=True)
     answers = ask(on, read_only=True, target="kubernetes", reviewers=["octocat"])
     for name in ("approval", "dependency-review", "deployment", "newest"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from events import Event, withhold
 from fakes.github_api import FakeGitHub
 from fakes.github_security import Security
 from origin import Git
@@ -282,3 +283,25 @@ def test_review_judges_vulnerabilities_as_the_action_does(
 ) -> None:
     known = [{"severity": "moderate", "advisory_ghsa_id": "GHSA-1"}]
     assert review(tree, github, config, vulnerabilities=known, **more)[0] == code
+
+
+@pytest.mark.parametrize(
+    ("overrides", "seen", "writes"),
+    [
+        ({}, ["secret", "variable"], True),
+        ({"sender.login": "dependabot[bot]"}, ["variable"], True),
+        ({"pull_request.head.repo.full_name": "somebody/widget"}, [], False),
+        ({"pull_request.head.repo": None}, [], False),
+    ],
+    ids=["own", "dependabot", "fork", "deleted fork"],
+)
+def test_pull_request_gets_what_github_gives_it(
+    github: FakeGitHub, overrides: dict[str, Any], seen: list[str], writes: bool
+) -> None:
+    payload = Event("pull_request", "opened", overrides).payload(COMMIT, COMMIT)
+    given = withhold(payload, {"secret": ""}, {"variable": ""})
+    assert [name for kind in given for name in kind] == seen
+    github.see(payload)
+    path, header = "/repos/octo-org/widget/issues/1/comments", {"Authorization": "Bearer x"}
+    assert github.answer("POST", path, b'{"body": "x"}', header)[0] == (201 if writes else 403)
+    assert github.answer("GET", path, b"", header)[0] == 200
