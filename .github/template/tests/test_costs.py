@@ -8,6 +8,7 @@ from costs import SMALL, Planned, plan
 from engine import ROOT
 from events import Event
 from harness import RunPipeline, append, explain, make_small, make_source, write
+from workflows import find_workflows, load
 
 AT_ONCE = 20
 """What GitHub's free plan runs at the same time."""
@@ -42,6 +43,19 @@ def test_jobs_of_a_pull_request_are_bounded(file: str, bound: int) -> None:
 @pytest.mark.parametrize("event", ["push:main", "push:v1.2.3", "merge_group"])
 def test_jobs_of_other_events_are_bounded(event: str) -> None:
     assert len([job for job in plan(ROOT, Event.parse(event)) if job.id != "summary"]) <= AT_ONCE
+
+
+def test_artifacts_do_not_pile_up() -> None:
+    kept = {
+        step["with"]["name"]: step["with"].get("retention-days")
+        for path in find_workflows(ROOT).values()
+        for job in load(path)["jobs"].values()
+        for step in job.get("steps", [])
+        if step.get("uses", "").startswith("actions/upload-artifact@")
+    }
+    for name in ("performance-history", "release-files"):  # read by later runs, and by people
+        assert kept.pop(name) is None
+    assert {*kept.values()} == {"30"}, "GitHub keeps them for 90 days, and Free has 500 MB"
 
 
 @pytest.mark.parametrize("edited", ["body.from", "title.from"])
