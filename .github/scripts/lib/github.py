@@ -104,18 +104,16 @@ def list_all(path: str, key: str = "") -> list[Any]:
     return items
 
 
-def download(path: str, *, archive: bool = False) -> bytes:
+def download(path: str) -> bytes:
     """Return the content of a file.
 
     Args:
         path: As `ask` has it.
-        archive: Whether it is that of an artifact, which GitHub gives as JSON alone or not at all.
 
     Raises:
         GitHubError: GitHub refused, or did not answer.
     """
-    kind = "application/vnd.github+json" if archive else "application/octet-stream"
-    return _send("GET", path, None, {"Accept": kind})
+    return _send("GET", path, None, {"Accept": "application/octet-stream"})
 
 
 def find_repository() -> str:

@@ -36,13 +36,11 @@ class Tree:
         name: `base` or `change`.
         folder: Where it is.
         python: The interpreter of its environment.
-        commit: The full commit; empty if it is the current tree, which may differ from any.
     """
 
     name: str
     folder: Path
     python: Path
-    commit: str = ""
 
 
 def run(
@@ -122,6 +120,6 @@ def check_out(reference: str) -> Iterator[Tree]:
                 run(install, folder, INSTALL_SECONDS)
             except MeasureError as error:
                 raise NoBaselineError(f"the base cannot be installed: {error}") from error
-            yield Tree("base", folder, folder / ".venv/bin/python", commit)
+            yield Tree("base", folder, folder / ".venv/bin/python")
     finally:
         git("worktree", "prune")
