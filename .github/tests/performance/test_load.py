@@ -1,12 +1,10 @@
 """What the tools wrote, and apps that do not do what they should."""
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from engine import ROOT
 from fakes.servers import Asked, Reply, serve
 from lib import processes
 from performance import load
@@ -15,7 +13,6 @@ from performance.results import read
 
 RECORDED = Path(__file__).parent / "recorded"
 """What the tools really wrote once."""
-SCRIPT = ".github/scripts/performance/load.py"
 NOBODY = "http://127.0.0.1:1"
 """Where nothing listens."""
 SERVE = f"{sys.executable} -m http.server {{port}} --bind 127.0.0.1 --directory "
@@ -35,9 +32,10 @@ K6 = 'import http from "k6/http"; export default () => http.get(`${__ENV.BASE_UR
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A project with a tiny app and the scripts; its serving command is to be set."""
-    shutil.copytree(ROOT / ".github/scripts", tmp_path / ".github/scripts")
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a tiny app, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(load, "ROOT", tmp_path)
     (tmp_path / "health").touch()
     (tmp_path / "locustfile.py").write_text(LOCUST)
     serve_with(tmp_path, f"{SERVE}{tmp_path}")
@@ -46,12 +44,6 @@ def project(tmp_path: Path) -> Path:
 
 def serve_with(project: Path, command: str) -> None:
     (project / "pyproject.toml").write_text(f"[tool.pipelines]\nserve = {json.dumps(command)}\n")
-
-
-def run(project: Path, *words: str) -> tuple[int, str]:
-    """Run the script; return its exit code and what it printed."""
-    done = processes.run([sys.executable, project / SCRIPT, *words], 150, folder=project)
-    return done.returncode, done.stdout
 
 
 def test_figures_are_those_of_locust() -> None:
@@ -128,10 +120,11 @@ def test_wrong_number_is_refused_with_its_limits(
     assert len(said) < 150
 
 
-def test_app_with_nothing_but_health_is_loaded(project: Path) -> None:
-    code, printed = run(project, "locust", "--users=2", "--duration=12")
-    assert code == 0, printed
-    assert "has no /ready" in printed
+def test_app_with_nothing_but_health_is_loaded(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert load.main(["locust", "--users=2", "--duration=5"]) == 0
+    assert "has no /ready" in capfd.readouterr().out
     results = project / "locust-results"
     result, report = read(results)
     assert report.startswith("1 processes, no database. The app has no metrics of how long")
@@ -141,6 +134,7 @@ def test_app_with_nothing_but_health_is_loaded(project: Path) -> None:
     assert (results / "report.html").exists()
 
 
+@pytest.mark.usefixtures("project")
 @pytest.mark.parametrize(
     ("tool", "files", "code", "said"),
     [
@@ -150,13 +144,12 @@ def test_app_with_nothing_but_health_is_loaded(project: Path) -> None:
     ],
 )
 def test_script_that_lacks_something_is_said(
-    project: Path, tool: str, files: dict[str, str], code: int, said: str
+    capfd: pytest.CaptureFixture[str], tool: str, files: dict[str, str], code: int, said: str
 ) -> None:
     for name, text in files.items():
-        (project / name).write_text(text)
-    ended, printed = run(project, tool, "--users=2", "--duration=5")
-    assert ended == code, printed
-    assert said in printed
+        Path(name).write_text(text)
+    assert load.main([tool, "--users=2", "--duration=5"]) == code
+    assert said in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -166,10 +159,12 @@ def test_script_that_lacks_something_is_said(
         ("python -c 'print(99); exit(3)' {port}", "ended with exit code 3 before it answered"),
     ],
 )
-def test_app_that_does_not_start_is_said_at_once(project: Path, command: str, says: str) -> None:
+def test_app_that_does_not_start_is_said_at_once(
+    project: Path, capfd: pytest.CaptureFixture[str], command: str, says: str
+) -> None:
     serve_with(project, command)
-    code, printed = run(project, "locust", "--users=2", "--duration=5")
-    assert code == 1
+    assert load.main(["locust", "--users=2", "--duration=5"]) == 1
+    printed = capfd.readouterr().out
     assert says in printed
     assert "The app is started by `serve` of [tool.pipelines] in pyproject.toml." in printed
     assert ("99" in printed) == ("99" in command), "its last lines"
@@ -178,7 +173,7 @@ def test_app_that_does_not_start_is_said_at_once(project: Path, command: str, sa
 @pytest.mark.parametrize("tool", load.TOOLS)
 def test_dead_server_is_red_with_the_reason(tool: str, tmp_path: Path) -> None:
     _, make, _ = load.TOOLS[tool]
-    command, environment = make(2, 5, tmp_path), load.name_host(NOBODY)
+    command, environment = make(2, 2, tmp_path), load.name_host(NOBODY)
     done = processes.run(command, 150, environment=environment)
     assert done.returncode, done.stdout
     assert "refused" in done.stdout
