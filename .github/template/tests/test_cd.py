@@ -28,6 +28,7 @@ from harness import (
     said,
     write,
 )
+from lib.processes import find_free_port
 from origin import Git
 from schemas import write_migration
 from workflows import load
@@ -166,7 +167,7 @@ def server(deploy: Deploy, source: Git, host: str, tmp_path: Path) -> Iterator[S
     """A server over SSH; the pipeline has deployed to it once."""
     compose = source.directory / "deploy/compose"
     (tmp_path / "server").mkdir()
-    port = ssh_server.find_free_port()
+    port = find_free_port()
     repository = f"{host}/octo-org/widget"
     with ssh_server.serve(tmp_path / "server", compose / "gate.sh", repository) as running:
         running.state.mkdir()

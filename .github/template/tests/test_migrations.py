@@ -20,6 +20,7 @@ import ssh_server
 import yaml
 from containers import docker
 from deployments import FAULTS, IMPATIENT, Client, Driver
+from lib.processes import find_free_port
 from schemas import write_migration
 
 type Releases = Callable[..., str]
@@ -105,7 +106,7 @@ def start_target(
         with ssh_server.serve(folder / "server", gate, repository) as server:
             state = server.state
             state.mkdir()
-            port = ssh_server.find_free_port()
+            port = find_free_port()
             (state / "proxy.env").write_text(f"HTTP_BIND=127.0.0.1:{port}\n")
             driver.settings |= server.settings | {
                 "DEPLOY_TARGET": "compose", "DEPLOY_URL": f"http://127.0.0.1:{port}",

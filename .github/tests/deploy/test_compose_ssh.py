@@ -21,7 +21,9 @@ from deployments import (
     Driver,
     deploy_broken,
     fail_network,
+    host,
 )
+from lib.processes import find_free_port
 from ssh_server import Server
 
 type Releases = Callable[..., str]
@@ -40,7 +42,7 @@ def server(
     repository = releases(ONE).partition("@")[0]
     with ssh_server.serve(folder, tree / "deploy/compose/gate.sh", repository) as running:
         yield running
-        host(tree, running, "remove")
+        host(tree, running.state, "remove")
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +52,8 @@ def driver(
     """The driver, for the server, where version v1 serves."""
     settings = server.settings | {"DEPLOY_TARGET": "compose", "SMOKE_TESTS": "true"}
     driver = Driver(tmp_path_factory.mktemp("runner"), settings)
-    host(tree, server, "logs")  # makes the state
-    port = ssh_server.find_free_port()
+    host(tree, server.state, "logs")  # makes the state
+    port = find_free_port()
     (server.state / "proxy.env").write_text(f"HTTP_BIND=127.0.0.1:{port}\n")
     driver.settings["DEPLOY_URL"] = f"http://127.0.0.1:{port}"
     done = driver.run("deploy", releases(ONE), version="v1", revision=ONE)
@@ -62,22 +64,10 @@ def driver(
 @pytest.fixture
 def client(driver: Driver, server: Server, tree: Path, releases: Releases) -> Client:
     """A client of version v1, which serves."""
-    host(tree, server, "rollback", releases(ONE), "v1")  # which is quick: it is still there
+    host(tree, server.state, "rollback", releases(ONE), "v1")  # which is quick: it is still there
     client = Client(driver.settings["DEPLOY_URL"])
     assert client.ask() == f"v1 {ONE}"
     return client
-
-
-def host(tree: Path, server: Server, *arguments: str) -> str:
-    """Run host.sh as somebody who is on the server."""
-    return subprocess.run(
-        [tree / "deploy/compose/host.sh", *arguments],
-        env=os.environ | {"HOST_FOLDER": str(server.state)},
-        check=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    ).stdout.strip()
 
 
 def find_variables(server: Server) -> str:
@@ -350,7 +340,7 @@ def test_gate_runs_nothing_else(
 
 
 def test_key_opens_no_shell_no_copy_and_no_tunnel(server: Server, tmp_path: Path) -> None:
-    port = ssh_server.find_free_port()
+    port = find_free_port()
     assert server.ask().returncode == 77
     assert server.ask("-tt", "bash -i").returncode in {77, 255}
     assert server.ask("-s", "sftp").returncode == 77

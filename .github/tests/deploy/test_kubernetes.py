@@ -20,12 +20,11 @@ import cluster_api
 import pytest
 import yaml
 from cluster import Cluster, Version, end_app
-from deployments import SMOKE_TESTS, Client
+from deployments import Client, Driver
 from jobs import judge
 from namespace import AWAY, ERRORS, Failure, Namespace
 
 ROOT = Path(__file__).parents[3]
-DRIVER = ROOT / ".github/scripts/deploy/deploy.sh"
 TARGET = ROOT / "deploy/targets/kubernetes.sh"
 SETUP = ROOT / "deploy/kubernetes/setup.sh"
 GOOD, BETTER, CRASHES, CRASHES_LATE, STUCK, BAD_MIGRATION, MISSING, SMOKES, SMOKES_LATE, STALE = (
@@ -88,29 +87,16 @@ class Deployment:
         self, image: str, revision: str, command: str = "deploy", **environment: str
     ) -> dict[str, str]:
         """Deploy an image as a pipeline does, or put back; return the outputs of the step."""
-        outputs, smoke_tests = self.folder.with_name("outputs"), self.folder.with_name("smoke.sh")
-        outputs.write_text("")
-        smoke_tests.write_text(SMOKE_TESTS)
-        smoke_tests.chmod(0o755)
+        driver = Driver(self.folder.with_name("driver"), self.environment)
         settings = {
-            "APP_REVISION": Version(revision).commit,
             "DEPLOY_STATE": str(self.folder.with_name("state")),
             "DEPLOY_TARGET": "kubernetes",
             "DEPLOY_TIMEOUT": "3",
-            "GITHUB_OUTPUT": str(outputs),
-            "SMOKE_TESTS": str(smoke_tests),
-        }
-        done = subprocess.run(
-            [DRIVER, command, image],
-            env=self.environment | settings | environment,
-            check=False,
-            text=True,
-            capture_output=True,
-            timeout=60,
-        )
+            "SMOKE_TESTS": driver.write_smoke_tests(),
+        } | environment
+        done = driver.run(command, image, revision=Version(revision).commit, **settings)
         assert not list(self.folder.glob("kubernetes*")), "the credentials stayed"
-        said = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
-        return said | {"code": str(done.returncode), "log": done.stdout + done.stderr}
+        return done.outputs | {"code": str(done.code), "log": done.log}
 
     def deploy(self, image: str, **environment: str) -> None:
         """Deploy an image that works."""
@@ -232,15 +218,6 @@ def serve(cluster: Cluster, image: str) -> None:
     cluster.store("deployments", deployment)
 
 
-def test_first_deploy_ever(fresh: Deployment) -> None:
-    assert fresh.current() == ""
-    fresh.deploy(GOOD, KUBE_NAMESPACE="")
-    assert fresh.serving == "good"
-    assert fresh.cluster.deployment["spec"]["replicas"] == 2
-    assert fresh.current() == fresh.newest
-    assert fresh.call("target_url").output.strip() == fresh.cluster.url
-
-
 @pytest.mark.usefixtures("watched")
 def test_deploy_is_one_revision_and_what_others_decide_stays(deployed: Deployment) -> None:
     deployment = copy.deepcopy(deployed.cluster.deployment)
@@ -325,32 +302,11 @@ def test_wrong_setting(deployed: Deployment, setting: str, value: str, said: str
     assert (deployed.cluster.revision, deployed.serving) == (before, "good")
 
 
-def test_expired_credentials(deployed: Deployment) -> None:
-    config = deployed.cluster.kubeconfig()
-    deployed.cluster.tokens["deployer"] = "another token"
-    done = deployed.call("target_current", KUBE_CONFIG=config)
-    assert done.code == 1
-    assert "::error title=The cluster does not accept KUBE_CONFIG::It has expired" in done.errors
-
-
-def move(config: str, address: str) -> str:
-    """Return a kubeconfig, in base64, with another address of the cluster."""
-    content = json.loads(base64.b64decode(config))
-    content["clusters"][0]["cluster"]["server"] = address
-    return base64.b64encode(json.dumps(content).encode()).decode()
-
-
-@pytest.mark.parametrize("address", ["https://127.0.0.1:1", "https://cluster.invalid"])
-def test_cluster_that_does_not_answer(deployed: Deployment, address: str) -> None:
-    config = move(deployed.cluster.kubeconfig(), address)
-    done = deployed.call("target_deploy", BETTER, KUBE_CONFIG=config)
-    assert done.code == 1
-    assert "::error title=The cluster cannot be reached::" in done.errors
-
-
 def test_another_cluster_at_the_address(deployed: Deployment, tmp_path: Path) -> None:
     with cluster_api.start(tmp_path) as other:
-        config = move(deployed.cluster.kubeconfig(), other.server)
+        content = json.loads(base64.b64decode(deployed.cluster.kubeconfig()))
+        content["clusters"][0]["cluster"]["server"] = other.server
+        config = base64.b64encode(json.dumps(content).encode()).decode()
         done = deployed.call("target_current", KUBE_CONFIG=config)
     assert done.code == 1
     assert "::error title=The cluster is not the one that KUBE_CONFIG trusts::" in done.errors
@@ -452,13 +408,6 @@ def test_rollback_that_fails_is_loud(deployed: Deployment) -> None:
     assert "::error title=The rollback failed too::" in ended["log"]
 
 
-def test_names_come_from_the_variables_of_the_environment(deployed: Deployment) -> None:
-    settings = json.dumps({"KUBE_NAMESPACE": "other", "DEPLOY_TARGET": "kubernetes"})
-    ended = deployed.drive(BETTER, "better", SETTINGS=settings, KUBE_NAMESPACE="")
-    assert ended["code"] == "1"
-    assert "does not allow this in the namespace other::" in ended["log"]
-
-
 # The namespace and its deployer.
 
 
@@ -502,7 +451,8 @@ def test_setup_makes_everything_that_a_deploy_needs_and_keeps_what_runs(
     deployment = Deployment(cluster, environment | {"KUBE_CONFIG": done.output}, tmp_path / "temp")
     assert deployment.current() == ""
     deployment.deploy(GOOD, APP_VERSION="v3")
-    assert deployment.serving == "good"
+    assert (deployment.serving, deployment.current()) == ("good", deployment.newest)
+    assert deployment.call("target_url", DEPLOY_URL=cluster.url).output.strip() == cluster.url
     before = copy.deepcopy(cluster.objects)
     again = set_up(cluster, environment, "shop-staging")
     assert again.code == 0, again.errors
@@ -865,7 +815,7 @@ def test_what_happens_while_the_preview_is_judged(
     cluster, (judging, done, tests) = deployed.cluster, (tmp_path / name for name in "abc")
     tests.write_text(
         f"#!/bin/sh\n[ -e {done} ] || touch {judging}\nuntil [ -e {done} ]; do sleep 0.1; done\n"
-        f'sleep 1; exec {deployed.folder.with_name("smoke.sh")} "$@"\n'
+        f'sleep 1; exec {deployed.folder.with_name("driver")}/smoke-tests.sh "$@"\n'
     )
     tests.chmod(0o755)
 
@@ -983,15 +933,10 @@ def test_pods_that_pod_security_refuses(deployed: Deployment) -> None:
 @pytest.mark.parametrize(
     ("scenario", "second"),
     [
-        ("crashes", Version("next", schema=2, starts=False)),
         ("crashes in traffic", Version("next", schema=2, rolls_out=False)),
-        ("never ready", Version("next", schema=2, starts=None)),
-        ("never ready in traffic", Version("next", schema=2, rolls_out=None)),
-        ("smoke tests fail", Version("next", schema=2, works=False)),
         ("smoke tests fail in traffic", Version("next", schema=2, works=None)),
         ("migration fails", Version("next", schema=2, migrates=False)),
         ("killed after the migration", Version("next", schema=2)),
-        ("cancelled in the migration", Version("next", schema=2, migrates=None)),
         ("starts slowly", Version("next", schema=2, slow=2)),
     ],
 )
@@ -1027,27 +972,12 @@ def test_version_before_lives_with_a_newer_schema(
 
 
 def begin_and_end(deployed: Deployment, scenario: str, notes: dict[str, str]) -> None:
-    """Deploy the next version until the scenario ends it."""
-    cluster, revision = deployed.cluster, deployed.cluster.revision
+    """Deploy the next version to its end, or until the scenario ends it."""
     with deployed.begin(f"target_deploy {NEXT}", **notes) as process:
-
-        def has_come() -> bool:
-            match scenario:
-                case "never ready":
-                    return any("-preview-" in job for job in list(cluster.objects["jobs"]))
-                case "never ready in traffic":
-                    return cluster.revision != revision
-                case "killed after the migration":
-                    return cluster.schema > 1
-                case "cancelled in the migration":
-                    return bool(cluster.objects["jobs"])
-            return process.poll() is not None
-
-        while not has_come():
+        while process.poll() is None:
+            if scenario.startswith("killed") and deployed.cluster.schema > 1:
+                os.killpg(process.pid, signal.SIGKILL)
             time.sleep(0.05)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL if "killed" in scenario else signal.SIGTERM)
-        process.wait(60)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The rehearsal, with real containers: whatever is wrong with a version, nobody gets to see it."""
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from deployments import (
     Driver,
     deploy_broken,
     fail_network,
+    host,
 )
 
 type Releases = Callable[..., str]
@@ -37,17 +37,6 @@ def driver(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dri
     }
     yield Driver(folder, settings)
     host(tree, folder / "state", "remove")
-
-
-def host(tree: Path, folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        [tree / "deploy/compose/host.sh", *arguments],
-        env=os.environ | {"HOST_FOLDER": str(folder)},
-        check=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    ).stdout.strip()
 
 
 @pytest.fixture

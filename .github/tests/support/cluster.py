@@ -12,8 +12,8 @@ import json
 import random
 import time
 from collections.abc import Callable  # noqa: TC003
-from dataclasses import dataclass, field
-from socket import socket
+from dataclasses import dataclass
+from socket import socket  # noqa: TC003
 from threading import Event, RLock
 
 from cluster_fields import Json, Owners, add_defaults
@@ -63,7 +63,6 @@ class Version:
         return self.revision.encode().hex().ljust(40, "0")
 
 
-@dataclass
 class Cluster:
     """A cluster with one namespace.
 
@@ -84,17 +83,8 @@ class Cluster:
         url: Where the version that serves answers.
     """
 
-    versions: dict[str, Version] = field(default_factory=dict)
-    namespace: str = ""
-    undoable: bool = True
-    served: list[str] = field(default_factory=list)
-    used: set[tuple[str, str, str]] = field(default_factory=set)
-    forwarded: list[socket] = field(default_factory=list)
-    server: str = ""
-    certificate: bytes = b""
-    url: str = ""
-
-    def __post_init__(self) -> None:
+    def __init__(self, certificate: bytes) -> None:
+        self.certificate, self.server, self.url = certificate, "", ""
         self.lock = RLock()
         self.pause: Callable[[float], None] = lambda _: None
         self.closed, self.back = Event(), Event()
@@ -110,7 +100,10 @@ class Cluster:
         self.registry, self.forgets_until = True, 0.0
         self.minor = ""
         self.owners: dict[tuple[str, str], Owners] = {}
-        self.versions, self.served, self.used, self.forwarded = {}, [], set(), []
+        self.versions: dict[str, Version] = {}
+        self.served: list[str] = []
+        self.used: set[tuple[str, str, str]] = set()
+        self.forwarded: list[socket] = []
         self.objects: dict[str, dict[str, Json]] = {
             kind: {} for kinds in GROUPS.values() for kind in kinds
         }

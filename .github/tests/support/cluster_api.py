@@ -411,7 +411,7 @@ def start(folder: Path) -> Iterator[Cluster]:
     options = "-x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=cluster"
     names = ("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate)
     subprocess.run(["openssl", "req", *options.split(), *names], check=True, capture_output=True)
-    cluster = Cluster(certificate=certificate.read_bytes())
+    cluster = Cluster(certificate.read_bytes())
     handler = type("Handler", (_Handler,), {"cluster": cluster})
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

@@ -86,6 +86,18 @@ os.execv(arguments[0], arguments)
 """
 
 
+def host(tree: Path, state: Path, *arguments: str) -> str:
+    """Run host.sh as somebody who is on the server that keeps its state in a folder."""
+    return subprocess.run(
+        [tree / "deploy/compose/host.sh", *arguments],
+        env=os.environ | {"HOST_FOLDER": str(state)},
+        check=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ).stdout.strip()
+
+
 def publish(host: str, image: str, revision: str, line: str = "") -> str:
     """Push an image as one of another revision to a registry; return it by its digest.
 
@@ -169,6 +181,7 @@ class Driver:
 
     def write_smoke_tests(self) -> str:
         """Write smoke tests; return their path, for SMOKE_TESTS."""
+        self.folder.mkdir(exist_ok=True)
         path = self.folder / "smoke-tests.sh"
         path.write_text(SMOKE_TESTS)
         path.chmod(0o755)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib.processes import find_free_port
+
 START_SECONDS = 10
 CONFIG = """Port {port}
 ListenAddress 127.0.0.1
@@ -71,13 +73,6 @@ class Server:
             check=False,
             timeout=60,
         )
-
-
-def find_free_port() -> int:
-    """Return a port of this machine that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 @contextmanager
