@@ -41,7 +41,7 @@ class Settings(Part):
         workflows: Paths of the workflows, and their states.
         objects: Paths of what is one object of fields.
         environments: The environments with their protection.
-        tags: The patterns of tags that may deploy to an environment, by their ids.
+        tags: The patterns of tags, and the branch, that may deploy to an environment, by their ids.
         rulesets: The rulesets by their ids.
         secrets: The paths of the secrets that are set.
         changes: The requests that changed something.
@@ -215,7 +215,9 @@ class Settings(Part):
         if request.method == "GET":
             listed = [{"id": number, "name": tag} for number, tag in tags.items()]
             return 200, {"total_count": len(listed), "branch_policies": listed}
-        if request.fields["type"] != "tag" or request.fields["name"] in tags.values():
+        is_branch = request.fields["name"] == self.repository["default_branch"]
+        kind = "branch" if is_branch else "tag"
+        if request.fields["type"] != kind or request.fields["name"] in tags.values():
             return 303, {"message": "exists"}
         tags[max(tags, default=0) + 1] = request.fields["name"]
         return 200, request.fields

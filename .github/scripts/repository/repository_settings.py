@@ -50,12 +50,14 @@ class Environment:
         reviewed: Whether somebody has to approve it.
         wait: Minutes that it waits.
         tags: Patterns of the tags that may; any branch and tag if there is none.
+        trusted: Whether the default branch alone may: another one may have other scripts.
     """
 
     workflow: str
     reviewed: bool = False
     wait: int = 0
     tags: tuple[str, ...] = ()
+    trusted: bool = False
 
 
 class Account:
@@ -130,27 +132,32 @@ def create(name: str, path: str, wanted: dict[str, Any]) -> Setting:
     return Setting(name, find_changes)
 
 
-def list_settings(name: str, wanted: Environment, reviewers: Sequence[str]) -> Iterator[Setting]:
+def list_settings(
+    name: str, wanted: Environment, reviewers: Sequence[str], branch: str
+) -> Iterator[Setting]:
     """Yield what is to be set up for an environment, in order.
 
     Args:
         name: Its name.
         wanted: What is to protect it.
         reviewers: Who approves: logins, or `ORGANISATION/TEAM`; those of now if it is empty.
+        branch: The default branch.
     """
     path = f"environments/{name}"
+    allowed = dict.fromkeys(wanted.tags, "tag") | ({branch: "branch"} if wanted.trusted else {})
 
     def make() -> Iterable[Change]:
-        now, limit = find(path), {"deployment_branch_policy": ONLY_SOME if wanted.tags else None}
+        now, limit = find(path), {"deployment_branch_policy": ONLY_SOME if allowed else None}
         if text := explain(limit, _describe(now)) if now else "create":
             yield Change("PUT", path, _describe(now) | limit, text)
         policies = f"{path}/deployment-branch-policies"
-        listed = find(policies) or {} if wanted.tags else {}
-        tags = {policy["name"]: policy["id"] for policy in listed.get("branch_policies", [])}
-        for tag in (tag for tag in wanted.tags if tag not in tags):
-            yield Change("POST", policies, {"name": tag, "type": "tag"}, f"{tag} may deploy")
-        for tag in (tag for tag in tags if tag not in wanted.tags):
-            yield Change("DELETE", f"{policies}/{tags[tag]}", None, f"{tag} may not deploy")
+        listed = find(policies) or {} if allowed else {}
+        refs = {policy["name"]: policy["id"] for policy in listed.get("branch_policies", [])}
+        for ref in (ref for ref in allowed if ref not in refs):
+            policy = {"name": ref, "type": allowed[ref]}
+            yield Change("POST", policies, policy, f"{ref} may deploy")
+        for ref in (ref for ref in refs if ref not in allowed):
+            yield Change("DELETE", f"{policies}/{refs[ref]}", None, f"{ref} may not deploy")
 
     def protect() -> Iterable[Change]:
         now = _describe(find(path))

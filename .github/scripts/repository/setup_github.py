@@ -71,7 +71,7 @@ ENVIRONMENTS = {
     "staging": Environment("cd.yml"),
     "production": Environment("cd.yml", reviewed=True, wait=5, tags=("v*.*.*",)),
     "pypi": Environment("release.yml", reviewed=True),
-    "template": Environment("dependency-review.yml"),
+    "template": Environment("dependency-review.yml", trusted=True),
 }
 SCANNING = {key: {"status": "enabled"} for key in (
     "secret_scanning", "secret_scanning_push_protection",
@@ -107,7 +107,8 @@ def list_all_settings(account: Account, options: argparse.Namespace) -> Iterator
     yield Setting("workflows that GitHub disabled", lambda: _enable(workflows))
     for name, wanted in ENVIRONMENTS.items():
         if wanted.workflow in workflows:
-            yield from list_settings(name, wanted, options.reviewer)
+            branch = account.repository["default_branch"]
+            yield from list_settings(name, wanted, options.reviewer, branch)
     for name, (color, text) in LABELS.items():
         label = {"name": name, "color": color, "description": text}
         yield create(f"label {name}", "labels", label)

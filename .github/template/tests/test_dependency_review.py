@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from costs import evaluate
 from engine import ROOT
 from fakes.fake_advisories import Advisory, FakeAdvisories
 from fakes.github_api import FakeGitHub
@@ -14,6 +15,7 @@ from fakes.github_security import Security
 from harness import RunPipeline, explain, make_quick, said
 from origin import create
 from wheels import make_wheel
+from workflows import load
 
 WORKFLOW = ".github/workflows/dependency-review.yml"
 FORK = {"pull_request.head.repo": {"full_name": "somebody/widget", "fork": True}}
@@ -41,6 +43,16 @@ def test_updates_that_are_switched_on_need_a_token(run_pipeline: RunPipeline) ->
     )
     assert run.find_job("template").conclusion == "failure"
     assert "gh secret set TEMPLATE_UPDATE_TOKEN --env template" in said(run, "error")
+
+
+@pytest.mark.parametrize(
+    ("branch", "runs"), [("main", True), ("feat/x", False), ("1/merge", False)]
+)
+def test_updates_are_proposed_from_the_default_branch_alone(branch: str, runs: bool) -> None:
+    known = {"repository.default_branch": "main", "repository.fork": False}
+    values = {f"github.event.{name}": value for name, value in known.items()}
+    values |= {"github.ref_name": branch, "vars.TEMPLATE_REPOSITORY": "octo-org/template"}
+    assert evaluate(load(ROOT / WORKFLOW)["jobs"]["template"]["if"], values) is runs
 
 
 def test_green_in_a_new_repository(run_pipeline: RunPipeline, advisories: FakeAdvisories) -> None:

@@ -99,6 +99,7 @@ def test_second_run_changes_nothing(run: Run, github: FakeGitHub) -> None:
     production = settings.environments["production"]
     assert (production["wait_timer"], production["reviewers"]) == (5, [{"type": "User", "id": 1}])
     assert [*settings.tags["production"].values()] == ["v*.*.*"]
+    assert [*settings.tags["template"].values()] == ["main"]
     assert settings.environments["staging"] == {
         "wait_timer": 0, "reviewers": [], "prevent_self_review": False, "can_admins_bypass": True,
         "deployment_branch_policy": None,
