@@ -36,7 +36,8 @@ def make_job(
     namespace: Namespace, deployment: Json, image: str, environment: Json, name: str
 ) -> Json:
     """Return a Job that runs the pod of the Deployment with the new image; no Service finds it."""
-    template = {"spec": json.loads(json.dumps(deployment["spec"]["template"]["spec"]))}
+    template = json.loads(json.dumps(deployment["spec"]["template"]))
+    del template["metadata"]["labels"]  # annotations stay: they may be what brings it secrets
     pod = template["spec"]
     pod.pop("topologySpreadConstraints", None)
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {
@@ -55,7 +56,7 @@ def make_job(
 def make_migration(namespace: Namespace, job: Json) -> Json:
     """Return such a Job whose app does not serve, but migrates and ends."""
     app = find_app(namespace, job)
-    for key in ("livenessProbe", "ports", "readinessProbe", "startupProbe"):
+    for key in ("command", "livenessProbe", "ports", "readinessProbe", "startupProbe"):
         app.pop(key, None)
     app["args"] = ["migrate"]
     job["spec"]["template"]["spec"]["containers"] = [app]
@@ -129,7 +130,7 @@ class Watch:
 
 def run_job(
     namespace: Namespace, job: Json, failed: tuple[str, str], seconds: float, *, serves: bool
-) -> tuple[str, bool]:
+) -> tuple[Json, bool]:
     """Make a Job, and wait until it is complete or, if it serves, ready.
 
     Args:
@@ -140,7 +141,7 @@ def run_job(
         serves: Whether it serves, instead of coming to an end.
 
     Returns:
-        The name of what is complete or serves; whether it does, or only runs and is late.
+        The pod that has ended well or serves; whether it does, or only runs and is late.
 
     Raises:
         Failure: It has failed or takes too long. The Job stays, for its log.
@@ -153,23 +154,22 @@ def run_job(
         while True:
             found = {} if serves else namespace.read("job", name)
             if find_condition(found, "Complete").get("status") == "True":
-                return name, True
+                return {}, True
             pods = watch.look(select_jobs([name]), name, image)
-            for pod in pods if serves else []:
-                if find_condition(pod, "ContainersReady").get("status") == "True":
-                    return str(pod["metadata"]["name"]), True
+            if good := [pod for pod in pods if is_good(namespace, pod, serves=serves)]:
+                return good[0], True
             gone = serves and not pods
             condition = find_condition(namespace.read("job", name) if gone else found, "Failed")
             late = condition.get("reason") == "DeadlineExceeded"
             if late or time.monotonic() - watch.began > seconds:
                 running = [pod for pod in pods if pod.get("status", {}).get("phase") == "Running"]
                 if serves and running and not watch.cause:
-                    return str(running[0]["metadata"]["name"]), False
+                    return running[0], False
                 watch.fail(
                     *watch.cause or (failed[0], f"It took longer than {seconds:.0f} s. {failed[1]}")
                 )
             ends = [end for pod in pods if (end := describe_end(namespace, pod))]
-            if condition.get("status") == "True" or (serves and ends):
+            if condition.get("status") == "True" or ends:
                 last = " ".join(read_log(namespace, pods)[-3:])
                 if not is_database_away(last):
                     how = [*ends, "The log says why."] if ends else ["Its pod was removed."]
@@ -183,16 +183,29 @@ def run_job(
         raise
 
 
+def is_good(namespace: Namespace, pod: Json, *, serves: bool) -> bool:
+    """Tell whether the app in a pod serves or, if it is to come to an end, has ended well."""
+    if serves:
+        return bool(find_condition(pod, "ContainersReady").get("status") == "True")
+    return find_end(namespace, pod).get("exitCode") == 0
+
+
+def find_end(namespace: Namespace, pod: Json) -> Json:
+    """Return how the app in a pod has ended, whatever else in it goes on; nothing if it has not."""
+    for each in pod.get("status", {}).get("containerStatuses", []):
+        if each["name"] == namespace.container:
+            return each.get("state", {}).get("terminated") or {}
+    return {}
+
+
 def describe_end(namespace: Namespace, pod: Json) -> str:
     """Say how the app in a pod has ended; nothing if it has not."""
     if "deletionTimestamp" in pod["metadata"]:
         return "Its pod was removed."
+    if end := find_end(namespace, pod):
+        said = f"It ended: {end.get('reason', '')}, exit code {end.get('exitCode', 0)}."
+        return " ".join([said, *end.get("message", "").split()])
     status = pod.get("status", {})
-    for each in status.get("containerStatuses", []):
-        end = each.get("state", {}).get("terminated")
-        if end and each["name"] == namespace.container:
-            said = f"It ended: {end.get('reason', '')}, exit code {end.get('exitCode', 0)}."
-            return " ".join([said, *end.get("message", "").split()])
     if status.get("phase") in {"Failed", "Succeeded"}:
         return f"Its pod ended: {status.get('reason', '')} {status.get('message', '')}"
     return ""
@@ -205,7 +218,10 @@ def migrate(namespace: Namespace, job: Json) -> None:
         Failure: They have not succeeded; nothing else has changed.
     """
     failed = ("The migrations failed", "The version before still serves.")
-    run_job(namespace, job, failed, JOB_SECONDS, serves=False)
+    pod, _ = run_job(namespace, job, failed, JOB_SECONDS, serves=False)
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    if any("running" in each.get("state", {}) for each in statuses):  # what a webhook put there
+        delete_jobs(namespace, job["metadata"]["name"], seconds=45)
 
 
 def preview(namespace: Namespace, job: Json, command: Sequence[str], seconds: float) -> None:
@@ -221,7 +237,7 @@ def preview(namespace: Namespace, job: Json, command: Sequence[str], seconds: fl
     failed = ("The new version does not get ready", "It has had no traffic.")
     pod, ready = run_job(namespace, job, failed, seconds, serves=True)
     try:
-        judge(namespace, pod, port, command, ready=ready)
+        judge(namespace, pod["metadata"]["name"], port, command, ready=ready)
     except SystemExit:
         delete_jobs(namespace, name)
         raise

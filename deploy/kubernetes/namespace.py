@@ -29,6 +29,12 @@ NO_CONFIG = ("KUBE_CONFIG is no kubeconfig", AGAIN)
 AWAY = ("The cluster cannot be reached", "Does it run, and may GitHub reach its API server?")
 # What kubectl says, in the order in which it is looked for. The server is away: it is asked again.
 ERRORS: Sequence[tuple[str, tuple[str, str]]] = (
+    (r"denied (the )?request",
+     ("A policy of the cluster refuses it", "The log above says which, and what it wants.")),
+    (r"getting credentials|no such file or directory|auth plugin",
+     ("KUBE_CONFIG needs a program or a file that is not here", AGAIN)),
+    (r"being terminated",
+     ("The namespace {namespace} is being deleted", f"When it is gone: {AGAIN}")),
     (r"invalid configuration|error loading config|localhost:8080", NO_CONFIG),
     (r"Unauthorized|provide credentials|\Aerror: EOF\s*\Z",
      ("The cluster does not accept KUBE_CONFIG", f"It has expired or was revoked. {AGAIN}")),
@@ -40,7 +46,7 @@ ERRORS: Sequence[tuple[str, tuple[str, str]]] = (
      r"|no such host|name resolution|server misbehaving|service ?unavailable|too ?many ?requests"
      r"|currently unable to handle|connection lost|no route|unreachable|timed? ?out|timeout"
      r"|deadline exceeded|unable to connect|etcdserver|bad gateway|goaway|an error on the server"
-     r"|closed the connection|starting up|shutting down|not known"), AWAY),
+     r"|closed the connection|starting up|shutting down|not known|failed calling webhook"), AWAY),
     (r"\(NotFound\)", ("The namespace {namespace} does not have it",
      ("deploy/kubernetes/setup.sh makes what is missing. KUBE_NAMESPACE and KUBE_DEPLOYMENT name"
      " what you have made yourself."))),
@@ -180,10 +186,13 @@ class Namespace:
                 process.wait()
 
     def _run(self, words: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - words of this file and names of objects
-            ["kubectl", *words],  # noqa: S607 - the one that is on PATH
-            check=False, capture_output=True, text=True, input=text, env=self.environment,
-        )  # fmt: skip
+        try:
+            return subprocess.run(  # noqa: S603 - words of this file and names of objects
+                ["kubectl", *words],  # noqa: S607 - the one that is on PATH
+                check=False, capture_output=True, text=True, input=text, env=self.environment,
+            )  # fmt: skip
+        except FileNotFoundError:
+            raise Failure("kubectl is missing", "Install it where this job runs.") from None
 
 
 def tell(text: str) -> None:

@@ -57,18 +57,26 @@ def find_serving(namespace: Namespace, deployment: Json) -> str:
     """Return the name of the ReplicaSet that was last rolled out in full; empty if none ever was.
 
     It does not matter whether its pods are ready now: they may wait for what is away.
+
+    Raises:
+        Failure: It is paused: no version would be rolled out, and nobody could go back.
     """
+    if deployment["spec"].get("paused"):
+        name = deployment["metadata"]["name"]
+        remedy = f"Somebody holds it back. To go on: kubectl rollout resume deployment/{name}"
+        raise Failure(f"The Deployment {name} is paused", remedy)
     if deployment["spec"].get("replicas", 1) == 0:
         return ""
     sets = namespace.read_sets(deployment)
     newest = [replicas for replicas in sets if find_revision(replicas) == find_revision(deployment)]
-    if find_condition(deployment, "Progressing").get("reason") == "NewReplicaSetAvailable":
-        return str(newest[0]["metadata"]["name"]) if newest else ""
     older = [
         replicas
         for replicas in sets
         if replicas not in newest and replicas["spec"].get("replicas", 0)
     ]
+    reason = find_condition(deployment, "Progressing").get("reason")
+    if reason == "NewReplicaSetAvailable" or not (reason or older):  # none without a deadline
+        return str(newest[0]["metadata"]["name"]) if newest else ""
     if older:
         best = max(older, key=lambda replicas: (
             replicas.get("status", {}).get("availableReplicas", 0), replicas["spec"]["replicas"],
@@ -164,9 +172,12 @@ def select_pods(replicas: Json) -> str:
 
 
 def identify(namespace: Namespace, deployment: Json) -> list[str]:
-    """Return what tells a deploy from others: its id and its image."""
+    """Return what tells a deploy from others: its id and its image.
+
+    Of the image the digest counts: a cluster may put another registry in the place of ours.
+    """
     own = deployment["metadata"].get("annotations", {}).get(DEPLOY, "")
-    return [own, find_app(namespace, deployment)["image"]]
+    return [own, find_app(namespace, deployment)["image"].rpartition("@")[2]]
 
 
 def describe(deployment: Json) -> str:
@@ -204,7 +215,9 @@ def deploy(namespace: Namespace, image: str, command: Sequence[str]) -> None:
     own = os.urandom(4).hex()
     if notes := find_notes():
         found = identify(namespace, deployment)
-        notes.write_text(json.dumps({"id": own, "image": image, "found": found}))
+        ours = [own, image.rpartition("@")[2]]
+        revision = find_revision(deployment)
+        notes.write_text(json.dumps({"id": own, "known": [found, ours], "revision": revision}))
     named = ("APP_VERSION", "ENVIRONMENT_NAME")
     environment = {key: os.environ[key] for key in named if os.environ.get(key)}
     migration, trial = (
@@ -227,7 +240,9 @@ def deploy(namespace: Namespace, image: str, command: Sequence[str]) -> None:
         DEPLOY: own,
         BEFORE: find_serving(namespace, deployment),
     }
-    values = [{"name": key, "value": value} for key, value in environment.items()]
+    values = [
+        {"name": key, "value": value, "valueFrom": None} for key, value in environment.items()
+    ]
     app = {"name": namespace.container, "image": image, "env": values}
     patch: Json = {"metadata": {"annotations": annotations},
                    "spec": {"template": {"spec": {"containers": [app]}}}}  # fmt: skip
@@ -249,7 +264,7 @@ def rollback(namespace: Namespace, previous: str) -> None:
         delete_jobs(namespace, *jobs, seconds=45)
     for attempt in range(20):
         live = namespace.read_deployment()
-        mine = identify(namespace, live) in ([own, notes.get("image")], notes.get("found"))
+        mine = identify(namespace, live) in notes.get("known", [])
         sets = namespace.read_sets(live)
         newest = sets[0]["metadata"]["name"] if sets else ""
         if not previous and live["spec"].get("replicas", 1) == 0:
@@ -267,7 +282,7 @@ def rollback(namespace: Namespace, previous: str) -> None:
             operations += undo(next((s for s in sets if s["metadata"]["name"] == previous), None))
         else:
             print("Nothing served before: the broken version is stopped.", flush=True)
-            operations.append({"op": "replace", "path": "/spec/replicas", "value": 0})
+            operations += stop(sets, notes.get("revision", 0))
         try:
             change = json.dumps(operations)
             namespace.ask(
@@ -304,6 +319,16 @@ def undo(replicas: Json | None) -> list[Json]:
             for key, value in values.items()
         ),
     ]
+
+
+def stop(sets: Sequence[Json], revision: int) -> list[Json]:
+    """Return the operations that stop all pods; those that come later are of a revision.
+
+    What somebody has stopped is not to start again as the version that has failed.
+    """
+    noted = [replicas for replicas in sets if find_revision(replicas) == revision]
+    stopped: Json = {"op": "replace", "path": "/spec/replicas", "value": 0}
+    return [stopped, *(undo(noted[0]) if noted else [])]
 
 
 def show_logs(namespace: Namespace) -> None:

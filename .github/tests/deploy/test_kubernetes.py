@@ -19,7 +19,7 @@ from typing import Any
 import cluster_api
 import pytest
 import yaml
-from cluster import Cluster, Version, end_app
+from cluster import NEVER, Cluster, Version, end_app
 from deployments import Client, Driver
 from jobs import judge
 from namespace import AWAY, ERRORS, Failure, Namespace
@@ -224,6 +224,9 @@ def test_deploy_is_one_revision_and_what_others_decide_stays(deployed: Deploymen
     deployment["spec"]["replicas"] = 5  # the autoscaler
     gates = [{"conditionType": "balancer"}]  # that traffic opens: a preview has none
     deployment["spec"]["template"]["spec"]["readinessGates"] = gates
+    source = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+    variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    variables.append({"name": "ENVIRONMENT_NAME", "valueFrom": source})
     deployed.cluster.store("deployments", deployment)
     before = int(deployed.cluster.revision)
     deployed.deploy(BETTER, APP_VERSION="v2.0.0")
@@ -512,6 +515,56 @@ def change_deployment(cluster: Cluster, edit: Callable[[Any], None]) -> None:
     cluster.store("deployments", deployment)
 
 
+def test_paused_deployment_is_left_alone(deployed: Deployment) -> None:
+    change_deployment(deployed.cluster, lambda spec: spec.update(paused=True))
+    before = deployed.cluster.revision
+    ended = deployed.drive(BETTER, "better")
+    assert ended["outcome"] == "failed", ended["log"]
+    assert ended["reason"].startswith("The Deployment app is paused")
+    assert (deployed.cluster.revision, deployed.serving) == (before, "good")
+    assert not deployed.cluster.objects["jobs"]
+
+
+def test_rollout_without_a_deadline_serves_too(deployed: Deployment) -> None:
+    change_deployment(deployed.cluster, lambda spec: spec.update(progressDeadlineSeconds=NEVER))
+    assert deployed.current() == deployed.newest
+
+
+def test_version_that_was_stopped_by_hand_is_not_lost(deployed: Deployment) -> None:
+    change_deployment(deployed.cluster, lambda spec: spec.update(replicas=0))
+    notes = note(deployed.folder, "notes")
+    assert deployed.call("target_deploy", CRASHES_LATE, **notes).code == 1
+    assert deployed.call("target_rollback", "", **notes).code == 0
+    assert deployed.cluster.deployment["spec"]["replicas"] == 0
+    change_deployment(deployed.cluster, lambda spec: spec.update(replicas=2))
+    assert deployed.serving == "good"
+
+
+def test_image_that_the_cluster_has_renamed_is_ours(fresh: Deployment) -> None:
+    cluster, notes = fresh.cluster, note(fresh.folder, "notes")
+    cluster.mirror = "mirror.example"
+    for image, version in VERSIONS.items():
+        cluster.versions[image.replace("registry", "mirror")] = version
+    serve(cluster, GOOD)
+    previous = fresh.newest
+    assert fresh.call("target_deploy", CRASHES_LATE, **notes).code == 1
+    done = fresh.call("target_rollback", previous, **notes)
+    assert (done.code, fresh.serving) == (0, "good"), done.errors
+
+
+@pytest.mark.parametrize(
+    ("image", "said"), [(BETTER, ""), (BAD_MIGRATION, "It ended: Error, exit code 1.")]
+)
+def test_migration_ends_though_an_injected_container_does_not(
+    deployed: Deployment, image: str, said: str
+) -> None:
+    deployed.cluster.injects = True
+    done = deployed.call("target_deploy", image)
+    assert (done.code, deployed.serving) == ((1, "good") if said else (0, "better"))
+    assert said in done.errors
+    assert bool(deployed.cluster.objects["jobs"]) == bool(said), "nothing is left running"
+
+
 def forget_right(cluster: Cluster) -> None:
     (role,) = cluster.objects["roles"].values()
     role["rules"] = [rule for rule in role["rules"] if rule["resources"] != ["pods/portforward"]]
@@ -693,7 +746,7 @@ def test_what_a_migration_needs_is_waited_for(deployed: Deployment, what: str, s
     jobs = deployed.cluster.objects["jobs"]
 
     def bring_back() -> None:
-        while not any(job["looks"] > 1 for job in list(jobs.values())):
+        while not any(job["looks"] for job in list(jobs.values())):
             time.sleep(0.02)
         setattr(deployed.cluster, what, True)
 
@@ -993,11 +1046,35 @@ def begin_and_end(deployed: Deployment, scenario: str, notes: dict[str, str]) ->
         "Error from server (TooManyRequests): Too many requests, please try again later",
         "error: http2: client connection lost",
         "Error from server: etcdserver: leader changed",
+        'Error from server (InternalError): failed calling webhook "x": no endpoints available',
         "read tcp 10.0.0.2:1->10.0.0.1:6443: read: connection reset by peer",
     ],
 )
 def test_words_for_a_server_that_is_away(said: str) -> None:
     assert next(cause for pattern, cause in ERRORS if re.search(pattern, said)) == AWAY
+
+
+NOT_HERE, POLICY = (
+    "KUBE_CONFIG needs a program or a file that is not here", "A policy of the cluster refuses it"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "title"),
+    [
+        ("Unable to connect to the server: getting credentials: exec: aws not found", NOT_HERE),
+        ("error: unable to read certificate-authority: no such file or directory", NOT_HERE),
+        ("error: The gcp auth plugin has been removed.", NOT_HERE),
+        ('(Forbidden): admission webhook "x" denied the request: it has no timeout', POLICY),
+        ("(Forbidden): app is forbidden: ValidatingAdmissionPolicy 'x' denied request: y", POLICY),
+        (
+            "(Forbidden): unable to create content in namespace x because it is being terminated",
+            "The namespace {namespace} is being deleted",
+        ),
+    ],
+)
+def test_words_of_kubectl(said: str, title: str) -> None:
+    assert next(cause for pattern, cause in ERRORS if re.search(pattern, said))[0] == title
 
 
 def test_app_without_migrations(deployed: Deployment, tmp_path: Path) -> None:

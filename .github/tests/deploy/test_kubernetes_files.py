@@ -125,6 +125,9 @@ def test_jobs_are_the_same_pod_with_the_new_image(
     deployment = copy.deepcopy(objects["Deployment/app"])
     (before,) = deployment["spec"]["template"]["spec"]["containers"]
     before["env"] = [{"name": "APP_VERSION", "value": "v1"}, {"name": "KEPT", "value": "x"}]
+    before["command"] = ["serve"]
+    secrets = {"vault.hashicorp.com/agent-inject": "true"}
+    deployment["spec"]["template"]["metadata"]["annotations"] = secrets
     original = copy.deepcopy(deployment)
     preview = make_job(namespace, deployment, "new", {"APP_VERSION": "v2"}, "app-preview-1")
     migration = make_migration(namespace, copy.deepcopy(preview))
@@ -138,10 +141,11 @@ def test_jobs_are_the_same_pod_with_the_new_image(
         }
         assert (container["image"], container["envFrom"]) == ("new", before["envFrom"])
         assert (pod["restartPolicy"], job["spec"]["backoffLimit"]) == ("Never", 0)
-        assert "labels" not in job["spec"]["template"].get("metadata", {}), "no Service may find it"
+        metadata = job["spec"]["template"]["metadata"]
+        assert metadata == {"annotations": secrets}, "no Service may find it"
         probes = [key for key in container if "Probe" in key]
-        assert (container.get("args"), len(probes)) == (
-            (["migrate"], 0) if job is migration else (None, 3)
+        assert (container.get("command"), container.get("args"), len(probes)) == (
+            (None, ["migrate"], 0) if job is migration else (["serve"], None, 3)
         )
 
 
@@ -164,6 +168,13 @@ def test_preview_is_asked_where_the_probe_asks(
     if probe:
         app["readinessProbe"] = {"httpGet": {"path": "/ready", "port": probe}}
     assert find_port(namespace, {"spec": {"template": {"spec": {"containers": [app]}}}}) == found
+
+
+def test_kubectl_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("KUBE_NAMESPACE", raising=False)
+    with pytest.raises(Failure, match="kubectl is missing"):
+        Namespace(tmp_path / "config")
 
 
 def test_each_pod_has_its_own_time(

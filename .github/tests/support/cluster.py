@@ -24,6 +24,8 @@ REASONS = {
     False: "ProgressDeadlineExceeded",
     None: "ReplicaSetUpdated",
 }
+NEVER = 2**31 - 1
+"""The deadline of a Deployment that has none."""
 GROUPS = {
     "v1": {"pods": "Pod", "events": "Event", "secrets": "Secret", "services": "Service",
            "namespaces": "Namespace", "serviceaccounts": "ServiceAccount"},
@@ -75,6 +77,8 @@ class Cluster:
         registry: Whether the registry answers; without it no image is pulled for a Job.
         quota: Whether the quota of pods is used up.
         full: No node has room for pods with this in their names, if it is anything.
+        injects: Whether a webhook puts another container into each pod, which does not end.
+        mirror: Registry that a webhook puts in place of that of each image, if it is anything.
         served: Revision of every version that has ever served, in order.
         used: Group, resource and verb of everything that the deployer asked for.
         forwarded: Connections that lead to ports of pods.
@@ -95,6 +99,7 @@ class Cluster:
         self.tokens = {"admin": "token of an administrator"}
         self.namespace, self.undoable, self.count = "", True, 0
         self.schema, self.database, self.quota, self.full = 1, True, False, ""
+        self.injects, self.mirror = False, ""
         self.outages: list[tuple[str, str, float]] = []
         self.back.set()
         self.registry, self.forgets_until = True, 0.0
@@ -166,7 +171,7 @@ class Cluster:
             return None
         oldest = min(sets, key=lambda replicas: int(replicas["metadata"]["annotations"][REVISION]))
         container = oldest["spec"]["template"]["spec"]["containers"][0]
-        environment = {variable["name"]: variable["value"] for variable in container.get("env", [])}
+        environment = {each["name"]: each.get("value", "") for each in container.get("env", [])}
         return self.versions[container["image"]], environment
 
     def find_log(self, pod: str) -> str:
@@ -231,14 +236,15 @@ class Cluster:
         good = version.migrates and self.database and "log" not in pod
         if not self.database:
             pod["log"] = "connection to server: Connection refused\n\tIs the server running?\n"
+        end_app(pod, *(("Completed", 0) if good else ("Error", 1)))
+        if good:
+            self.schema = max(self.schema, version.schema)
+        if pod["status"]["phase"] == "Running":  # others in it do not end, nor does the Job
+            return
         steps = ("SuccessCriteriaMet", "Complete") if good else ("FailureTarget", "Failed")
         job["status"] = {
             "conditions": [{"type": step, "status": "True"} for step in steps[: job["looks"]]]
         }
-        if good and len(job["status"]["conditions"]) == len(steps):
-            self.schema = max(self.schema, version.schema)
-        elif not good:
-            end_app(pod, "Error")
 
     def _preview(self, job: Json, pod: Json, version: Version) -> None:
         """Let the pod of a Job that serves get ready, or end."""
@@ -262,6 +268,9 @@ class Cluster:
         """Keep an object, and let the controllers act on it."""
         self.count += 1
         add_defaults(it)
+        if self.mirror and "template" in it.get("spec", {}):
+            for container in it["spec"]["template"]["spec"]["containers"]:
+                container["image"] = f"{self.mirror}/{container['image'].rpartition('/')[2]}"
         metadata = it["metadata"]
         if "name" not in metadata:
             metadata["name"] = f"{metadata['generateName']}{self.count:05}"
@@ -289,6 +298,11 @@ class Cluster:
 
     def _roll_out(self, deployment: Json) -> None:
         """Do what the Deployment controller does, at once."""
+        if deployment["spec"].get("paused"):
+            progress = {"type": "Progressing", "status": "Unknown", "reason": "DeploymentPaused"}
+            seen = deployment["metadata"]["generation"]
+            deployment["status"] |= {"observedGeneration": seen, "conditions": [progress]}
+            return
         sets = self.objects["replicasets"]
         own, again = self._find_set(deployment)
         deployment["metadata"]["annotations"][REVISION] = own["metadata"]["annotations"][REVISION]
@@ -334,6 +348,8 @@ class Cluster:
                 },
             ],
         }
+        if deployment["spec"]["progressDeadlineSeconds"] == NEVER:
+            del deployment["status"]["conditions"][1]
         if available:
             deployment["status"]["availableReplicas"] = available
         if refused:
@@ -448,8 +464,11 @@ class Cluster:
             "status": {
                 "phase": "Pending" if cause else "Running",
                 "containerStatuses": [
-                    {"name": each["name"], "state": state}
-                    for each in template["spec"]["containers"]
+                    {"name": name, "state": state}
+                    for name in [
+                        *(each["name"] for each in template["spec"]["containers"]),
+                        *["injected"] * self.injects,
+                    ]
                 ],
             },
         }
@@ -481,12 +500,12 @@ class Cluster:
             }  # fmt: skip
 
 
-def end_app(pod: Json, reason: str) -> None:
+def end_app(pod: Json, reason: str, code: int = 137) -> None:
     """End the first container of a pod, which ends too if there is no other."""
     status = pod["status"]
-    status["containerStatuses"][0]["state"] = {"terminated": {"exitCode": 137, "reason": reason}}
+    status["containerStatuses"][0]["state"] = {"terminated": {"exitCode": code, "reason": reason}}
     if len(status["containerStatuses"]) == 1:
-        status |= {"phase": "Failed", "conditions": []}
+        status |= {"phase": "Failed" if code else "Succeeded", "conditions": []}
 
 
 def shuffle(found: list[Json]) -> list[Json]:

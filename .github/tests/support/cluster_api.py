@@ -95,6 +95,16 @@ def _validate(it: Json) -> None:
         raise RefusedError(HTTPStatus.BAD_REQUEST, "BadRequest", error.message) from None
 
 
+def _refuse_two_values(it: Json) -> None:
+    """Make sure that no variable of the app has a value and comes from elsewhere too."""
+    pod = it.get("spec", {}).get("template", {}).get("spec", {"containers": [{}]})
+    for variable in pod["containers"][0].get("env", []):
+        if "value" in variable and variable.get("valueFrom"):
+            path = "spec.template.spec.containers[0].env[0].valueFrom"
+            text = f'{path}: Invalid value: "": may not be specified when `value` is not empty'
+            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", text)
+
+
 class _Handler(BaseHTTPRequestHandler):
     """One request; `previewed` is what serves at the address of one pod."""
 
@@ -291,6 +301,7 @@ class _Handler(BaseHTTPRequestHandler):
         if verb == "patch":
             old = objects.get(name)
             new = self._patch(resource, name, old, body)
+            _refuse_two_values(new)
             if old and find_fields(old) == find_fields(new):
                 return old  # nothing is written, and nothing rolled out
             return self.cluster.store(resource, new)
