@@ -35,6 +35,7 @@ OUTCOMES = {
 }
 UNKNOWN = ("❓ A deploy to {} ended in an unknown way", RED)
 AGAIN = {0, 408, 429, 500, 502, 503, 504}
+LONGEST_WAIT = 30
 
 
 def read(name: str, longest: int) -> str:
@@ -123,18 +124,19 @@ class Stay(HTTPRedirectHandler):
         """Return nothing: the redirection is an answer like any other."""
 
 
-def post(address: str, message: Json) -> int:
-    """Send a message; return the status of the answer, 0 if there was none."""
+def post(address: str, message: Json) -> tuple[int, int]:
+    """Send a message; return the status, 0 if there is none, and how many seconds to wait then."""
     data, seconds = json.dumps(message).encode(), float(os.environ.get("NOTIFY_SECONDS") or 10)
     try:
         request = Request(address, data, {"Content-Type": "application/json"})  # noqa: S310
         with build_opener(Stay).open(request, timeout=seconds) as answer:
-            return int(answer.status)
+            return answer.status, 0
     except HTTPError as error:
         error.close()
-        return error.code
+        asked = error.headers.get("Retry-After", "")
+        return error.code, min(int(asked), LONGEST_WAIT) if asked.isdecimal() else 1
     except (HTTPException, OSError, ValueError):
-        return 0
+        return 0, 1
 
 
 def send(service: str) -> None:
@@ -149,10 +151,10 @@ def send(service: str) -> None:
     if not re.fullmatch(r"https?://[^\"\\]+", address):
         why = f"The secret {setting} is no address."
     else:
-        status = post(address, message)
+        status, wait = post(address, message)
         if status in AGAIN:
-            time.sleep(1)
-            status = post(address, message)
+            time.sleep(wait)
+            status, _ = post(address, message)
         if status in {401, 403, 404, 410}:
             remedy = f"Make a new one and keep it as the secret {setting}."
             why = f"It knows no such webhook ({status}). {remedy}"

@@ -110,12 +110,14 @@ class Service:
         address: Address of its webhook.
         status: What it answers.
         hangs: Whether it never answers.
+        wait: How many seconds it asks for before another try.
         messages: What it got.
     """
 
     address: str = ""
     status: int = 200
     hangs: bool = False
+    wait: str = ""
     messages: list[Any] = field(default_factory=list)
 
 
@@ -132,6 +134,8 @@ def server() -> Iterator[Service]:
             if service.hangs:
                 done.wait(20)
             self.send_response(service.status)
+            if service.wait:
+                self.send_header("Retry-After", service.wait)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -148,7 +152,7 @@ def server() -> Iterator[Service]:
 
 @pytest.fixture
 def service(server: Service) -> Service:
-    server.status, server.hangs = 200, False
+    server.status, server.hangs, server.wait = 200, False, ""
     server.messages.clear()
     return server
 
@@ -318,6 +322,21 @@ def test_second_try(service: Service) -> None:
     output = notify(DISCORD_WEBHOOK_URL=service.address)
     assert output.startswith("::warning title=Discord got no message::It answered 503")
     assert len(service.messages) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"), [("7", 7), ("3600", 30), ("Wed, 21 Oct 2026 07:28:00 GMT", 1)]
+)
+def test_second_try_comes_when_the_service_asks_for_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch, asked: str, waited: int
+) -> None:
+    def sleep(seconds: float) -> None:
+        assert seconds == waited
+        service.status = 200
+
+    monkeypatch.setattr("time.sleep", sleep)
+    service.status, service.wait = 429, asked
+    assert notify(SLACK_WEBHOOK_URL=service.address) == "Slack got the message.\n"
 
 
 def test_silence_is_a_warning(service: Service) -> None:
