@@ -319,6 +319,15 @@ def test_revision_must_be_a_commit(driver: Driver, revision: str) -> None:
     assert Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"
 
 
+@pytest.mark.parametrize("seconds", ["5m", "", "0", "a[$(touch planted)]"])
+def test_time_must_be_a_number_of_seconds(driver: Driver, seconds: str) -> None:
+    settings = {"DEPLOY_TIMEOUT": "", "SETTINGS": json.dumps({"DEPLOY_TIMEOUT": seconds})}
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, **settings)
+    assert done.outputs["outcome"] == ("failed" if seconds else "deployed"), done.log
+    assert not seconds or "DEPLOY_TIMEOUT is no number of seconds" in done.outputs["reason"]
+    assert seconds == "" or Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"
+
+
 def test_version_without_a_name_is_put_back_too(driver: Driver) -> None:
     done = driver.run("deploy", IMAGE, version="", revision=NEW, SMOKE_TESTS="false")
     assert (done.code, done.outputs["outcome"]) == (1, "rolled-back")
