@@ -11,7 +11,7 @@ one of these with host.sh, whose state is in FOLDER:
 
   stage REPOSITORY@sha256:DIGEST VERSION REVISION
   switch PREVIEW
-  rollback [REPOSITORY@sha256:DIGEST VERSION]
+  rollback [REPOSITORY@sha256:DIGEST VERSION, or what serves, of whatever repository]
   confirm | keep | current | logs
 
 Everything else is refused and noted in the system's log. Ends with 77 then, else as host.sh does.
@@ -41,7 +41,7 @@ main() {
   export HOST_FOLDER=$1
   REPOSITORY=$2
   local command=${SSH_ORIGINAL_COMMAND:-} words
-  [[ $command =~ $(describe_commands) ]] || refuse "$command"
+  [[ $command =~ $(describe_commands) || $command == "rollback $("${0%/*}/host.sh" current)" ]] || refuse "$command"
   read -ra words <<<"$command"
   exec "$(dirname "$0")/host.sh" "${words[@]}"
 }

@@ -70,7 +70,7 @@ read_state() {
 
 # write_state NAME: standard input becomes the state, at once or not at all.
 write_state() {
-  cat >"$HOST_FOLDER/$1.new"
+  cat >"$HOST_FOLDER/$1.new" || fail 'The state cannot be written: is the disk full?'
   mv "$HOST_FOLDER/$1.new" "$HOST_FOLDER/$1"
 }
 
@@ -89,10 +89,10 @@ is_ours() { [[ ! $DEPLOYMENT || $(find_note OWNER) == "$DEPLOYMENT" ]]; }
 
 # Another deployment is under way: whoever drives it has given a sign of life.
 is_taken() {
-  local sign
+  local age
   is_open && ! is_ours || return
-  sign=$(stat --format=%Y "$HOST_FOLDER/deployment")
-  ((EPOCHSECONDS - sign < ${HOST_LEASE:-30}))
+  age=$((EPOCHSECONDS - $(stat --format=%Y "$HOST_FOLDER/deployment")))
+  ((${age#-} < ${HOST_LEASE:-30})) # the clock may have been set
 }
 
 # lock COMMAND: waits for what else runs. Of two deployments the earlier one stays, the later one is
@@ -177,7 +177,7 @@ read_input() {
     case $name in
       DEPLOYMENT) DEPLOYMENT=$(tr -cd 'A-Za-z0-9 ._/:-' <<<"${value:0:200}") ;;
       DATABASE_URL | ENVIRONMENT_NAME)
-        [[ $value != *\'* ]] || fail "$name must not have a quotation mark; in a URL it is %27"
+        [[ $value != *\'* && $value != *\\ ]] || fail "$name must not have ' and not end with \\: in a URL they are %27 and %5C"
         [[ ! $value ]] || SETTINGS+="$name='$value'"$'\n' ;;
       REGISTRY) REGISTRY=$value ;;
       REGISTRY_USER) REGISTRY_USER=$value ;;
@@ -286,12 +286,13 @@ direct_traffic() {
   fi
   rm -f "$live/$IDLE"
   [[ $SERVING ]] || rm -f "$live"/{blue,green}
-  is_running proxy || compose up --detach --no-recreate proxy >&2 || fail 'The proxy does not start: is its port taken?'
+  is_running proxy || compose up --detach --no-recreate proxy >&2 || fail 'The proxy does not start: is its port taken, or can its image not be pulled?'
 }
 
 stage() {
   local image=$1 version=$2 revision=$3 preview why
   ! is_open || undo # of a deployment that was given up in the middle
+  [[ $SERVING ]] || remove proxy # it may look up the files of a state that is gone
   note "OWNER=$DEPLOYMENT" STATE=open "PREVIOUS=$(describe "$SERVING")" "COPY=$IDLE" PREVIEW=
   direct_traffic
   pull "$image"
@@ -357,12 +358,12 @@ rollback() {
 
 # Puts back what was noted before the deployment that is open.
 undo() {
-  restore "$(find_note PREVIOUS)"
+  restore "$(find_note PREVIOUS)" "$(find_note COPY)"
   note STATE=undone
 }
 
-# restore "IMAGE VERSION": its copy is still there, with the settings of its time. It gets the traffic
-# back even if it does not answer: it is what served, and what it misses may come back.
+# restore "IMAGE VERSION" [COPY]: its copy, which is not COPY, is still there, with the settings of its
+# time. It gets the traffic back even if it does not answer: it is what served, and what it misses may come back.
 restore() {
   local copy why before=$SERVING
   if [[ ! $1 ]]; then
@@ -371,7 +372,7 @@ restore() {
     return
   fi
   for copy in ${SERVING:-$IDLE} blue green; do
-    [[ $(describe "$copy") != "$1" ]] || break
+    [[ $copy == "${2:-}" || $(describe "$copy") != "$1" ]] || break
   done
   if [[ $(describe "$copy") != "$1" ]]; then
     copy=$IDLE

@@ -85,7 +85,10 @@ write() {
 }
 
 make_account() {
-  id "$ACCOUNT" >/dev/null 2>&1 ||
+  local home
+  home=$(getent passwd "$ACCOUNT" | cut -d : -f 6) || true
+  [[ ${home:-$HOUSE} == "$HOUSE" ]] || fail "the account $ACCOUNT is somebody's, with the folder $home: name another one with --user"
+  [[ $home ]] ||
     run useradd --system --no-create-home --home-dir "$HOUSE" --shell /bin/sh --password '*' "$ACCOUNT"
   run usermod --append --groups docker "$ACCOUNT"
 }

@@ -60,6 +60,7 @@ ssh_forget() {
 ssh_open() {
   local keys=$'\n'
   : "${DEPLOY_USER:=deploy}" "${DEPLOY_PORT:=22}"
+  type ssh ssh-keygen >/dev/null 2>&1 || { ssh_fail 'ssh is missing' 'Install OpenSSH where this job runs.' || return; }
   ssh_require DEPLOY_HOST 'gh variable set DEPLOY_HOST' || return
   ssh_require DEPLOY_KNOWN_HOSTS 'gh variable set DEPLOY_KNOWN_HOSTS' || return
   ssh_require DEPLOY_SSH_KEY 'gh secret set DEPLOY_SSH_KEY' || return

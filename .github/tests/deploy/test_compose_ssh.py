@@ -273,6 +273,13 @@ def test_setting_that_is_missing_or_wrong(
     assert Client(driver.settings["DEPLOY_URL"]).ask().endswith((ONE, TWO))
 
 
+def test_ssh_that_is_missing() -> None:
+    script = f". {ROOT}/deploy/targets/compose.sh; PATH=/nowhere; target_current"
+    done = subprocess.run(["bash", "-c", script], check=False, text=True, capture_output=True)
+    assert done.returncode == 1
+    assert done.stderr == "::error title=ssh is missing::Install OpenSSH where this job runs.\n"
+
+
 def test_host_key_is_always_verified(driver: Driver, server: Server, releases: Releases) -> None:
     for line in (server.find_host_key("other_key"), "other.example ssh-ed25519 AAAA"):
         done = driver.run("deploy", releases(TWO), revision=TWO, DEPLOY_KNOWN_HOSTS=line)
@@ -303,7 +310,8 @@ def test_image_of_another_repository_is_refused(
 @pytest.mark.parametrize(
     "command",
     ["", "bash", "deploy x; rm -rf /", "current; id", "current\nid", "$(id)", "logs $(id)",
-     "logs --follow", "remove", "rollback ../../etc", "switch", f"switch ../{'0' * 32}",
+     "logs --follow", "remove", "rollback ../../etc", "rollback OLD@1 v2", "switch",
+     f"switch ../{'0' * 32}",
      "scp -t /tmp", "env", "stage IMAGE v1 1234", f"stage IMAGE $(id) {ONE}",
      f"stage IMAGE v1 {ONE} more", f"stage IMAGE v1;id {ONE}", f" stage IMAGE v1 {ONE}"],
 )  # fmt: skip
@@ -313,7 +321,8 @@ def test_gate_runs_nothing_else(
     """The gate itself, with a system log and a host.sh that note what they get."""
     for name in ("host.sh", "logger"):
         program = tmp_path / name
-        program.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/{name}.log\n')
+        noted = f'echo "$@" >>{tmp_path}/{name}.log'
+        program.write_text(f'#!/bin/sh\n[ "$1" = current ] && echo OLD@1 v1 || {noted}\n')
         program.chmod(0o755)
     gate = tmp_path / "gate.sh"
     gate.write_bytes((tree / "deploy/compose/gate.sh").read_bytes())
@@ -336,7 +345,9 @@ def test_gate_runs_nothing_else(
     assert not (tmp_path / "host.sh.log").exists()
     assert "refused from" in (tmp_path / "logger.log").read_text()
     assert ask(f"stage IMAGE v1.2.3 {ONE}") == 0
-    assert (tmp_path / "host.sh.log").read_text() == f"stage {image} v1.2.3 {ONE}\n"
+    assert ask("rollback OLD@1 v1") == 0, "what serves, whatever it was called"
+    noted = f"stage {image} v1.2.3 {ONE}\nrollback OLD@1 v1\n"
+    assert (tmp_path / "host.sh.log").read_text() == noted
 
 
 def test_key_opens_no_shell_no_copy_and_no_tunnel(server: Server, tmp_path: Path) -> None:
@@ -424,6 +435,7 @@ def test_server_is_set_up_by_one_command(image: str) -> None:
         ('/source/setup_server.sh \'ghcr.io/a/b" sh "\' "$key" host', "REPOSITORY cannot be"),
         ("/source/setup_server.sh --user '../root' a/b \"$key\" host", "--user cannot be"),
         ("/source/setup_server.sh --domain", "--domain has no value"),
+        (f'{USABLE} useradd --create-home deploy; {SETUP} "$key" host', "deploy is somebody's"),
     ],
 )
 def test_setup_refuses(image: str, script: str, message: str) -> None:
