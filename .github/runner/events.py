@@ -138,8 +138,9 @@ class Event:
         return payload
 
     def _pull_request(self, base: str, head: str) -> dict[str, Any]:
+        merging = {"squash_merge_commit_message": "COMMIT_MESSAGES"}
         return {
-            "base": {"ref": "main", "sha": base, "repo": self.repository.describe()},
+            "base": {"ref": "main", "sha": base, "repo": self.repository.describe() | merging},
             "draft": False,
             "head": {"ref": "feature", "sha": head, "repo": self.repository.describe()},
             "number": PULL_REQUEST,

@@ -7,6 +7,7 @@ and the description of a pull request over: neither may keep GitHub from startin
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -61,11 +62,15 @@ def find_fault(title: str) -> str:
     return "" if REVERT.fullmatch(title) or HEADER.fullmatch(title) else RULE
 
 
-def find_skip(request: Mapping[str, Any]) -> str:
-    """Return what is wrong with what a squash takes over from a pull request, as a sentence."""
-    setting = request.get("base", {}).get("repo", {}).get("squash_merge_commit_message", "PR_BODY")
+def find_skip(request: Mapping[str, Any], setting: str) -> str:
+    """Return what is wrong with what a squash takes over from a pull request, as a sentence.
+
+    Args:
+        request: The pull request.
+        setting: What a squash takes for its message, as GitHub calls it; empty if not known.
+    """
     taken = {"title": request["title"]}
-    if setting == "PR_BODY":
+    if setting in {"", "PR_BODY"}:
         taken["description"] = request.get("body") or ""
     for part, text in taken.items():
         if found := SKIP.search(text):
@@ -142,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         request = {"title": title}
         origin = "As it stood when the event fired: GitHub could not be asked for the present one."
         annotate("warning", TITLE, f"{origin} ({error})")
-    fault = find_fault(title) or find_skip(request)
+    fault = find_fault(title) or find_skip(request, os.environ.get("SQUASH", ""))
     report(title, fault, origin)
     print(fault or "The title is a Conventional Commit.")
     return 1 if fault else 0

@@ -67,6 +67,20 @@ def test_merge_queue_reports_and_judges_the_title_of_its_pull_request(
     assert run.conclusion == "success", explain(run)
 
 
+@pytest.mark.parametrize("setting", ["PR_BODY", "COMMIT_MESSAGES"])
+def test_description_that_a_squash_takes_over_is_judged(
+    quick_pipeline: RunPipeline, setting: str
+) -> None:
+    overrides = {
+        "pull_request.body": "Bumps a from 1 to 2.\n- chore: release 2 [skip ci]",
+        "pull_request.base.repo.squash_merge_commit_message": setting,
+    }
+    run = quick_pipeline("pr", "pull_request", job="validate", overrides=overrides)
+    job = run.find_job("validate")
+    assert job.conclusion == ("failure" if setting == "PR_BODY" else "success")
+    assert ("The description has [skip ci]" in said(run, "error")) == (setting == "PR_BODY")
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_title_is_judged_by_the_rule_alone(quick_pipeline: RunPipeline, kind: str) -> None:
     job = check_title(quick_pipeline, HOSTILE[kind])
