@@ -16,6 +16,8 @@ or with kubectl rollout undo, to what the files say.
 HELP
 }
 
+HERE=$(dirname "${BASH_SOURCE[0]}")
+
 fail() {
   echo "$1" >&2
   return 1
@@ -28,14 +30,14 @@ write_overlay() {
   image=$(jq --raw-output '.spec.template.spec.containers[] | select(.name == "app") | .image' <<<"$live")
   replicas=$(jq '.spec.replicas' <<<"$live")
   mkdir "$FOLDER/files"
-  cp "${BASH_SOURCE[0]%/*}"/*.yaml "$FOLDER/files"
+  cp "$HERE"/*.yaml "$FOLDER/files"
   jq --null-input --arg image "${image:-app}" --arg replicas "${replicas:-0}" '{
     namespace: env.NAMESPACE,
     resources: ["files"],
     replicas: [{name: "app", count: ($replicas | tonumber)}],
     patches: [{
-      target: {kind: "Deployment", name: "app"},
-      patch: ([{op: "replace", path: "/spec/template/spec/containers/0/image", value: $image}] | tojson)
+      patch: ({apiVersion: "apps/v1", kind: "Deployment", metadata: {name: "app"},
+        spec: {template: {spec: {containers: [{name: "app", image: $image}]}}}} | tojson)
     }]
   }' >"$FOLDER/kustomization.yaml"
 }
@@ -93,7 +95,7 @@ main() {
   FOLDER=$(mktemp -d)
   trap 'rm -rf "$FOLDER"' EXIT
   versions=$(kubectl version --output=json)
-  python3 "${BASH_SOURCE[0]%/*}/target.py" check <<<"$versions"
+  python3 "$HERE/target.py" check <<<"$versions"
   write_overlay
   apply_files "${options[@]}" >&2
   apply_secret >&2

@@ -59,12 +59,15 @@ def find_serving(namespace: Namespace, deployment: Json) -> str:
     It does not matter whether its pods are ready now: they may wait for what is away.
 
     Raises:
-        Failure: It is paused: no version would be rolled out, and nobody could go back.
+        Failure: No version would be rolled out, or nobody could go back.
     """
+    name = deployment["metadata"]["name"]
     if deployment["spec"].get("paused"):
-        name = deployment["metadata"]["name"]
         remedy = f"Somebody holds it back. To go on: kubectl rollout resume deployment/{name}"
         raise Failure(f"The Deployment {name} is paused", remedy)
+    if deployment["spec"].get("revisionHistoryLimit") == 0:
+        remedy = "What serves could not be put back: set its revisionHistoryLimit to 1 or more."
+        raise Failure(f"The Deployment {name} keeps no earlier version", remedy)
     if deployment["spec"].get("replicas", 1) == 0:
         return ""
     sets = namespace.read_sets(deployment)

@@ -422,7 +422,8 @@ def set_up(
     config.touch(mode=0o600)
     config.write_bytes(base64.b64decode(cluster.kubeconfig("admin")))
     done = subprocess.run(
-        [SETUP, *arguments],
+        ["bash", SETUP.name, *arguments],
+        cwd=SETUP.parent,
         env=environment | {"KUBECONFIG": str(config)} | settings,
         check=False,
         text=True,
@@ -523,6 +524,13 @@ def test_paused_deployment_is_left_alone(deployed: Deployment) -> None:
     assert ended["reason"].startswith("The Deployment app is paused")
     assert (deployed.cluster.revision, deployed.serving) == (before, "good")
     assert not deployed.cluster.objects["jobs"]
+
+
+def test_deployment_that_could_not_go_back_is_left_alone(deployed: Deployment) -> None:
+    change_deployment(deployed.cluster, lambda spec: spec.update(revisionHistoryLimit=0))
+    done = deployed.call("target_current")
+    assert (done.code, done.output) == (1, "")
+    assert "::error title=The Deployment app keeps no earlier version::" in done.errors
 
 
 def test_rollout_without_a_deadline_serves_too(deployed: Deployment) -> None:

@@ -1,4 +1,5 @@
 import copy
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -73,6 +74,39 @@ def test_everything_moves_to_another_namespace(tmp_path: Path) -> None:
         where = thing["metadata"]["name" if thing["kind"] == "Namespace" else "namespace"]
         assert where == "shop"
         assert all(subject["namespace"] == "shop" for subject in thing.get("subjects", []))
+
+
+KUBECTL = """#!/bin/sh
+for last; do :; done
+case "$*" in
+version*) echo '{}' ;;
+*deployment*) echo '{"spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "app", "image": "x"}]}}}}' ;;
+apply*) "$REAL_KUBECTL" kustomize "${last#--kustomize=}"; exit 1 ;;
+esac
+"""
+
+
+def test_set_up_keeps_the_image_of_the_app_alone(tmp_path: Path) -> None:
+    shutil.copytree(FILES, tmp_path / "files")
+    manifest, kubectl = tmp_path / "files/app.yaml", tmp_path / "kubectl"
+    first = "      containers:\n"
+    text = manifest.read_text().replace(
+        first, f"{first}        - name: sidecar\n          image: y\n"
+    )
+    manifest.write_text(text)
+    kubectl.write_text(KUBECTL)
+    kubectl.chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}", "REAL_KUBECTL": str(shutil.which("kubectl"))
+    }  # fmt: skip
+    done = subprocess.run(
+        [tmp_path / "files/setup.sh", "shop"], env=environment, check=False, capture_output=True
+    )
+    (deployment,) = (
+        it for it in yaml.safe_load_all(done.stderr) if it and it["kind"] == "Deployment"
+    )
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    assert {each["name"]: each["image"] for each in containers} == {"sidecar": "y", "app": "x"}
 
 
 def test_rollout_loses_no_request(objects: dict[str, Any]) -> None:
