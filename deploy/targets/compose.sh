@@ -105,7 +105,7 @@ ssh_ask() {
   while true; do
     code=0
     ssh -F none -T -i "$SSH_FOLDER/key" -p "$DEPLOY_PORT" -o BatchMode=yes -o IdentitiesOnly=yes \
-      -o StrictHostKeyChecking=yes -o UserKnownHostsFile="$SSH_FOLDER/known_hosts" -o GlobalKnownHostsFile=/dev/null \
+      -o StrictHostKeyChecking=yes -o "UserKnownHostsFile=\"$SSH_FOLDER/known_hosts\"" -o GlobalKnownHostsFile=/dev/null \
       -o UpdateHostKeys=no -o ConnectTimeout=10 -o ServerAliveInterval=5 -o LogLevel=ERROR \
       -- "$DEPLOY_USER@$DEPLOY_HOST" "$*" <<<"$settings" >"$SSH_FOLDER/answer" 2>"$SSH_FOLDER/error" &
     SSH_PROCESS=$!

@@ -207,7 +207,7 @@ try_smoke_tests() {
   local options=(--base-url="$1")
   [[ ! $(find_revision "$(ask "$1" /health "${2:-}")") ]] || options+=(--expect-revision="$APP_REVISION")
   [[ ! ${2:-} ]] || options+=(--header="$2")
-  (cd "$ROOT" && ${SMOKE_TESTS:-.github/scripts/checks/smoke_tests.sh} "${options[@]}")
+  (cd "$ROOT" && "${SMOKE_TESTS:-.github/scripts/checks/smoke_tests.sh}" "${options[@]}")
 }
 
 deploy() {

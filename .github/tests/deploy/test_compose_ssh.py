@@ -51,7 +51,7 @@ def driver(
 ) -> Driver:
     """The driver, for the server, where version v1 serves."""
     settings = server.settings | {"DEPLOY_TARGET": "compose", "SMOKE_TESTS": "true"}
-    driver = Driver(tmp_path_factory.mktemp("runner"), settings)
+    driver = Driver(tmp_path_factory.mktemp("a runner"), settings)
     host(tree, server.state, "logs")  # makes the state
     port = find_free_port()
     (server.state / "proxy.env").write_text(f"HTTP_BIND=127.0.0.1:{port}\n")

@@ -80,7 +80,8 @@ KUBECTL = """#!/bin/sh
 for last; do :; done
 case "$*" in
 version*) echo '{}' ;;
-*deployment*) echo '{"spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "app", "image": "x"}]}}}}' ;;
+*deployment*) echo '{"spec": {"replicas": 3, "template": {"spec": {"containers": ['
+              echo '{"name": "app", "image": "x"}]}}}}' ;;
 apply*) "$REAL_KUBECTL" kustomize "${last#--kustomize=}"; exit 1 ;;
 esac
 """
@@ -90,9 +91,8 @@ def test_set_up_keeps_the_image_of_the_app_alone(tmp_path: Path) -> None:
     shutil.copytree(FILES, tmp_path / "files")
     manifest, kubectl = tmp_path / "files/app.yaml", tmp_path / "kubectl"
     first = "      containers:\n"
-    text = manifest.read_text().replace(
-        first, f"{first}        - name: sidecar\n          image: y\n"
-    )
+    other = "        - name: sidecar\n          image: y\n"
+    text = manifest.read_text().replace(first, first + other)
     manifest.write_text(text)
     kubectl.write_text(KUBECTL)
     kubectl.chmod(0o755)
