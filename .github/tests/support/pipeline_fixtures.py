@@ -125,8 +125,10 @@ def layers(image: str) -> Path:
     def make(folder: Path) -> None:
         with registry(folder) as address:
             publish(address, image, REVISION)
-        for names in folder.rglob("_manifests"):
-            shutil.rmtree(names)
+        (repository,) = folder.rglob("octo-org/widget")
+        shutil.rmtree(repository / "_manifests")
+        for other in ("broken", "private"):  # else they are compressed for each of them again
+            shutil.copytree(repository, repository.with_name(other))
 
     return make_once("layers", make)
 
