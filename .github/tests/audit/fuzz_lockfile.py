@@ -8,6 +8,5 @@ from lib import lockfile
 def check(data: bytes) -> None:
     """Read one."""
     text = data.decode("utf-8", "replace")
-    for read in (lockfile.read, lockfile.read_settings):
-        with suppress(ValueError):
-            read(text)
+    with suppress(ValueError):
+        lockfile.read(text)
