@@ -53,8 +53,7 @@ def test_artifacts_do_not_pile_up() -> None:
         for step in job.get("steps", [])
         if step.get("uses", "").startswith("actions/upload-artifact@")
     }
-    for name in ("performance-history", "release-files"):  # read by later runs, and by people
-        assert kept.pop(name) is None
+    assert kept.pop("release-files") is None, "a run may be repeated much later"
     assert {*kept.values()} == {"30"}, "GitHub keeps them for 90 days, and Free has 500 MB"
 
 
