@@ -37,6 +37,8 @@ SMALL = {
 
 PLAIN_ASSERTS = "--assert=plain"
 """pytest rewrites its plugins once in each new environment, which takes longer than two tests."""
+LONG_SCRIPT = 10_000
+"""Bytes of a shell script that takes ShellCheck seconds: it is judged once, not in each copy."""
 TYPES = "MYPY_CACHE_DIR"
 MEMORY = Path("/dev/shm")  # noqa: S108
 """A file system without a disk, which is faster for thousands of small files."""
@@ -198,6 +200,9 @@ def quick_pipeline(run_pipeline: RunPipeline) -> RunPipeline:
     def execute(*arguments: str, edit: Edit | None = None, **options: Any) -> Run:
         def change(tree: Path) -> None:
             make_quick(tree)
+            for script in tree.rglob("*.sh") if arguments[0] == "ci" else ():
+                if script.stat().st_size > LONG_SCRIPT:
+                    script.write_text("#!/usr/bin/env bash\n")
             if edit:
                 edit(tree)
 
