@@ -1,5 +1,6 @@
 """Fixtures of whatever runs pipelines or containers: executed on copies of this repository."""
 
+import gc
 import os
 import shutil
 import signal
@@ -24,6 +25,8 @@ from origin import create
 
 for variable in ("UV_FROZEN", "UV_LOCKED"):  # a person's; projects that tests make have no lock
     os.environ.pop(variable, None)
+
+gc.set_threshold(100_000)  # most of what tests make stays: to look through it takes seconds
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 VERSION = "v1.2.3"
