@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import costs
 import pytest
 import yaml
-from costs import evaluate
 from engine import ROOT
 from fakes.fake_advisories import Advisory, FakeAdvisories
 from fakes.github_api import FakeGitHub
@@ -45,6 +45,16 @@ def test_updates_that_are_switched_on_need_a_token(run_pipeline: RunPipeline) ->
     assert "gh secret set TEMPLATE_UPDATE_TOKEN --env template" in said(run, "error")
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_scan_that_somebody_cancels_says_nothing_in_the_issue(
+    monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    monkeypatch.setitem(costs.STATUS, "cancelled()", cancelled)
+    values = {"github.event_name": "schedule", "github.event.repository.fork": False}
+    condition = load(ROOT / WORKFLOW)["jobs"]["issue"]["if"]
+    assert costs.evaluate(condition, values) is not cancelled
+
+
 @pytest.mark.parametrize(
     ("branch", "runs"), [("main", True), ("feat/x", False), ("1/merge", False)]
 )
@@ -52,7 +62,7 @@ def test_updates_are_proposed_from_the_default_branch_alone(branch: str, runs: b
     known = {"repository.default_branch": "main", "repository.fork": False}
     values = {f"github.event.{name}": value for name, value in known.items()}
     values |= {"github.ref_name": branch, "vars.TEMPLATE_REPOSITORY": "octo-org/template"}
-    assert evaluate(load(ROOT / WORKFLOW)["jobs"]["template"]["if"], values) is runs
+    assert costs.evaluate(load(ROOT / WORKFLOW)["jobs"]["template"]["if"], values) is runs
 
 
 def test_green_in_a_new_repository(run_pipeline: RunPipeline, advisories: FakeAdvisories) -> None:
