@@ -18,9 +18,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from containers import adapt, docker, registry
-from deployments import REVISIONS, ROOT, Client, Deployment, Driver, publish
+from deployments import ONE, ROOT, TWO, Client, Deployment, Driver, publish
 
-ONE, TWO, _ = REVISIONS.values()
 MEGABYTE = 1_000_000
 ROLLBACK_SECONDS = 30
 """The goal for the time from the verdict until the old version is verified."""

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -10,20 +10,19 @@ from urllib.request import Request, urlopen
 import pytest
 from containers import docker
 from deployments import (
+    BROKEN,
     CAUSES,
     FAULTS,
-    REVISIONS,
+    ONE,
     SLOW_START,
+    TWO,
     Client,
     Driver,
+    Releases,
     deploy_broken,
     fail_network,
     host,
 )
-
-type Releases = Callable[..., str]
-
-ONE, TWO, BROKEN = REVISIONS.values()
 
 
 @pytest.fixture(scope="module")

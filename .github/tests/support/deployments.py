@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
@@ -20,13 +20,17 @@ from uuid import uuid4
 
 from containers import docker
 
+type Releases = Callable[..., str]
+"""Makes an image of a revision with a fault, and pushes it; see the fixture `releases`."""
+
 ROOT = Path(__file__).resolve().parents[3]
 DRIVER = ROOT / ".github/scripts/deploy/deploy.sh"
-REVISIONS = {name: f"{number:040x}" for number, name in enumerate(("one", "two", "broken"), 1)}
+ONE, TWO, BROKEN = (f"{number:040x}" for number in (1, 2, 3))
+"""Revisions."""
 FAULTS = {
     "ends at once": 'CMD ["serve", "--nonsense"]',
     "never healthy": 'CMD ["serve", "--port=9000"]',
-    "another revision": f"ENV APP_REVISION={REVISIONS['one']}",
+    "another revision": f"ENV APP_REVISION={ONE}",
     "not ready": "ENV NOT_READY=1",
     "fails the smoke tests": "ENV BROKEN=1",
     "fails its migrations": "ENV MIGRATION_FAILS=1",
@@ -49,7 +53,7 @@ IMPATIENT = {
 CAUSES = {
     "ends at once": "v3 ends with exit code 2, again and again",
     "never healthy": "v3 does not answer",
-    "another revision": f"v3 answers with another revision, {REVISIONS['one']}",
+    "another revision": f"v3 answers with another revision, {ONE}",
     "not ready": "v3 is not ready database",
     "fails the smoke tests": "the smoke tests failed",
     "fails its migrations": "The migrations of v3 failed",
@@ -297,11 +301,10 @@ class Client:
 def deploy_broken(driver: Driver, client: Client, image: str, fault: str) -> Deployment:
     """Deploy an image with a fault as v3; check that it is put back, and that nobody saw it."""
     serving = client.ask()
-    revision = REVISIONS["broken"]
     settings = {"SMOKE_TESTS": driver.write_smoke_tests()} if "smoke" in fault else {}
     settings |= IMPATIENT.get(fault, {})
     with client.asking():
-        done = driver.run("deploy", image, version="v3", revision=revision, **settings)
+        done = driver.run("deploy", image, version="v3", revision=BROKEN, **settings)
     assert (done.code, done.outputs["outcome"]) == (1, "rolled-back"), done.log
     assert done.outputs["reason"] == CAUSES[fault], done.log
     assert "### ❌ Rolled back" in done.summary
