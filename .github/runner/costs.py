@@ -79,6 +79,14 @@ def _work_out(node: ast.expr) -> Any:  # noqa: ANN401
     raise ValueError(f"not known before the run: {ast.unparse(node)}")
 
 
+def describe(event: Event) -> dict[str, Any]:
+    """Return what expressions may name of an event, by dotted path."""
+    values = {"github.event_name": event.name, "github.ref": event.ref}
+    values["github.ref_type"] = "tag" if event.ref.startswith("refs/tags/") else "branch"
+    values["github.ref_name"] = event.ref.split("/", 2)[-1]
+    return values | dict(_flatten("github.event", event.payload()))
+
+
 def plan(root: Path, event: Event, touched: Collection[str] | None = None) -> list[Planned]:
     """Return the jobs of all workflows that GitHub would run on an event.
 
@@ -87,11 +95,7 @@ def plan(root: Path, event: Event, touched: Collection[str] | None = None) -> li
         event: What happens.
         touched: The areas that a pull request touches; all if not given.
     """
-    payload = event.payload()
-    values = {"github.event_name": event.name, "github.ref": event.ref}
-    values["github.ref_type"] = "tag" if event.ref.startswith("refs/tags/") else "branch"
-    values["github.ref_name"] = event.ref.split("/", 2)[-1]
-    values |= dict(_flatten("github.event", payload))
+    payload, values = event.payload(), describe(event)
     planned: list[Planned] = []
     for name, path in find_workflows(root).items():
         workflow = load(path)

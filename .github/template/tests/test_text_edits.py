@@ -1,9 +1,12 @@
 """Edits of a pull request's text: no test runs again, and no check becomes greener than it was."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from costs import describe, evaluate
 from engine import ROOT, Run
+from events import Event
 from fakes.github_api import FakeGitHub
 from fakes.github_runs import WorkflowRun
 from harness import RunPipeline, explain, said
@@ -75,6 +78,24 @@ def test_verdicts_are_all() -> None:
         if starts_on(load(path), "pull_request", event)
     }
     assert started == VERDICTS.keys()
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+@pytest.mark.parametrize(
+    ("event", "overrides", "cancels"),
+    [
+        ("pull_request:synchronize", {}, True),
+        ("pull_request:edited", {"changes": {"base": {"ref": {"from": "develop"}}}}, True),
+        ("pull_request:edited", {"changes": {"body": {"from": "before"}}}, False),
+        ("push", {}, False),
+    ],
+)
+def test_only_new_code_cancels_a_run(
+    name: str, event: str, overrides: dict[str, Any], cancels: bool
+) -> None:
+    happened = Event.parse(event, overrides)
+    expression = load(find_workflows(ROOT)[name])["concurrency"]["cancel-in-progress"]
+    assert evaluate(expression, describe(happened)) is cancels
 
 
 @pytest.mark.parametrize(
