@@ -426,7 +426,8 @@ def test_setup_refuses(image: str) -> None:
         '/source/setup_server.sh \'ghcr.io/a/b" sh "\' "$key" host': "REPOSITORY cannot be",
         "/source/setup_server.sh --user '../root' a/b \"$key\" host": "--user cannot be",
         "/source/setup_server.sh --domain": "--domain has no value",
-        f'rm /etc/ssh/*; {SETUP} "$key" host': "ssh-keygen -A",
+        f'useradd --create-home deploy; {SETUP} "$key" host': "deploy is somebody's",
+        f'userdel deploy; rm /etc/ssh/*; {SETUP} "$key" host': "ssh-keygen -A",
     }
     tried = [f"({script}) 2>&1 && echo accepted" for script in refused]
     log = set_up(image, "\n".join([*tried, "true"]))
