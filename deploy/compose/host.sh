@@ -196,14 +196,16 @@ pull() {
   fail "The image ${1%@*} cannot be pulled"
 }
 
-AWAY_REGISTRY='refused|reset|closed the|timed? ?out|no such host|name resolution|\bEOF\b|unreachable|no route'
-AWAY_REGISTRY+='|temporar|unavailable|too ?many ?requests|\b(429|50[0234])\b'
+declare -A AWAY # what is said while something is away
+AWAY[engine]='cannot connect to the docker daemon' # which starts later than the SSH server
+AWAY[registry]='refused|reset|closed the|timed? ?out|no such host|name resolution|\bEOF\b|unreachable|no route'
+AWAY[registry]+='|temporar|unavailable|too ?many ?requests|\b(429|50[0234])\b'
 # Of a migration anybody may write the log: what is no outage for certain is not run again.
-AWAY_DATABASE='connection (was )?(refused|reset|timed out)|connect call failed|can.t connect to|timeout expired|closed the connection|could not translate host'
-AWAY_DATABASE+='|name resolution|service not known|starting up|shutting down|network is unreachable|no route to host'
+AWAY[database]='connection (was )?(refused|reset|timed out)|connect call failed|can.t connect to|timeout expired|closed the connection|could not translate host'
+AWAY[database]+='|name resolution|service not known|starting up|shutting down|network is unreachable|no route to host'
 
 # repeat WHAT COMMAND...: runs it, what it says goes to the file log. While it fails because WHAT, the
-# registry or the database, is away, it is run again, for PATIENCE seconds.
+# engine, registry or database, is away, it is run again, for PATIENCE seconds.
 repeat() {
   local what=$1 told='' deadline=$((SECONDS + ${PATIENCE:-60}))
   shift
@@ -216,8 +218,7 @@ repeat() {
 }
 
 is_away() {
-  local words=AWAY_${1^^}
-  tail -n 5 "$HOST_FOLDER/log" | grep -qiE "${!words}"
+  tail -n 5 "$HOST_FOLDER/log" | grep -qiE "${AWAY[$1]}"
 }
 
 try_to_pull() {
@@ -414,6 +415,11 @@ main() {
       read_input
       [[ $1 != rollback ]] || ! is_taken || fail "Another deployment is under way here, of $(find_note OWNER)" "$OTHERS"
       lock "$1"
+      repeat engine docker ps --quiet || {
+        quote_log <"$HOST_FOLDER/log" >&2
+        echo '::error title=Docker cannot be used on the server::The log above says why.' >&2
+        return 1
+      }
       "$@" ;;
     keep)
       read_input

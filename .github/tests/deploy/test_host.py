@@ -10,6 +10,11 @@ import pytest
 from engine import ROOT
 
 DOCKER = """#!/bin/sh
+if [ -e "$HOST_FOLDER.away" ]; then
+  [ "$*" != "ps --quiet" ] || rm "$HOST_FOLDER.away"
+  echo "Cannot connect to the Docker daemon at $DOCKER_HOST. Is the docker daemon running?" >&2
+  exit 1
+fi
 echo "$*" >>"$HOST_FOLDER.log"
 [ "$1" != ps ] || echo container
 """
@@ -92,6 +97,13 @@ def test_refusal_is_told(server: Host, settings: dict[str, str], said: str) -> N
     with pytest.raises(subprocess.CalledProcessError) as refused:
         server.ask("stage", IMAGE, "v1", REVISION, **settings)
     assert f"::error title={said}" in refused.value.stderr
+
+
+def test_engine_that_starts_after_the_ssh_server_is_waited_for(server: Host) -> None:
+    server.deploy()
+    server.folder.with_name("state.away").touch()
+    server.ask("rollback")
+    assert not (server.folder / "serving").read_text().strip()
 
 
 def test_deployment_of_the_future_is_abandoned(server: Host) -> None:
