@@ -287,7 +287,11 @@ direct_traffic() {
   fi
   rm -f "$live/$IDLE"
   [[ $SERVING ]] || rm -f "$live"/{blue,green}
-  is_running proxy || compose up --detach --no-recreate proxy >&2 || fail 'The proxy does not start: is its port taken, or can its image not be pulled?'
+}
+
+start_proxy() {
+  is_running proxy || compose up --detach --no-recreate proxy >&2 ||
+    fail 'The proxy does not start. Is its port taken, or can its image not be pulled?'
 }
 
 stage() {
@@ -296,6 +300,7 @@ stage() {
   [[ $SERVING ]] || remove proxy # it may look up the files of a state that is gone
   note "OWNER=$DEPLOYMENT" STATE=open "PREVIOUS=$(describe "$SERVING")" "COPY=$IDLE" PREVIEW=
   direct_traffic
+  start_proxy
   pull "$image"
   remove "$IDLE"
   set_image "$IDLE" "$image" "$version"
@@ -340,6 +345,7 @@ serve() {
   echo "$1" | write_state serving
   read_serving
   direct_traffic
+  [[ ! $1 ]] || start_proxy
 }
 
 confirm() {

@@ -16,6 +16,9 @@ if [ -e "$HOST_FOLDER.away" ]; then
   exit 1
 fi
 echo "$*" >>"$HOST_FOLDER.log"
+case "$*" in
+  "compose "*" proxy" | "ps --quiet"*proxy*) [ ! -e "$HOST_FOLDER.taken" ] || exit 1 ;;
+esac
 [ "$1" != ps ] || echo container
 """
 IMAGE, REVISION = f"registry.example/app@sha256:{'1' * 64}", "1" * 40
@@ -97,6 +100,17 @@ def test_refusal_is_told(server: Host, settings: dict[str, str], said: str) -> N
     with pytest.raises(subprocess.CalledProcessError) as refused:
         server.ask("stage", IMAGE, "v1", REVISION, **settings)
     assert f"::error title={said}" in refused.value.stderr
+
+
+def test_first_deployment_whose_port_is_taken_leaves_nothing(server: Host) -> None:
+    taken = server.folder.with_name("state.taken")
+    taken.touch()
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        server.ask("stage", IMAGE, "v1", REVISION)
+    assert "::error title=The proxy does not start. Is its port taken" in refused.value.stderr
+    server.ask("rollback")
+    taken.unlink()
+    server.deploy()
 
 
 def test_engine_that_starts_after_the_ssh_server_is_waited_for(server: Host) -> None:
