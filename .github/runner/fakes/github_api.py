@@ -17,6 +17,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from events import is_foreign
+from fakes.github_artifacts import Artifacts, Redirect
 from fakes.github_issues import Issue, Issues
 from fakes.github_releases import Releases
 from fakes.github_runs import Runs
@@ -35,6 +36,7 @@ class FakeGitHub:
         releases: The repository's releases and tags.
         issues: Its issues and labels.
         runs: Runs of workflows.
+        artifacts: What earlier runs have kept.
         security: Its security features.
         settings: Its other settings: environments, rules, secrets.
         faults: Requests to fail once each, as `METHOD PATTERN`, such as `POST .*/assets`.
@@ -51,6 +53,7 @@ class FakeGitHub:
         self.releases = Releases()
         self.issues = Issues()
         self.runs = Runs()
+        self.artifacts = Artifacts()
         self.security = Security()
         self.settings = Settings()
         self.faults: list[str] = []
@@ -98,7 +101,10 @@ class FakeGitHub:
             return 403 if is_known else 401, {"message": said}
         if method == "GET" and url.path in self.resources:
             return 200, self.resources[url.path]
-        for part in (self.releases, self.issues, self.runs, self.security, self.settings):
+        parts = (
+            self.releases, self.issues, self.runs, self.artifacts, self.security, self.settings,
+        )  # fmt: skip
+        for part in parts:
             if answer := part.answer(request):
                 return answer
         self.unexpected.append(asked)
@@ -117,6 +123,7 @@ class FakeGitHub:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="github-")))
             self.socket = folder / "socket"
             self.url = stack.enter_context(serve(self._reply))
+            self.artifacts.storage = stack.enter_context(serve(self.artifacts.give))
             handler = make_handler(self._reply)
             unix = socketserver.ThreadingUnixStreamServer(str(self.socket), handler)
             stack.enter_context(unix)
@@ -131,6 +138,8 @@ class FakeGitHub:
 
     def _reply(self, asked: Asked) -> Reply:
         status, content = self.answer(asked.method, asked.path, asked.body, asked.headers)
+        if isinstance(content, Redirect):
+            return Reply(status, headers={"Location": content.url})
         if isinstance(content, bytes):
             return Reply(status, content, {"Content-Type": "application/octet-stream"})
         text = b"" if content is None else json.dumps(content).encode()

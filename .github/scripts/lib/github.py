@@ -104,16 +104,18 @@ def list_all(path: str, key: str = "") -> list[Any]:
     return items
 
 
-def download(path: str) -> bytes:
+def download(path: str, *, archive: bool = False) -> bytes:
     """Return the content of a file.
 
     Args:
         path: As `ask` has it.
+        archive: Whether it is that of an artifact, which GitHub gives as JSON alone or not at all.
 
     Raises:
         GitHubError: GitHub refused, or did not answer.
     """
-    return _send("GET", path, None, {"Accept": "application/octet-stream"})
+    kind = "application/vnd.github+json" if archive else "application/octet-stream"
+    return _send("GET", path, None, {"Accept": kind})
 
 
 def find_repository() -> str:

@@ -36,11 +36,13 @@ class Tree:
         name: `base` or `change`.
         folder: Where it is.
         python: The interpreter of its environment.
+        commit: The full commit; empty if it is the current tree, which may differ from any.
     """
 
     name: str
     folder: Path
     python: Path
+    commit: str = ""
 
 
 def run(
@@ -120,6 +122,6 @@ def check_out(reference: str) -> Iterator[Tree]:
                 run(install, folder, INSTALL_SECONDS)
             except MeasureError as error:
                 raise NoBaselineError(f"the base cannot be installed: {error}") from error
-            yield Tree("base", folder, folder / ".venv/bin/python")
+            yield Tree("base", folder, folder / ".venv/bin/python", commit)
     finally:
         git("worktree", "prune")

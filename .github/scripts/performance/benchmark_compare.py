@@ -245,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = prepare("benchmark-results")
         if not any(Path(TESTS).glob("**/test_*.py")):
             return leave_out(TITLE, f"There are no tests in {TESTS}: this part is off.", folder)
-        ours, theirs, reason = _measure(options.base, folder)
+        ours, theirs, commit, reason = _measure(options.base, folder)
         if not any((*ours, *theirs)):
             return leave_out(TITLE, f"No benchmark ran in {TESTS}: all were skipped.", folder)
         files = [file for file in (folder / "base.json", folder / "change.json") if file.exists()]
@@ -262,22 +262,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     announce(comparisons, reason)
     summarize(f"### {mark} {TITLE}: {said}\n\n{text}")
     print(text)
-    ratios = [one.ratio for one in comparisons if one.ratio and one.verdict in JUDGED]
-    worst = max(ratios, default=1) - 1
+    known = {one.name: one.ratio for one in comparisons if one.ratio and one.verdict in JUDGED}
+    worst = max(known.values(), default=1) - 1
     said += f", at most {worst:+.0%}" if worst > 0 else ""
-    Result(verdict=said).write(folder, text)
+    Result(verdict=said, base=commit, ratios=known).write(folder, text)
     return int(any(one.verdict == "slower" for one in comparisons))
 
 
-def _measure(reference: str, folder: Path) -> tuple[list[Round], list[Round], str]:
-    """Return the rounds of both trees, and why there is no baseline."""
+def _measure(reference: str, folder: Path) -> tuple[list[Round], list[Round], str, str]:
+    """Return the rounds of both trees, the base's commit and why there is no baseline."""
     change = Tree("change", Path.cwd(), Path(sys.executable))
     try:
         with check_out(reference) as base:
-            return *measure_both(change, base, folder), ""
+            return *measure_both(change, base, folder), base.commit, ""
     except NoBaselineError as error:
         (folder / "base.json").unlink(missing_ok=True)
-        return [measure(change, folder, 0)], [], str(error)
+        return [measure(change, folder, 0)], [], "", str(error)
 
 
 if __name__ == "__main__":

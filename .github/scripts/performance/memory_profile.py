@@ -51,9 +51,9 @@ def profile(folder: Path) -> int:
     _, _, found = done.stdout.partition(HEADING)
     text, _, _ = found.lstrip("=\n").replace(f"{Path.cwd()}/", "").partition("\nCreated ")
     kept = [json.loads(file.read_text()) for file in folder.glob("metadata/*.metadata")]
-    peak = max((one["peak_memory"] for one in kept), default=0)
+    peaks = {one["test_id"]: one["peak_memory"] for one in kept}
     report = show_end(text, len(text))
-    Result({"memory": peak}).write(folder, report)
+    Result({"memory": max(peaks.values(), default=0)}, peaks=peaks).write(folder, report)
     mark, said = ("❌", "a test failed") if done.returncode else ("✅", "all within their limits")
     failure = show_end(done.stdout) if done.returncode else ""
     summarize(f"### {mark} {TITLE}: {said}\n\n{failure}\n{report}")

@@ -2,9 +2,9 @@
 """Put the results of all performance tests together into one report.
 
 FOLDER holds one folder for each test, such as locust-results. The report goes to
-performance-report. The environment may tell more: JOBS, the `needs` context as JSON, how each job
-ended and where its artifact is; and PULL_REQUEST, the number of the one that gets the report as its
-comment: one, kept up to date.
+performance-report, the history after a push to performance-history. The environment may tell more:
+JOBS, the `needs` context as JSON, how each job ended and where its artifact is; and PULL_REQUEST,
+the number of the one that gets the report as its comment: one, kept up to date.
 """
 
 import argparse
@@ -19,12 +19,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask, list_all
 from lib.markdown import link, plain, table
 from lib.workflow_commands import annotate, summarize
+from performance import history
 from performance.results import NONE, REPORT, MeasureError, Result, format_time, prepare, read
 
 TITLE = "Performance"
 MARKER = "<!-- performance-report -->"
 LONGEST = 60_000
 """Characters of a comment; GitHub takes 65,536."""
+MEASURED = {"push", "pull_request", "merge_group"}
+"""Events that measure a change; others measure once more what is in the history."""
 TESTS = {
     "load": ("Load test", "locust-results"),
     "api": ("API performance", "k6-results"),
@@ -66,13 +69,14 @@ def collect(root: Path, jobs: Mapping[str, Any]) -> tuple[Left, list[str]]:
     return left, problems
 
 
-def describe(left: Left, problems: Sequence[str], jobs: Mapping[str, Any]) -> str:
+def describe(left: Left, problems: Sequence[str], jobs: Mapping[str, Any], past: str = "") -> str:
     """Return the report as Markdown.
 
     Args:
         left: What each test left, by job.
         problems: What is missing or malformed, as lines of Markdown.
         jobs: The `needs` context; empty if nothing is known of the jobs.
+        past: What is known of the past, as Markdown.
     """
     rows = [_make_row(job, left.get(job, (Result(), ""))[0], jobs.get(job, {})) for job in TESTS]
     drawn = {
@@ -86,21 +90,13 @@ def describe(left: Left, problems: Sequence[str], jobs: Mapping[str, Any]) -> st
         sections.append("".join(["Not in this report:\n\n", *problems]))
     if drawn:
         title = f"Time to answer, ms ({names})"
-        sections.append(_draw(title, [*drawn.values()]))
+        sections.append(history.draw(title, LATENCIES, [*drawn.values()]))
+    sections.append(past)
     for job, (_, report) in left.items():
         if report:
             head = f"<details><summary>{TESTS[job][0]}</summary>"
             sections.append(f"{head}\n\n{report}\n</details>\n")
-    return "\n".join(sections)
-
-
-def _draw(title: str, series: Sequence[Sequence[float]]) -> str:
-    """Return a chart of latencies: https://mermaid.js.org/syntax/xyChart.html."""
-    axis = f"  x-axis [{', '.join(LATENCIES)}]"
-    lines = ["```mermaid", "xychart-beta", f'  title "{title}"', axis]
-    for kind, values in zip(KINDS, series, strict=False):
-        lines.append(f"  {kind} [{', '.join(f'{value:.1f}' for value in values)}]")
-    return "\n".join([*lines, "```\n"])
+    return "\n".join(section for section in sections if section)
 
 
 def _make_row(job: str, result: Result, known: Mapping[str, Any]) -> list[str]:
@@ -117,6 +113,28 @@ def _make_row(job: str, result: Result, known: Mapping[str, Any]) -> list[str]:
         plain(result.verdict) or NONE,
         link("files", artifact) if artifact else NONE,
     ]
+
+
+def look_back(left: Left) -> str:
+    """Return the history as Markdown; after a push to main, keep it with what this run measured.
+
+    Args:
+        left: What each test left, by job.
+    """
+    event, commit = (os.environ.get(name, "") for name in ("GITHUB_EVENT_NAME", "GITHUB_SHA"))
+    results = {job: result for job, (result, _) in left.items()}
+    pushes, problem = history.fetch()
+    text = [f"{plain(problem)}\n"] if problem else []
+    if event in MEASURED and any(one.figures or one.ratios for one in results.values()):
+        now = history.Push(int(os.environ["GITHUB_RUN_ID"]), commit, results)
+        pushes = history.merge(pushes, [now])
+        if event == "push":
+            file = prepare(history.ARTIFACT) / history.FILE
+            file.write_text(history.write(pushes), encoding="utf-8")
+    for drift in history.find_drifts(pushes):
+        annotate("warning", TITLE, drift)
+        text.append(f"🟡 **Slower or larger step by step:** {drift}\n")
+    return "\n".join([*text, history.describe(pushes)])
 
 
 def comment(number: str, text: str) -> str:
@@ -143,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     jobs = json.loads(os.environ.get("JOBS") or "{}")
     left, problems = collect(options.folder, jobs)
-    text = describe(left, problems, jobs)
+    text = describe(left, problems, jobs, look_back(left))
     print(text)
     summarize(text)
     (prepare("performance-report") / REPORT).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What each performance test leaves: one shape of result, for the report.
+"""What each performance test leaves: one shape of result, for the report and the history.
 
 The folder of a test holds `result.json` (a `Result`), `report.md` (the same for people), and what
 the tool itself wrote.
@@ -20,6 +20,8 @@ from lib.workflow_commands import annotate, summarize
 
 REFUSED = re.compile(r'["<>:|*?\\\r\n]')
 RESULT, REPORT = "result.json", "report.md"
+MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
+"""What reading a result raises that has something else somewhere than a result has there."""
 NONE = "-"
 """What stands for a number that is not known."""
 TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
@@ -37,11 +39,17 @@ class Result:
         figures: Those that are known of `p50`, `p95`, `p99` and `query` (milliseconds),
             `throughput` (requests per second), `errors` (part of 1) and `memory` (bytes).
         verdict: How it compares with the base, in a few words.
+        base: Full commit that it was compared with; empty without one.
+        ratios: Time / time of the base by benchmark, of those that could be judged.
+        peaks: The most that each memory test held at a time, in bytes.
         off: Why nothing was measured; empty if it was.
     """
 
     figures: Mapping[str, float] = field(default_factory=dict)
     verdict: str = ""
+    base: str = ""
+    ratios: Mapping[str, float] = field(default_factory=dict)
+    peaks: Mapping[str, float] = field(default_factory=dict)
     off: str = ""
 
     def write(self, folder: Path, report: str = "") -> None:
@@ -50,11 +58,20 @@ class Result:
         (folder / REPORT).write_text(report, encoding="utf-8")
 
 
-def _interpret(content: Mapping[str, Any]) -> Result:
-    figures = {str(name): float(value) for name, value in content["figures"].items()}
-    if not all(0 <= value < math.inf for value in figures.values()):
+def interpret(content: Mapping[str, Any]) -> Result:
+    """Return the result that JSON describes.
+
+    Raises:
+        ValueError, or another of `MALFORMED`: It is malformed.
+    """
+    figures, ratios, peaks = (
+        {str(name): float(value) for name, value in content[kind].items()}
+        for kind in ("figures", "ratios", "peaks")
+    )
+    if not all(0 <= value < math.inf for value in (figures | ratios | peaks).values()):
         raise ValueError("a number is negative or infinite")
-    return Result(figures, str(content["verdict"]), str(content["off"]))
+    verdict, base, off = (str(content[name]) for name in ("verdict", "base", "off"))
+    return Result(figures, verdict, base, ratios, peaks, off)
 
 
 def read(folder: Path) -> tuple[Result, str]:
@@ -65,10 +82,10 @@ def read(folder: Path) -> tuple[Result, str]:
     """
     try:
         content, report = ((folder / name).read_text(encoding="utf-8") for name in (RESULT, REPORT))
-        return _interpret(json.loads(content)), report
+        return interpret(json.loads(content)), report
     except OSError as error:
         raise MeasureError("the result is missing; the summary of the job says why") from error
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise MeasureError(f"the result is malformed: {error!r}") from error
 
 

@@ -27,6 +27,7 @@ from harness import (
     said,
     write,
 )
+from performance import history
 
 OWNER = {"repository.full_name": "Octo-Org/Widget"}
 IMAGE = "octo-org/widget"
@@ -81,6 +82,8 @@ def test_one_image_is_built_once_and_gets_its_tags(build: Build, tmp_path: Path,
     assert digest.startswith("sha256:")
     assert find_digest(host, "latest") == digest
     assert "5 passed" in run.find_job("build").summary
+    size = json.loads((run.artifacts / history.SCAN / history.SIZE).read_text())["bytes"]
+    assert 1e6 < size < 1e9
     assert digest in run.find_job("publish").summary
     (built,) = inputs_of(run, "docker/build-push-action")
     assert (built["sbom"], built["provenance"], built["load"]) == ("true", "mode=max", "false")

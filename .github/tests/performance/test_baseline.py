@@ -32,9 +32,11 @@ def count_trees(git: Git) -> int:
 
 def test_base_has_a_tree_and_an_environment_of_its_own(measured: Git, commit: Commit) -> None:
     commit({"file": "before"})
+    before = measured("rev-parse", "HEAD")
     commit({"file": "after"})
     with baseline.check_out("HEAD^1") as tree:
         assert (tree.folder / "file").read_text() == "before"
+        assert tree.commit == before
         command = [str(tree.python), "-c", "import sys; print(sys.prefix)"]
         prefix = baseline.run(command, tree.folder, 60).stdout
         assert Path(prefix.strip()).resolve() == (tree.folder / ".venv").resolve()

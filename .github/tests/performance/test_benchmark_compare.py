@@ -59,6 +59,8 @@ def test_slowdown_is_caught_and_equal_code_is_not(
     }  # fmt: skip
     assert re.fullmatch(r"slower than the base, at most \+[23]\d%", result.verdict)
     assert "Fastest of 3 rounds" in report, "it looked again"
+    slowed = next(ratio for name, ratio in result.ratios.items() if "slowed" in name)
+    assert slowed == pytest.approx(SLOWER, rel=0.08)
     log = capfd.readouterr().out
     assert re.search(
         r"::error title=Benchmark::\S+::test_slowed is slower than the base "
@@ -73,6 +75,7 @@ def test_slowdown_is_caught_and_equal_code_is_not(
 
 
 BASES: dict[str, dict[str, str]] = {
+    "there is no commit nothing": {},
     "the base cannot be installed": {"uv.lock": "no lock\n"},
     "the benchmarks of the base do not run": {"tests/benchmarks/test_first.py": FAILS},
 }
@@ -85,9 +88,10 @@ def test_what_has_no_base_is_recorded_and_said(
 ) -> None:
     commit(BASES[reason])
     commit(write("first", 0.001))
-    assert benchmark_compare.main([]) == 0
+    arguments = ["--base=nothing"] if "commit" in reason else []
+    assert benchmark_compare.main(arguments) == 0
     result, report = read(results)
-    assert result.verdict == "no base to compare with"
+    assert (result.verdict, result.base) == ("no base to compare with", "")
     assert "| 📝 recorded |" in report
     assert f"No baseline:\n\n```text\n{reason}" in report
     said = f"::notice title=Benchmark::Recorded, nothing to compare with: {reason}"
@@ -100,7 +104,8 @@ def test_what_has_no_base_is_recorded_and_said(
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        (write("hung", 600), r"did not end within 6 s and was cut off.*test_hung.py::test_hung"),
+        (write("hung", 600), "did not end within 6 s and was cut off"),
+        (write("hung", 600), "tests/benchmarks/test_hung.py::test_hung"),
         ({"tests/benchmarks/test_first.py": FAILS}, "FAILED tests/benchmarks/test_first.py::test"),
     ],
 )
@@ -111,11 +116,11 @@ def test_benchmarks_that_do_not_run_are_an_error(
     assert benchmark_compare.main(["--base=HEAD~9"]) == 1
     summary = (tmp_path / "summary").read_text()
     assert "### ❌ Benchmark\n\nThe benchmarks did not run: " in summary
-    assert re.search(said, summary, re.DOTALL)
+    assert said in summary
     assert not (results / "result.json").exists()
 
 
-@pytest.mark.usefixtures("_few_rounds", "our_packages")
+@pytest.mark.usefixtures("our_packages")
 def test_benchmarks_that_are_all_skipped_are_said_to_be_off(commit: Commit, tmp_path: Path) -> None:
     skipped = "import pytest\n@pytest.mark.skip\ndef test_it(benchmark): ...\n"
     commit({"tests/benchmarks/test_it.py": skipped})

@@ -1,23 +1,27 @@
 """The report, from what the tests leave."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.github_api import FakeGitHub
+from fakes.github_artifacts import Artifact
 from fakes.github_issues import Issue
-from performance import performance_report
+from performance import history, performance_report
 from performance.results import Result
 
+COMMIT = "9" * 40
+BENCHMARK = "tests/x.py::test_planted"
 RESULTS = {
     "locust": Result(
         {"p50": 13.2, "p95": 91, "p99": 1170, "throughput": 76.5, "errors": 0.0, "memory": 3.2e8}
         | {"query": 7.14}
     ),
     "k6": Result({"p50": 8, "p95": 80, "p99": 90, "throughput": 95, "errors": 0.1, "memory": 3e8}),
-    "benchmark": Result(verdict="as the base, at most +4%"),
-    "memory": Result({"memory": 1.09e6}),
+    "benchmark": Result(verdict="as the base, at most +4%", base=COMMIT, ratios={BENCHMARK: 1.04}),
+    "memory": Result({"memory": 1.09e6}, peaks={"t.py::test_a": 1.09e6, "t.py::test_b": 8e4}),
 }
 JOBS = {
     "load": {"result": "failure", "outputs": {"artifact": "https://github.com/a/b/artifacts/1"}},
@@ -132,12 +136,19 @@ def test_comment_is_one_and_stays_current(github: FakeGitHub) -> None:
 
 
 @pytest.fixture(autouse=True)
-def in_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of the last job of a pull request."""
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
-    monkeypatch.setenv("JOBS", json.dumps(JOBS))
-    monkeypatch.setenv("PULL_REQUEST", "7")
+def at_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a push to main, run 9."""
+    environment = {
+        "GITHUB_EVENT_NAME": "push", "GITHUB_RUN_ID": "9", "GITHUB_SHA": COMMIT,
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "JOBS": json.dumps(JOBS),
+        "PULL_REQUEST": "7",
+    }  # fmt: skip
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
+
+
+KEPT = Path(history.ARTIFACT, history.FILE)
 
 
 def test_main_reports_everywhere(github: FakeGitHub, results: Path) -> None:
@@ -148,6 +159,65 @@ def test_main_reports_everywhere(github: FakeGitHub, results: Path) -> None:
     assert comments == [f"{performance_report.MARKER}\n{text}"]
     performance_report.comment("7", f"Table.\n<details>{'x' * 70_000}")
     assert comments[0].endswith("\nTable.\nThe rest is in the summary of the job.\n")
+
+
+def keep_past(github: FakeGitHub) -> None:
+    """Plant three pushes, each of which made a benchmark 4 % slower."""
+    pushes = [
+        history.Push(
+            n, f"{n}" * 40, {"benchmark": Result(base=f"{n - 1}" * 40, ratios={BENCHMARK: 1.04})}
+        )
+        for n in range(1, 4)
+    ]
+    content = {history.FILE: history.write(pushes)}
+    github.artifacts.artifacts = [Artifact(1, history.ARTIFACT, content)]
+
+
+@pytest.mark.parametrize("event", ["push", "pull_request", "schedule"])
+def test_small_steps_are_named_and_a_push_is_kept(
+    github: FakeGitHub,
+    results: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    event: str,
+) -> None:
+    monkeypatch.setenv("GITHUB_EVENT_NAME", event)
+    keep_past(github)
+    assert performance_report.main([str(results)]) == 0
+    log = capsys.readouterr().out
+    if event == "schedule":
+        assert "The last 3 pushes" in log
+        assert "step by step" not in log  # what was measured again counts once
+    else:
+        assert "::warning title=Performance::" in log
+        assert "test\\_planted grew by 17% in 4 pushes since 000000000000, each of them" in log
+        assert "The last 4 pushes" in log
+    if event == "push":
+        kept = history.parse(KEPT.read_text())
+        assert [push.run for push in kept] == [1, 2, 3, 9]
+        measured = {"load": "locust", "api": "k6", "benchmark": "benchmark", "memory": "memory"}
+        assert kept[-1].results == {job: RESULTS[name] for job, name in measured.items()}
+    else:
+        assert not KEPT.exists()
+
+
+def test_history_that_cannot_be_read_is_said_and_costs_nothing(
+    github: FakeGitHub, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    github.artifacts.allowed = False
+    assert performance_report.main([str(results)]) == 0
+    log = capsys.readouterr().out
+    assert "The history could not be read: " in log
+    assert "Resource not accessible by integration" in log
+    assert len(history.parse(KEPT.read_text())) == 1
+
+
+@pytest.mark.usefixtures("github")
+def test_a_run_that_measured_nothing_leaves_no_history(results: Path) -> None:
+    shutil.rmtree(results)
+    assert performance_report.main([str(results)]) == 0
+    assert not KEPT.exists()
+    assert Path("summary.md").read_text().count(" is missing") == 4
 
 
 def test_refused_comment_is_an_error_and_the_report_stays(
