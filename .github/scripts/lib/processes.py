@@ -7,15 +7,19 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, TypedDict, Unpack
 
+from lib.workflow_commands import annotate
+
 LOCALHOST = "127.0.0.1"
 STOP_SECONDS = 10
 """That a server has to end by itself."""
+SILENCE_SECONDS = 8
+"""After which it is said that a server does not answer yet."""
 
 
 class NoAnswerError(OSError):
@@ -111,6 +115,7 @@ def serve(
     command: Sequence[str | Path],
     url: str,
     seconds: float,
+    read_end: Callable[[], str] = str,
     **options: Unpack[Options],
 ) -> Iterator[tuple["subprocess.Popen[str]", bytes]]:
     """Start a server; yield its process and what it answered first. End it with its group.
@@ -122,7 +127,7 @@ def serve(
         NoAnswerError: It ended, or did not answer in time.
     """
     with start(command, grace=STOP_SECONDS, **options) as server:
-        yield server, wait_until_it_answers(server, url, seconds)
+        yield server, wait_until_it_answers(server, url, seconds, read_end)
 
 
 def find_free_port() -> int:
@@ -132,18 +137,22 @@ def find_free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_it_answers(server: "subprocess.Popen[str]", url: str, seconds: float) -> bytes:
+def wait_until_it_answers(
+    server: "subprocess.Popen[str]", url: str, seconds: float, read_end: Callable[[], str] = str
+) -> bytes:
     """Ask a server until it answers with a status below 400; return the content.
 
     Args:
         server: Its process.
         url: What to ask for, by HTTP.
         seconds: How long to go on.
+        read_end: Returns the last lines that it wrote, for the warning that it does not answer yet.
 
     Raises:
         NoAnswerError: It ended, or did not answer in time; says what it answered last.
     """
-    deadline = time.monotonic() + seconds
+    begin = time.monotonic()
+    silent = False
     last = "nothing"
     while server.poll() is None:
         try:
@@ -151,7 +160,12 @@ def wait_until_it_answers(server: "subprocess.Popen[str]", url: str, seconds: fl
                 return bytes(answer.read())
         except (HTTPException, OSError) as error:
             last = str(error)
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - begin
+        if waited > SILENCE_SECONDS and not silent:
+            silent = True
+            text = f"The server runs, but {url} does not answer. {read_end()}"
+            annotate("warning", "No answer yet", text)
+        if waited > seconds:
             raise NoAnswerError(f"{url} did not answer within {seconds:g} s; the last was: {last}")
         time.sleep(0.1)
     words = shlex.join(map(str, server.args)) if isinstance(server.args, list | tuple) else "it"

@@ -204,7 +204,7 @@ def measure(options: argparse.Namespace, output: Path, log: Path) -> int:
         app, _ = stack.enter_context(
             processes.serve(
                 serve, f"{url}/health", START_SECONDS, folder=folder,
-                environment=environment, output=written,
+                environment=environment, output=written, read_end=lambda: read_end(log),
             )
         )  # fmt: skip
         if find_status(f"{url}/ready") == HTTPStatus.NOT_FOUND:

@@ -53,7 +53,8 @@ def test_artifacts_do_not_pile_up() -> None:
         for step in job.get("steps", [])
         if step.get("uses", "").startswith("actions/upload-artifact@")
     }
-    assert kept.pop("release-files") is None, "people look at what a release was made of"
+    for name in ("performance-history", "release-files"):  # later pushes read it; a run may be late
+        assert kept.pop(name) is None
     assert {*kept.values()} == {"30"}, "GitHub keeps them for 90 days, and Free has 500 MB"
 
 

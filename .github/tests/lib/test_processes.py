@@ -80,3 +80,20 @@ def test_server_that_ends_is_not_waited_for(tmp_path: Path) -> None:
         served,
     ):
         pass
+
+
+def test_server_that_is_silent_is_said_early_with_its_last_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(processes, "SILENCE_SECONDS", 0.2)
+    url = f"http://127.0.0.1:{find_free_port()}/health"
+    command = ["sh", "-c", "exec sleep 60"]
+    with (
+        pytest.raises(NoAnswerError, match="within 1 s"),
+        processes.serve(
+            command, url, 1, folder=tmp_path, environment={}, read_end=lambda: "listens on 9999"
+        ),
+    ):
+        pass
+    warning = f"The server runs, but {url} does not answer. listens on 9999"
+    assert capsys.readouterr().out.splitlines() == [f"::warning title=No answer yet::{warning}"]

@@ -36,6 +36,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a tiny app, in the current folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(load, "ROOT", tmp_path)
+    monkeypatch.setattr(load, "end_cleanly", lambda: None)  # it is for a process of its own
     (tmp_path / "health").touch()
     (tmp_path / "locustfile.py").write_text(LOCUST)
     serve_with(tmp_path, f"{SERVE}{tmp_path}")
