@@ -85,9 +85,11 @@ write() {
 }
 
 make_account() {
-  local home
+  local home known
   home=$(getent passwd "$ACCOUNT" | cut -d : -f 6) || true
   [[ ${home:-$HOUSE} == "$HOUSE" ]] || fail "the account $ACCOUNT is somebody's, with the folder $home: name another one with --user"
+  known=$(sed -n 's/.* \([^ ]*\)" .*/\1/p' "$HOUSE/.ssh/authorized_keys" 2>/dev/null) || true
+  [[ ${known:-$REPOSITORY} == "$REPOSITORY" ]] || fail "the account $ACCOUNT deploys $known: name another one with --user, or remove $HOUSE/.ssh/authorized_keys if that was renamed"
   [[ $home ]] ||
     run useradd --system --no-create-home --home-dir "$HOUSE" --shell /bin/sh --password '*' "$ACCOUNT"
   run usermod --append --groups docker "$ACCOUNT"

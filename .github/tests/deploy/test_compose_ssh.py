@@ -356,6 +356,7 @@ def test_key_opens_no_shell_no_copy_and_no_tunnel(server: Server, tmp_path: Path
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHdoYXRldmVyIHRoaXMgaXMsIGl0IGlzIG5vIGtl me@home"
 SETUP = "/source/setup_server.sh --domain app.example.com --port 2222 ghcr.io/octo-org/widget"
+OTHER = "/source/setup_server.sh ghcr.io/octo-org/another"
 USABLE = """
 set -e
 groupadd docker
@@ -427,7 +428,8 @@ def test_setup_refuses(image: str) -> None:
         "/source/setup_server.sh --user '../root' a/b \"$key\" host": "--user cannot be",
         "/source/setup_server.sh --domain": "--domain has no value",
         f'useradd --create-home deploy; {SETUP} "$key" host': "deploy is somebody's",
-        f'userdel deploy; rm /etc/ssh/*; {SETUP} "$key" host': "ssh-keygen -A",
+        f'userdel deploy; {SETUP} "$key" host && {OTHER} "$key" host': "deploy deploys ghcr.io",
+        f'rm /etc/ssh/*; {SETUP} "$key" host': "ssh-keygen -A",
     }
     tried = [f"({script}) 2>&1 && echo accepted" for script in refused]
     log = set_up(image, "\n".join([*tried, "true"]))
