@@ -64,8 +64,10 @@ USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8000
+# Never through a proxy that Docker's configuration names.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --start-interval=1s \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health', timeout=2)"]
+    CMD ["python", "-c", "from http.client import HTTPConnection; app = HTTPConnection('127.0.0.1', 8000, timeout=2); \
+        app.request('GET', '/health'); raise SystemExit(app.getresponse().status != 200)"]
 CMD ["serve"]
 # Last, because they change with every commit.
 ARG APP_VERSION=0.0.0

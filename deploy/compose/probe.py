@@ -9,22 +9,23 @@ import json
 import sys
 import time
 from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import urlopen
+
+APP = ("127.0.0.1", 8000)
 
 
 def ask(path: str) -> tuple[int, Any]:
     """Return the status and the JSON object of an answer; 0 if there is none."""
+    connection = HTTPConnection(*APP, timeout=5)  # never through a proxy
     try:
-        try:
-            answer = urlopen(f"http://127.0.0.1:8000{path}", timeout=5)
-        except HTTPError as error:
-            answer = error
-        with answer:
-            text = answer.read(100_000)
-    except OSError:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        text = answer.read(100_000)
+    except (HTTPException, OSError):
         return 0, {}
+    finally:
+        connection.close()
     try:
         content = json.loads(text)
     except ValueError:

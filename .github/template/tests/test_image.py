@@ -149,7 +149,7 @@ def test_runs_with_few_rights_and_says_what_it_is(start: StartContainer) -> None
 
 
 def test_deploy_names_the_version(start: StartContainer) -> None:
-    container = start("--env=APP_VERSION=v2.0.0")
+    container = start("--env=APP_VERSION=v2.0.0", "--env=HTTP_PROXY=http://127.0.0.1:9")
     wait_until(container, "healthy")
     assert get(find_port(container), "/health")["version"] == "v2.0.0"
 

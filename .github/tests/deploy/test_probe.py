@@ -2,12 +2,28 @@
 
 import runpy
 from http import HTTPStatus
+from http.server import ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
 from engine import ROOT
+from small_app import Handler
 
 NOT_FOUND = HTTPStatus.NOT_FOUND
+
+
+def test_proxy_of_the_container_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker's own example of one leaves 127.0.0.0/8 out, which Python does not read."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.0/8")
+    for name in ("APP_VERSION", "APP_REVISION"):
+        monkeypatch.delenv(name, raising=False)
+    probe = runpy.run_path(str(ROOT / "deploy/compose/probe.py"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        monkeypatch.setitem(probe["ask"].__globals__, "APP", server.server_address)
+        assert probe["ask"]("/health") == (HTTPStatus.OK, {"version": None, "revision": None})
 
 
 @pytest.mark.parametrize(
