@@ -130,6 +130,16 @@ def _is_allowed(place: str, allowed: Collection[str]) -> bool:
     return place.rstrip("/") in {*hosts, *(address.rstrip("/") for address in addresses)}
 
 
+def find_settings(base: str, head: str) -> list[str]:
+    """Return what two lock files say differently beside their packages.
+
+    Raises:
+        ValueError: One of them is not a lock file.
+    """
+    old, new = (lockfile.read_settings(text) for text in (base, head))
+    return sorted(key for key in old.keys() | new if old.get(key) != new.get(key))
+
+
 def read_base(revision: str) -> str:
     """Return the lock file as it was; empty if there was none.
 
@@ -145,10 +155,13 @@ def read_base(revision: str) -> str:
         return ""
 
 
-def describe(changes: Sequence[Change]) -> str:
+def describe(changes: Sequence[Change], settings: Sequence[str]) -> str:
     """Return the report: a row for what to look at, a number for the rest."""
     failed = any(change.errors for change in changes)
     lines = [f"### {'❌' if failed else '📦'} {TITLE}\n"]
+    if settings:
+        names = ", ".join(map(plain, settings))
+        lines.append(f"Other than the packages, this changed in `{LOCK}`: {names}.\n")
     if not changes:
         lines.append(f"`{LOCK}` locks the same packages, from the same places.\n")
     rows = []
@@ -183,15 +196,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         old, new = read_base(options.base), Path(LOCK).read_text(encoding="utf-8")
         allowed = read_list(read_options(CONFIG), "allow-registries")
         changes = compare(lockfile.read(old), lockfile.read(new), allowed)
+        settings = find_settings(old, new) if old else []
     except (OSError, ValueError) as error:
         return give_up(TITLE, error)
-    hand_over(describe(changes))
+    hand_over(describe(changes, settings))
     for change in changes[:MOST]:
         advice = f"if that is meant, add it to allow-registries in {CONFIG}"
         for text in change.errors:
             annotate("error", TITLE, f"{change.name}: {text}; {advice}.")
         for text in change.warnings:
             annotate("warning", TITLE, f"{change.name} {change.new}: {text}.")
+    if other := [key for key in settings if key != "project"]:
+        annotate("warning", TITLE, f"{LOCK} has another {', '.join(other)}.")
     return int(any(change.errors for change in changes))
 
 

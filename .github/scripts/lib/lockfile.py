@@ -78,6 +78,23 @@ def read(text: str) -> list[Locked]:
         raise ValueError(f"not a lock file: {error!r}") from error
 
 
+def read_settings(text: str) -> dict[str, Any]:
+    """Return what a lock file says beside foreign packages: Python versions, markers, options.
+
+    The key `project` has what it says of the project itself.
+
+    Raises:
+        ValueError: It is not a lock file.
+    """
+    content = tomllib.loads(text)
+    packages = content.pop("package", [])
+    try:
+        own = _find_own(content, packages)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"not a lock file: {error!r}") from error
+    return content | {"project": own}
+
+
 def _find_own(content: Mapping[str, Any], packages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the project's own package, and those of its workspace."""
     members = content.get("manifest", {}).get("members", [])

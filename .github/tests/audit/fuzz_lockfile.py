@@ -8,5 +8,6 @@ from lib import lockfile
 def check(data: bytes) -> None:
     """Read one."""
     text = data.decode("utf-8", "replace")
-    with suppress(ValueError):
-        lockfile.read(text)
+    for read in (lockfile.read, lockfile.read_settings):
+        with suppress(ValueError):
+            read(text)

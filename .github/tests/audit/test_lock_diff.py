@@ -162,7 +162,8 @@ def test_same_lock_has_no_changes() -> None:
     text = (ROOT / "uv.lock").read_text()
     assert len(lockfile.read(text)) > 100
     assert changes(text, text) == []
-    assert "same packages, from the same places" in lock_diff.describe([])
+    assert lock_diff.find_settings(text, text) == []
+    assert "same packages, from the same places" in lock_diff.describe([], [])
 
 
 def list_edits(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -176,12 +177,7 @@ def list_edits(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
 
 
 REAL = tomllib.loads((ROOT / "uv.lock").read_text())
-PATHS = [
-    (number, *path)
-    for number, package in enumerate(REAL["package"])
-    if "editable" not in package["source"]
-    for path in list_edits(package)
-]
+PATHS = list(list_edits(REAL))
 HARMLESS = {"size", "upload-time"}
 """What decides nothing: a file is taken by its hash."""
 
@@ -206,18 +202,25 @@ def dump(document: dict[str, Any]) -> str:
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(PATHS), st.sampled_from(["x", "https://evil.example/a-9.whl", "0.0.1"]))
 def test_any_single_edited_field_is_noticed_or_harmless(path: tuple[Any, ...], value: str) -> None:
-    document = {"package": [copy.deepcopy(REAL["package"][path[0]])]}
+    document = REAL | {"package": []}
+    if path[0] == "package":  # the rest of the lock is the same before and after
+        document["package"], path = [REAL["package"][path[1]]], ("package", 0, *path[2:])
     base = dump(document)
-    node: Any = document["package"][0]
-    for key in path[1:-1]:
+    document = copy.deepcopy(document)
+    node: Any = document
+    for key in path[:-1]:
         node = node[key]
-    node[path[-1]] = value
+    if isinstance(node[path[-1]], int) and path[-1] not in HARMLESS:
+        node[path[-1]] += 1
+    else:
+        node[path[-1]] = value
     head = dump(document)
     try:
         found = changes(base, head)
     except ValueError:
         return  # refused as no lock file
-    assert found or path[-1] in HARMLESS
+    noticed = bool(found) or bool(lock_diff.find_settings(base, head))
+    assert noticed or path[-1] in HARMLESS
     if path[-1] == "url" and "evil" in value:
         assert found[0].errors
 
@@ -235,13 +238,13 @@ def test_what_to_look_at_closely_comes_first() -> None:
         ),
     )
     assert [change.name for change in found] == ["f", "c", "e", "a", "b", "d"]
-    text = lock_diff.describe(found)
+    text = lock_diff.describe(found, [])
     assert "Packages that changed: 6, to look at: 3." in text
     assert "| d |" not in text, "what is nothing to look at is in the diff"
 
 
 def test_hostile_names_stay_text() -> None:
-    text = lock_diff.describe([Change("<b>|@x", "", "`1`", ("</td>|",))])
+    text = lock_diff.describe([Change("<b>|@x", "", "`1`", ("</td>|",))], [])
     assert not re.search("<b>|</td>", text.replace("\\<", ""))
     assert "\\|@\u2060x" in text
 
@@ -263,7 +266,7 @@ def test_lock_of_a_pull_request(repository: Git, capsys: pytest.CaptureFixture[s
     assert lock_diff.main(["HEAD"]) == 0
     repository.save("chore: lock")
     assert lock_diff.read_base("HEAD").strip() == lock(a="1").strip()
-    moved = lock(a="1").replace(INDEX, "https://evil.example/simple")
+    moved = lock(a="1").replace(INDEX, "https://evil.example/simple").replace("= 1", "= 2", 1)
     file.write_text(moved)
     assert lock_diff.main(["HEAD"]) == 1
     shown = capsys.readouterr().out
@@ -272,6 +275,7 @@ def test_lock_of_a_pull_request(repository: Git, capsys: pytest.CaptureFixture[s
         "if that is meant, add it to allow-registries in .github/dependency-review-config.yml"
         in shown
     )
+    assert "::warning title=Changes of the lock file::uv.lock has another version" in shown
     with (repository.directory / CONFIG).open("a") as config:
         config.write('allow-registries: "https://evil.example/simple, d.e"\n')
     assert lock_diff.main(["HEAD"]) == 0
@@ -285,6 +289,7 @@ def test_lock_of_a_pull_request(repository: Git, capsys: pytest.CaptureFixture[s
         ("uv.lock", "not toml ["),
         ("uv.lock", '[[package]]\nname = "a"\n'),
         ("uv.lock", "package = [1]\n"),
+        ("uv.lock", "manifest = 3\n"),
         (CONFIG, "allow-registries: 3"),
         (CONFIG, "allow-registries: [3]"),
         (CONFIG, "["),
