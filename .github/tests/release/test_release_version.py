@@ -82,22 +82,17 @@ def test_tags_and_versions_are_one_to_one(version: Version) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:get_version:DeprecationWarning")  # how hatch-vcs asks
-@pytest.mark.parametrize(
-    ("tags", "expected"), [(WRONG, "0.0.1.dev1+"), *(([tag], RIGHT[tag]) for tag in RIGHT)]
-)
-def test_build_backend_takes_the_same_tags(
-    git: Git, commit: Commit, tags: list[str], expected: str
-) -> None:
+@pytest.mark.parametrize("tag", [*RIGHT, *(tag for tag in WRONG if re.fullmatch("[!-~]+", tag))])
+def test_build_backend_takes_the_same_tags(git: Git, commit: Commit, tag: str) -> None:
     for key in ("color.ui", "column.ui"):
         git("config", key, "always")  # as a person may have it
     commit()
     shutil.copy(ROOT / "pyproject.toml", git.directory)
     (git.directory / GRAMMAR).parent.mkdir(parents=True)
     shutil.copy(ROOT / GRAMMAR, git.directory / GRAMMAR)
-    for tag in tags:
-        if re.fullmatch("[!-~]+", tag):
-            git("tag", tag, codes=(0, 128))
-    assert ProjectMetadata(str(git.directory), PluginManager()).version.startswith(expected)
+    subprocess.run(["git", "tag", tag], check=False, cwd=git.directory, capture_output=True)
+    version = ProjectMetadata(str(git.directory), PluginManager()).version
+    assert version.startswith(RIGHT.get(tag, "0.0.1.dev1+"))
 
 
 def test_order() -> None:
