@@ -6,7 +6,6 @@ Ids and their versions are those of https://spdx.org/licenses, as `packaging` kn
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import NamedTuple
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
@@ -91,9 +90,8 @@ def parse(id_: str) -> License:
     return License(family, _number(number or ""), kind in {"-or-later", "+"}, exception.lower())
 
 
-@cache
 def read(text: str) -> Reading:
-    """Read a text of any length; many packages have the same."""
+    """Read a text of any length."""
     words = re.sub(r"[\s_]+", " ", text.casefold()).translate(PLAIN)
     words = re.sub(r"^licen[cs]e :: (?:osi approved :: )?", "", words)
     words = GLUED.sub(" ", words)
@@ -147,8 +145,9 @@ def _find_versions(before: str, after: str) -> tuple[list[str], bool, int]:
     while more := MORE.match(after, length):
         numbers.append(more[1])
         length = more.end()
+    is_least = ">=" in after[:length] or "≥" in after[:length]
     later = LATER.match(after, length)
-    return numbers, bool(later), later.end() if later else length
+    return numbers, bool(later) or is_least, later.end() if later else length
 
 
 def _find_licenses(

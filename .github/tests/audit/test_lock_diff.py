@@ -199,7 +199,7 @@ def dump(document: dict[str, Any]) -> str:
     return "".join(f'"{key}" = {write(value)}\n' for key, value in document.items())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(PATHS), st.sampled_from(["x", "https://evil.example/a-9.whl", "0.0.1"]))
 def test_any_single_edited_field_is_noticed_or_harmless(path: tuple[Any, ...], value: str) -> None:
     document = REAL | {"package": []}
