@@ -713,7 +713,7 @@ def test_short_outages_at_each_stage_of_a_rollback_are_waited_out(deployed: Depl
     assert deployed.serving == "good"
 
 
-@pytest.mark.parametrize("stage", [1, 3, 7, 11, 17])
+@pytest.mark.parametrize("stage", [1, 3, 7, 10, 11, 13, 17])
 def test_long_outage_at_each_stage_ends_on_the_same(deployed: Deployment, stage: int) -> None:
     """Longer than anybody waits: the next step goes on, and so does somebody by hand."""
     cluster, previous = deployed.cluster, deployed.newest
