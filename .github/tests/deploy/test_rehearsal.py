@@ -112,7 +112,7 @@ AWAY = "connection to server at 10.0.0.5 failed: Connection refused"
     ("patience", "ended"),
     [
         pytest.param("60", "deployed", id="for a while"),
-        pytest.param("3", "rolled-back", id="longer"),
+        pytest.param("8", "rolled-back", id="longer"),
     ],
 )
 def test_database_that_is_away_is_waited_for(
