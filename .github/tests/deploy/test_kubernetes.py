@@ -218,6 +218,15 @@ def serve(cluster: Cluster, image: str) -> None:
     cluster.store("deployments", deployment)
 
 
+def test_first_deploy_ever(fresh: Deployment) -> None:
+    assert fresh.current() == ""
+    fresh.deploy(GOOD, KUBE_NAMESPACE="")
+    assert fresh.serving == "good"
+    assert fresh.cluster.deployment["spec"]["replicas"] == 2
+    assert fresh.current() == fresh.newest
+    assert fresh.call("target_url").output.strip() == fresh.cluster.url
+
+
 @pytest.mark.usefixtures("watched")
 def test_deploy_is_one_revision_and_what_others_decide_stays(deployed: Deployment) -> None:
     deployment = copy.deepcopy(deployed.cluster.deployment)
@@ -305,11 +314,32 @@ def test_wrong_setting(deployed: Deployment, setting: str, value: str, said: str
     assert (deployed.cluster.revision, deployed.serving) == (before, "good")
 
 
+def test_expired_credentials(deployed: Deployment) -> None:
+    config = deployed.cluster.kubeconfig()
+    deployed.cluster.tokens["deployer"] = "another token"
+    done = deployed.call("target_current", KUBE_CONFIG=config)
+    assert done.code == 1
+    assert "::error title=The cluster does not accept KUBE_CONFIG::It has expired" in done.errors
+
+
+def move(config: str, address: str) -> str:
+    """Return a kubeconfig, in base64, with another address of the cluster."""
+    content = json.loads(base64.b64decode(config))
+    content["clusters"][0]["cluster"]["server"] = address
+    return base64.b64encode(json.dumps(content).encode()).decode()
+
+
+@pytest.mark.parametrize("address", ["https://127.0.0.1:1", "https://cluster.invalid"])
+def test_cluster_that_does_not_answer(deployed: Deployment, address: str) -> None:
+    config = move(deployed.cluster.kubeconfig(), address)
+    done = deployed.call("target_deploy", BETTER, KUBE_CONFIG=config)
+    assert done.code == 1
+    assert "::error title=The cluster cannot be reached::" in done.errors
+
+
 def test_another_cluster_at_the_address(deployed: Deployment, tmp_path: Path) -> None:
     with cluster_api.start(tmp_path) as other:
-        content = json.loads(base64.b64decode(deployed.cluster.kubeconfig()))
-        content["clusters"][0]["cluster"]["server"] = other.server
-        config = base64.b64encode(json.dumps(content).encode()).decode()
+        config = move(deployed.cluster.kubeconfig(), other.server)
         done = deployed.call("target_current", KUBE_CONFIG=config)
     assert done.code == 1
     assert "::error title=The cluster is not the one that KUBE_CONFIG trusts::" in done.errors
@@ -409,6 +439,13 @@ def test_rollback_that_fails_is_loud(deployed: Deployment) -> None:
     ended = deployed.drive(SMOKES_LATE, "smokes-late")
     assert (ended["code"], ended["outcome"]) == ("3", "rollback-failed"), ended["log"]
     assert "::error title=The rollback failed too::" in ended["log"]
+
+
+def test_names_come_from_the_variables_of_the_environment(deployed: Deployment) -> None:
+    settings = json.dumps({"KUBE_NAMESPACE": "other", "DEPLOY_TARGET": "kubernetes"})
+    ended = deployed.drive(BETTER, "better", SETTINGS=settings, KUBE_NAMESPACE="")
+    assert ended["code"] == "1"
+    assert "does not allow this in the namespace other::" in ended["log"]
 
 
 # The namespace and its deployer.
@@ -994,10 +1031,15 @@ def test_pods_that_pod_security_refuses(deployed: Deployment) -> None:
 @pytest.mark.parametrize(
     ("scenario", "second"),
     [
+        ("crashes", Version("next", schema=2, starts=False)),
         ("crashes in traffic", Version("next", schema=2, rolls_out=False)),
+        ("never ready", Version("next", schema=2, starts=None)),
+        ("never ready in traffic", Version("next", schema=2, rolls_out=None)),
+        ("smoke tests fail", Version("next", schema=2, works=False)),
         ("smoke tests fail in traffic", Version("next", schema=2, works=None)),
         ("migration fails", Version("next", schema=2, migrates=False)),
         ("killed after the migration", Version("next", schema=2)),
+        ("cancelled in the migration", Version("next", schema=2, migrates=None)),
         ("starts slowly", Version("next", schema=2, slow=2)),
     ],
 )
@@ -1033,12 +1075,27 @@ def test_version_before_lives_with_a_newer_schema(
 
 
 def begin_and_end(deployed: Deployment, scenario: str, notes: dict[str, str]) -> None:
-    """Deploy the next version to its end, or until the scenario ends it."""
+    """Deploy the next version until the scenario ends it."""
+    cluster, revision = deployed.cluster, deployed.cluster.revision
     with deployed.begin(f"target_deploy {NEXT}", **notes) as process:
-        while process.poll() is None:
-            if scenario.startswith("killed") and deployed.cluster.schema > 1:
-                os.killpg(process.pid, signal.SIGKILL)
+
+        def has_come() -> bool:
+            match scenario:
+                case "never ready":
+                    return any("-preview-" in job for job in list(cluster.objects["jobs"]))
+                case "never ready in traffic":
+                    return cluster.revision != revision
+                case "killed after the migration":
+                    return cluster.schema > 1
+                case "cancelled in the migration":
+                    return bool(cluster.objects["jobs"])
+            return process.poll() is not None
+
+        while not has_come():
             time.sleep(0.05)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL if "killed" in scenario else signal.SIGTERM)
+        process.wait(60)
 
 
 @pytest.mark.parametrize(
