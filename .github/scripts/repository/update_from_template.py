@@ -2,7 +2,8 @@
 """Bring what the template has learned since into this copy, as one commit that Git merges.
 
 A copy has no common history with its template. So the template's old and new state are renamed as
-this copy is, and Git applies the difference between the two as a cherry-pick. With --pull-request
+this copy is and lose the pipelines that it has dropped, and Git applies the difference between the
+two as a cherry-pick. With --pull-request
 it proposes the newest release, or commit if there is none, once: where a pull request for it is
 there, or was closed, or a person works on its branch, nothing is done. What stays yours, and the
 token that it needs: docs/customizing.md.
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -25,6 +27,7 @@ from lib.github import GitHubError, ask, find_repository, list_all
 from lib.markdown import plain
 from lib.project import FILE, TABLE, Project, ProjectError, read_project
 from lib.workflow_commands import refuse, summarize
+from repository.drop_pipeline import drop, read, write
 from repository.rename_project import RefusedError, read_name, refuse_changes, rename
 
 UV = os.environ.get("UV") or "uv"
@@ -32,6 +35,8 @@ REMOTE = "template"
 TRAILER = "Template-Commit"
 RELEASE = re.compile(r"refs/tags/v\d+\.\d+\.\d+")
 LOCK = "uv.lock"
+WORKFLOWS = ".github/workflows/"
+DROP = ".github/scripts/repository/drop_pipeline.py"
 TITLE = "Update from the template"
 MISSING = (
     "The variable TEMPLATE_REPOSITORY switches updates on, but there is no secret "
@@ -118,9 +123,10 @@ def prepare(tree: Path, source: str, ref: str, base: str) -> Update:
     subjects = re.sub(r"\[([\w ]+)\]", r"(\1)", subjects)  # [skip ci] would keep the checks away
     message = f"build: update from the template to {version}\n\n{subjects}\n\n{TRAILER}: {new}"
     name = read_name(tree)
+    dropped = _list_pipelines(git, base) - _list_pipelines(git, "HEAD")
     with tempfile.TemporaryDirectory() as folder:
-        old_tree = _make_tree(git, Path(folder) / "old", base, name)
-        new_tree = _make_tree(git, Path(folder) / "new", new, name)
+        old_tree = _make_tree(git, Path(folder) / "old", base, name, dropped)
+        new_tree = _make_tree(git, Path(folder) / "new", new, name, dropped)
         left = tuple(sorted({*_find_untouchable(git, old_tree, new_tree)}))
         new_tree = _restore(git, Path(folder) / "index", old_tree, new_tree, left)
     start = git("commit-tree", old_tree, "-m", "the template, before")
@@ -338,14 +344,24 @@ def _is_somebodys(git: Git, branch: str) -> bool:
     return git("log", "-1", "--format=%ce", "FETCH_HEAD") != PUSHER[1]
 
 
-def _make_tree(git: Git, folder: Path, commit: str, name: str) -> str:
-    """Return the tree of a template's commit, renamed."""
+def _list_pipelines(git: Git, tree: str) -> set[str]:
+    return {Path(path).stem for path in git.list_files(tree) if path.startswith(WORKFLOWS)}
+
+
+def _make_tree(git: Git, folder: Path, commit: str, name: str, dropped: set[str]) -> str:
+    """Return the tree of a template's commit, renamed, and without some pipelines."""
     git("worktree", "add", "--quiet", "--detach", str(folder), commit)
     try:
         if read_name(folder) != name:
             rename(folder, name)
         inside = Git(folder)
         inside("add", "--all")
+        texts = read(folder)
+        names = dropped & _list_pipelines(inside, inside("write-tree"))
+        if names and DROP in texts:  # without it, the layout is one that nobody knows here
+            with suppress(RefusedError):  # a pipeline that is left calls one: the copy's does not
+                write(folder, texts, drop(texts, names))
+                inside("add", "--all")
         return inside("write-tree")
     finally:
         git("worktree", "remove", "--force", str(folder))

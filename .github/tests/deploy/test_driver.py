@@ -319,13 +319,18 @@ def test_revision_must_be_a_commit(driver: Driver, revision: str) -> None:
     assert Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"
 
 
-@pytest.mark.parametrize("seconds", ["5m", "", "0", "a[$(touch planted)]"])
-def test_time_must_be_a_number_of_seconds(driver: Driver, seconds: str) -> None:
-    settings = {"DEPLOY_TIMEOUT": "", "SETTINGS": json.dumps({"DEPLOY_TIMEOUT": seconds})}
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("DEPLOY_TIMEOUT", "5m", "is no number of seconds"), ("DEPLOY_TIMEOUT", "", ""),
+     ("DEPLOY_TIMEOUT", "a[$(id)]", "is no number of seconds"),
+     ("DEPLOY_URL", "shop.example.com", "is no address")],
+)  # fmt: skip
+def test_wrong_setting_changes_nothing(driver: Driver, name: str, value: str, said: str) -> None:
+    settings = {"DEPLOY_TIMEOUT": "", "SETTINGS": json.dumps({name: value})}
     done = driver.run("deploy", IMAGE, version="v2", revision=NEW, **settings)
-    assert done.outputs["outcome"] == ("failed" if seconds else "deployed"), done.log
-    assert not seconds or "DEPLOY_TIMEOUT is no number of seconds" in done.outputs["reason"]
-    assert seconds == "" or Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"
+    assert done.outputs["outcome"] == ("failed" if said else "deployed"), done.log
+    assert not said or done.outputs["reason"].startswith(f"{name} {said}")
+    assert not said or Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"
 
 
 def test_version_without_a_name_is_put_back_too(driver: Driver) -> None:
