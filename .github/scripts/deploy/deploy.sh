@@ -217,6 +217,7 @@ deploy() {
   [[ $image =~ ^[a-z0-9][a-z0-9._/:-]*@sha256:[0-9a-f]{64}$ ]] || give_up "Not an image by its digest" "It must look like NAME@sha256:…"
   [[ ${APP_REVISION:-} =~ ^[0-9a-f]{40,64}$ ]] || give_up "APP_REVISION is not a commit" "It must be the whole hash of the commit that the image is made of."
   [[ ${DEPLOY_TIMEOUT:-300} =~ ^[1-9][0-9]{0,3}$ ]] || give_up "DEPLOY_TIMEOUT is no number of seconds" "Set it anew: gh variable set DEPLOY_TIMEOUT --body 300."
+  [[ ${DEPLOY_URL:-https://} =~ ^https?:// ]] || give_up "DEPLOY_URL is no address" "It begins with https:// or http://. Set it anew: gh variable set DEPLOY_URL."
   rm -f "$STATE"/*
   if ! previous=$(ask_target target_current 2>"$STATE/log"); then
     cat "$STATE/log" >&2
