@@ -1,6 +1,6 @@
-"""What the last pushes to main measured: kept as lines of an artifact, drawn, and judged.
+"""What the last pushes to a branch measured: kept as lines of an artifact, drawn, and judged.
 
-Each push to main leaves an artifact with its own results and those before it, one line of JSON
+Each such push leaves an artifact with its own results and those before it, one line of JSON
 each. Runners differ, so benchmarks are kept relative to their base: the products of these ratios
 say how far they moved since. There, steps that each stay below the gate add up.
 """
@@ -21,7 +21,7 @@ from lib.github import GitHubError, ask, download
 from lib.markdown import plain
 from performance.results import MALFORMED, Result, interpret
 
-ARTIFACT, FILE, BRANCH = "performance-history", "history.jsonl", "main"
+ARTIFACT, FILE = "performance-history", "history.jsonl"
 SCAN, SIZE = "trivy-amd64", "size.json"
 """Artifact of the Docker pipeline, and its file with the image's size."""
 IMAGE = "image"
@@ -71,19 +71,19 @@ class Push:
         return {k: v for one in self.results.values() for k, v in one.peaks.items() if v}
 
 
-def fetch() -> tuple[list[Push], str]:
-    """Return the last pushes to main, the newest last, and what is missing of them.
+def fetch(branch: str) -> tuple[list[Push], str]:
+    """Return the last pushes to a branch, the newest last, and what is missing of them.
 
-    Only artifacts of this repository's own runs on main count: a fork may have a branch and an
+    Only artifacts of this repository's own runs on it count: a fork may have a branch and an
     artifact of these names.
     """
     try:
-        found = _list(ARTIFACT)
-        scans = {scan["workflow_run"]["head_sha"]: scan for scan in _list(SCAN)}
+        found = _list(ARTIFACT, branch)
+        scans = {scan["workflow_run"]["head_sha"]: scan for scan in _list(SCAN, branch)}
     except UNREADABLE as error:
         return [], f"The history could not be read: {error}"
     if not found:
-        return [], f"There is no history: the next push to {BRANCH} that is measured starts it."
+        return [], f"There is no history: the next push to {branch} that is measured starts it."
     pushes: list[Push] = []
     problems = []
     for artifact in found[-READ:]:
@@ -103,17 +103,18 @@ def fetch() -> tuple[list[Push], str]:
     return pushes, " ".join(problems)
 
 
-def _list(name: str) -> list[Any]:
+def _list(name: str, branch: str) -> list[Any]:
     """Return this repository's own artifacts of a name, the newest last."""
     answer = ask("GET", f"actions/artifacts?name={name}&per_page=100")
-    found = [one for one in answer["artifacts"] if one["name"] == name and _is_ours(one)]
+    artifacts = (one for one in answer["artifacts"] if one["name"] == name)
+    found = [one for one in artifacts if _is_ours(one, branch)]
     return sorted(found, key=lambda one: int(one["id"]))
 
 
-def _is_ours(artifact: Mapping[str, Any]) -> bool:
+def _is_ours(artifact: Mapping[str, Any], branch: str) -> bool:
     run = artifact["workflow_run"] or {}
     own = run.get("head_repository_id") == run.get("repository_id")
-    return own and run.get("head_branch") == BRANCH and not artifact["expired"]
+    return own and run.get("head_branch") == branch and not artifact["expired"]
 
 
 def _read(artifact: Mapping[str, Any], file: str) -> str:

@@ -2,9 +2,10 @@
 """Put the results of all performance tests together into one report.
 
 FOLDER holds one folder for each test, such as locust-results. The report goes to
-performance-report, the history after a push to performance-history. The environment may tell more:
-JOBS, the `needs` context as JSON, how each job ended and where its artifact is; and PULL_REQUEST,
-the number of the one that gets the report as its comment: one, kept up to date.
+performance-report, the history after a push to performance-history. DEFAULT_BRANCH names the branch
+whose history counts. The environment may tell more: JOBS, the `needs` context as JSON, how each job
+ended and where its artifact is; and PULL_REQUEST, the number of the one that gets the report as its
+comment: one, kept up to date.
 """
 
 import argparse
@@ -116,14 +117,14 @@ def _make_row(job: str, result: Result, known: Mapping[str, Any]) -> list[str]:
 
 
 def look_back(left: Left) -> str:
-    """Return the history as Markdown; after a push to main, keep it with what this run measured.
+    """Return the history as Markdown; after a push, keep it with what this run measured.
 
     Args:
         left: What each test left, by job.
     """
     event, commit = (os.environ.get(name, "") for name in ("GITHUB_EVENT_NAME", "GITHUB_SHA"))
     results = {job: result for job, (result, _) in left.items()}
-    pushes, problem = history.fetch()
+    pushes, problem = history.fetch(os.environ["DEFAULT_BRANCH"])
     text = [f"{plain(problem)}\n"] if problem else []
     if event in MEASURED and any(one.figures or one.ratios for one in results.values()):
         now = history.Push(int(os.environ["GITHUB_RUN_ID"]), commit, results)

@@ -80,10 +80,10 @@ def test_memory_that_grows_is_named() -> None:
 
 def test_history_grows_by_one_line_a_push_and_keeps_twenty(github: FakeGitHub) -> None:
     for run in range(1, 26):
-        past, problem = history.fetch()
+        past, problem = history.fetch("main")
         assert (len(past), problem) == (min(run - 1, 20), NOTHING if run == 1 else "")
         github.artifacts.artifacts.append(keep(history.merge(past, [push(run)]), run))
-    past, problem = history.fetch()
+    past, problem = history.fetch("main")
     assert ([one.run for one in past], problem) == ([*range(6, 26)], "")
     assert past[-1] == push(25)
 
@@ -91,7 +91,7 @@ def test_history_grows_by_one_line_a_push_and_keeps_twenty(github: FakeGitHub) -
 def test_runs_at_the_same_time_lose_nothing(github: FakeGitHub) -> None:
     again = [push(1), push(2, 1.1)]
     github.artifacts.artifacts = [keep([push(1, 1.2), push(3)], 8), keep(again, 9)]
-    assert history.fetch() == ([*again, push(3)], "")
+    assert history.fetch("main") == ([*again, push(3)], "")
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_artifacts_of_others_do_not_count(github: FakeGitHub, values: Mapping[st
     for artifact in (past, size):
         vars(artifact).update(values)
     github.artifacts.artifacts = [past, size]
-    assert history.fetch() == ([], NOTHING)
+    assert history.fetch("main") == ([], NOTHING)
     github.artifacts.artifacts = [size, keep([push(2)], 3)]
-    assert history.fetch() == ([push(2)], "")
+    assert history.fetch("main") == ([push(2)], "")
 
 
 def scan(run: int, size: str, number: int, **values: object) -> Artifact:
@@ -119,7 +119,7 @@ def test_image_that_grows_in_small_steps_is_named(github: FakeGitHub) -> None:
     for _ in range(2):  # not more than a few are read at a time
         for n, size in enumerate(sizes):
             github.artifacts.artifacts.append(scan(n, f'{{"bytes": {size:.0f}}}', 10 + n))
-        past, problem = history.fetch()
+        past, problem = history.fetch("main")
         assert not problem
         github.artifacts.artifacts = [keep(past)]
     (drift,) = history.find_drifts(past)
@@ -132,7 +132,7 @@ def test_image_that_grows_in_small_steps_is_named(github: FakeGitHub) -> None:
 @pytest.mark.parametrize("value", ["{}", "[]", '{"bytes": "x"}', '{"bytes": -1}', "NaN", "\x00"])
 def test_damaged_size_is_said(github: FakeGitHub, value: str) -> None:
     github.artifacts.artifacts = [keep([push(1)]), scan(1, value, 2)]
-    past, problem = history.fetch()
+    past, problem = history.fetch("main")
     assert past == [push(1)]
     assert "The size of an image could not be read" in problem
 
@@ -146,7 +146,7 @@ def test_damaged_size_is_said(github: FakeGitHub, value: str) -> None:
 def test_damaged_history_is_said(github: FakeGitHub, content: str, file: str) -> None:
     good = keep([push(1)], 1)
     github.artifacts.artifacts = [good, Artifact(2, history.ARTIFACT, {file: content})]
-    past, problem = history.fetch()
+    past, problem = history.fetch("main")
     assert [one.run for one in past] == [1]
     assert "A part of the history could not be read: " in problem
 

@@ -137,8 +137,9 @@ def test_comment_is_one_and_stays_current(github: FakeGitHub) -> None:
 
 @pytest.fixture(autouse=True)
 def at_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of a push to main, run 9."""
+    """The environment of a push to a default branch that is not called main, run 9."""
     environment = {
+        "DEFAULT_BRANCH": "trunk",
         "GITHUB_EVENT_NAME": "push", "GITHUB_RUN_ID": "9", "GITHUB_SHA": COMMIT,
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "JOBS": json.dumps(JOBS),
         "PULL_REQUEST": "7",
@@ -170,7 +171,7 @@ def keep_past(github: FakeGitHub) -> None:
         for n in range(1, 4)
     ]
     content = {history.FILE: history.write(pushes)}
-    github.artifacts.artifacts = [Artifact(1, history.ARTIFACT, content)]
+    github.artifacts.artifacts = [Artifact(1, history.ARTIFACT, content, "trunk")]
 
 
 @pytest.mark.parametrize("event", ["push", "pull_request", "schedule"])
