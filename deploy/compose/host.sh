@@ -436,7 +436,8 @@ main() {
     remove)
       lock remove
       compose --profile app down --volumes --timeout 1
-      rm -rf "$HOST_FOLDER" ;;
+      rm -rf "${HOST_FOLDER:?}"/*
+      rmdir "$HOST_FOLDER" 2>/dev/null || true ;; # which is root's on a server
     *) show_help >&2 && return 2 ;;
   esac
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # No server: containers on the machine that runs this. They are gone when a runner's job ends; on
-# your own machine, remove them with `deploy/compose/host.sh remove`.
+# your own machine, remove them with `HOST_FOLDER=/tmp/rehearsal deploy/compose/host.sh remove`.
 #
 # ENVIRONMENT_NAME    what the app calls its environment (the name on GitHub)
 # REHEARSAL_PREVIOUS  NAME:TAG of what serves first, if there is one, so that there is something to go back to

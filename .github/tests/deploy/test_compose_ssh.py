@@ -396,6 +396,8 @@ def test_server_is_set_up_by_one_command(image: str) -> None:
         su deploy -c '/opt/deploy/gate.sh --help' | head -n 1
         su deploy -c 'SSH_ORIGINAL_COMMAND=current /opt/deploy/gate.sh /var/lib/deploy/app a/b'
         su deploy -c 'touch /opt/deploy/x /var/lib/deploy/x /var/lib/deploy/.ssh/x' 2>&1 | wc -l
+        su deploy -c 'HOST_FOLDER=/var/lib/deploy/app /opt/deploy/host.sh remove' || echo failed
+        ls -A /var/lib/deploy/app | wc -l
         """,
     )
     commands, _, files = log.partition("=== files\n")
@@ -414,7 +416,7 @@ def test_server_is_set_up_by_one_command(image: str) -> None:
     assert set(modes.values()) == {"0:root 755", "0:root 644"}
     key = " ".join(PUBLIC_KEY.split()[:2])
     gate = "/opt/deploy/gate.sh /var/lib/deploy/app ghcr.io/octo-org/widget"
-    assert files.splitlines()[-7:] == [
+    assert files.splitlines()[-8:] == [
         f'restrict,command="{gate}" {key}',
         "SITE_ADDRESS=app.example.com",
         "HTTP_BIND=80",
@@ -422,6 +424,7 @@ def test_server_is_set_up_by_one_command(image: str) -> None:
         "deploy docker",
         "usage: gate.sh FOLDER REPOSITORY",
         "3",
+        "0",
     ]
 
 
