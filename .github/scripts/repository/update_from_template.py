@@ -127,7 +127,7 @@ def prepare(tree: Path, source: str, ref: str, base: str) -> Update:
     with tempfile.TemporaryDirectory() as folder:
         old_tree = _make_tree(git, Path(folder) / "old", base, name, dropped)
         new_tree = _make_tree(git, Path(folder) / "new", new, name, dropped)
-        left = tuple(sorted({*_find_untouchable(git, old_tree, new_tree)}))
+        left = tuple(sorted({*_find_untouchable(git, base, old_tree, new_tree)}))
         new_tree = _restore(git, Path(folder) / "index", old_tree, new_tree, left)
     start = git("commit-tree", old_tree, "-m", "the template, before")
     change = git("commit-tree", new_tree, "-p", start, "-m", message)
@@ -376,7 +376,7 @@ def _restore(git: Git, index: Path, old: str, new: str, paths: Sequence[str]) ->
     return inside("write-tree")
 
 
-def _find_untouchable(git: Git, old: str, new: str) -> Iterator[str]:
+def _find_untouchable(git: Git, base: str, old: str, new: str) -> Iterator[str]:
     """Yield the changed files that are the copy's own, or were deleted in it.
 
     Deleted is also what the template adds to a folder that the copy deleted, or makes of a file
@@ -391,7 +391,7 @@ def _find_untouchable(git: Git, old: str, new: str) -> Iterator[str]:
         if f"[{TABLE}]" in (git.directory / FILE).read_text(encoding="utf-8"):
             raise RefusedError(str(error)) from error
         yours = tuple(Project.yours)  # a copy from before there was such a list
-    before, here = git.list_files(old), git.list_files("HEAD")
+    before, here = git.list_files(old) | git.list_files(base), git.list_files("HEAD")
     gone = _find_folders(before) - _find_folders(here)
     fields = iter(git("diff", "--name-status", "--find-renames", "-z", old, new).split("\0"))
     for status in fields:

@@ -18,7 +18,7 @@ from repository.rename_project import read_name
 OWN = "my-own-service"
 SCRIPTS = Path(".github/scripts/repository")
 DROPPED = {
-    "codeql": ["scripts/codeql/new.py", "tests/codeql/test_new.py"],
+    "dependency-review": ["scripts/audit/new.py", "tests/audit/test_new.py"],
     "performance": ["scripts/performance/new.py"],
 }
 """Pipelines that the copy drops, with files that the template adds to what belonged to them."""
@@ -55,10 +55,9 @@ def copy(template: Git, tmp_path: Path) -> Git:
     git.save("Initial commit")
     script = SCRIPTS / "rename_project.py"
     subprocess.run([sys.executable, script, OWN], cwd=git.directory, check=True)
-    for name in DROPPED:
-        (git.directory / f".github/workflows/{name}.yml").unlink()
-        for folder in ("scripts", "tests"):
-            shutil.rmtree(git.directory / ".github" / folder / name)
+    git.save("chore: rename")
+    script = SCRIPTS / "drop_pipeline.py"
+    subprocess.run([sys.executable, script, *DROPPED], cwd=git.directory, check=True)
     replace(".github/workflows/ci.yml", "timeout-minutes: 10", "timeout-minutes: 9")(git.directory)
     replace("pyproject.toml", "dependencies = [\n", 'dependencies = [\n  "idna>=3",\n')(
         git.directory
@@ -82,12 +81,17 @@ def test_three_releases_arrive(template: Git, copy: Git) -> None:
     said = update(copy, "--dry-run")
     assert re.search(r" \.github/workflows/ci\.yml +\| +2 \+-", said)
     assert re.search(r" \.github/scripts/lib/new\.py \(new\) +\| +1 \+", said)
-    assert f" .github/{DROPPED['codeql'][0]}: yours, or deleted here" in said
+    assert f" .github/{DROPPED['dependency-review'][0]}: yours, or deleted here" in said
     assert not copy("status", "--porcelain")
     update(copy)
 
     replace("pyproject.toml", '"uvicorn>=', '"typing-extensions>=4",\n  "uvicorn>=')(tree)
-    replace(".github/workflows/codeql.yml", "fetch-depth: 2", "fetch-depth: 3")(tree)
+    replace(".github/workflows/performance.yml", "fetch-depth: 2", "fetch-depth: 3")(tree)
+    for page in ("ci-cd.md", "ci-cd.ru.md"):  # in what the copy has no more, and beside it
+        text = (tree / "docs" / page).read_text()
+        (tree / "docs" / page).write_text(
+            text.replace("performance -->\n", "performance -->\n\nnew\n")
+        )
     (tree / ".github/template/new.txt").write_text("of the proof")
     (tree / "README.md").write_text("# another\n")
     release(template, "v1.2.0")
@@ -108,9 +112,7 @@ def test_three_releases_arrive(template: Git, copy: Git) -> None:
         ".github/scripts/lib/new.py",
         ".github/template/new.txt",
     }
-    assert not [
-        file for file in files for name in DROPPED if f"/{name}/" in file and "codeql/" not in file
-    ]
+    assert not files & {f".github/{path}" for paths in DROPPED.values() for path in paths}
     assert not files & {f".github/workflows/{name}.yml" for name in DROPPED}
     workflow = (copy.directory / ".github/workflows/ci.yml").read_text()
     assert "# Is the code really sound?" in workflow
