@@ -18,6 +18,7 @@ main() {
     echo '::notice title=No smoke tests::The app has no tests in tests/smoke: only /health was asked.'
     return
   fi
+  export no_proxy="127.0.0.1,${no_proxy:-${NO_PROXY:-}}"
   exec uv run pytest tests/smoke --no-cov --numprocesses=0 -q "$@"
 }
 

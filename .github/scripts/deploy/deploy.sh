@@ -409,7 +409,7 @@ main() {
   APP_VERSION=${APP_VERSION:-the new version}
   # Whose deployment it is: a re-run goes on with it, another run does not touch it.
   DEPLOYMENT="${GITHUB_REPOSITORY:-$(hostname)} ${DEPLOY_ENVIRONMENT:-${ENVIRONMENT_NAME:-}} run ${GITHUB_RUN_ID:-$STATE}"
-  export APP_VERSION DEPLOYMENT STATE
+  export APP_VERSION DEPLOYMENT STATE no_proxy="127.0.0.1,${no_proxy:-${NO_PROXY:-}}"
   export -f ask end_watch find_revision is_outage look look_ready read_state repeat run_smoke_tests try_smoke_tests wait_until_ready watch_ready
   read_settings
   case ${1:-} in

@@ -6,7 +6,7 @@ from lib import processes
 
 SCRIPT = Path(".github/scripts/checks/smoke_tests.sh")
 UV = """#!/bin/sh
-echo "$@"
+echo "$@, but no_proxy: $no_proxy"
 """
 
 
@@ -24,7 +24,7 @@ def test_options_reach_the_smoke_tests(tmp_path: Path) -> None:
     (tmp_path / "tests/smoke").mkdir(parents=True)
     said = call(tmp_path, "--base-url=http://127.0.0.1:8000", "--header", "Host: a b")
     assert "pytest tests/smoke" in said
-    assert "--base-url=http://127.0.0.1:8000 --header Host: a b" in said
+    assert "--base-url=http://127.0.0.1:8000 --header Host: a b, but no_proxy: 127.0.0.1," in said
 
 
 def test_app_without_smoke_tests_is_said(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
                 "DEPLOY_TIMEOUT": "2",
                 "FAKE_URL": f"http://127.0.0.1:{server.server_port}",
                 "FOLDER": str(tmp_path),
+                "http_proxy": "http://127.0.0.1:9",  # not for what is on this machine
                 "SERVING": str(serving),
                 "SMOKE_TESTS": "true",
             },
