@@ -24,6 +24,6 @@ repeat() {
 
 # is_outage TEXT: says whether an error is one that goes by itself.
 is_outage() {
-  grep -qiE 'refused|reset by|timed? ?out|no such host|resolve|temporar|unreachable|no route|\bEOF\b|closed by|lost|handshake|bad gateway|unavailable|too many requests|\b(429|50[0234])\b' <<<"$1" &&
+  grep -qiE 'refused|reset by|timed? ?out|no such host|resolve|temporar|unreachable|no route|\bEOF\b|closed by|lost|handshake|bad gateway|unavailable|broken pipe|goaway|too ?many ?requests|\b(429|50[0234])\b' <<<"$1" &&
     ! grep -qiE 'denied|unauthori[sz]ed|forbidden|not found|manifest unknown' <<<"$1"
 }
