@@ -25,6 +25,8 @@ class Security(Part):
         reads_setup: Whether the token may see that; that of a workflow may not.
         changes: What the dependency graph says that changed.
         uploads: The SARIF logs that came, decoded.
+        refs: Those that logs came for.
+        dismissed: Rule, file and line of the alerts that somebody dismissed, on each ref.
     """
 
     def __init__(
@@ -41,12 +43,15 @@ class Security(Part):
         self.reads_setup = reads_setup
         self.changes: list[dict[str, Any]] = []
         self.uploads: list[dict[str, Any]] = []
+        self.dismissed: list[tuple[str, str, int]] = []
+        self.refs: set[str] = set()
         self._refused: list[list[str]] = []
         commit = "[0-9a-f]{40}"
         self.routes = {
             f"GET /dependency-graph/compare/{commit}\\.\\.\\.{commit}": self._compare,
             "GET /code-scanning/default-setup": self._tell_setup,
             "PATCH /code-scanning/default-setup": self._set_up,
+            "GET /code-scanning/alerts": self._list_alerts,
             "GET /code-scanning/analyses": self._list_analyses,
             "PUT /code-scanning/analysis/status": self._note_status,
             "POST /code-scanning/sarifs": self._take,
@@ -79,6 +84,7 @@ class Security(Part):
         self._refused.append([REFUSED] if self.default_setup and "CodeQL" in tools else [])
         if not self._refused[-1]:
             self.uploads.append(log)
+            self.refs.add(sent["ref"])
         return 202, {"id": str(len(self._refused)), "url": ""}
 
     def _tell(self, _: Request, number: str) -> Answer:
@@ -90,6 +96,23 @@ class Security(Part):
 
     def _note_status(self, _: Request) -> Answer:
         return (200, {}) if self.code_scanning else (403, {"message": NO_SCANNING})
+
+    def _list_alerts(self, request: Request) -> Answer:
+        if not self.code_scanning:
+            return 403, {"message": NO_SCANNING}
+        if request.query.get("ref") not in self.refs:
+            return 404, {"message": "no analysis found"}
+        if request.query.get("state") != "dismissed":
+            return refuse("The fake knows dismissed alerts only")
+        alerts = [
+            {
+                "rule": {"id": rule},
+                "state": "dismissed",
+                "most_recent_instance": {"location": {"path": path, "start_line": line}},
+            }
+            for rule, path, line in self.dismissed
+        ]
+        return 200, request.choose_page(alerts)
 
     def _list_analyses(self, _: Request) -> Answer:
         if not self.code_scanning:

@@ -2,7 +2,8 @@
 """Show the results of SARIF files as a table, without those that were suppressed in the code.
 
 With --gate it fails for what GitHub's own check fails for by default: the level error, or a
-security severity that is high or critical. It is for where GitHub does not take the files.
+security severity that is high or critical. What was dismissed there does not count: UPLOADED_TO
+names the ref for which GitHub took the files.
 
 With --filter it shows nothing but what it leaves out, and writes NAME-filtered.sarif beside each
 file NAME.sarif. With --changed-since, results stay that have a location, a related location or a
@@ -23,11 +24,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
-from lib.github import GitHubError, ask
+from lib.github import GitHubError, ask, list_all
 from lib.markdown import plain, quote, table
 from lib.workflow_commands import annotate, refuse, summarize
 
@@ -302,6 +303,23 @@ def find_refusal() -> str:
     return reason or "it gave no reason; the log of the step before has what it answered"
 
 
+def find_dismissed() -> set[tuple[str, str, int]]:
+    """Return rule, file and line of what was dismissed on the ref that UPLOADED_TO names.
+
+    Nothing was where GitHub does not say so.
+    """
+    if not (ref := os.environ.get("UPLOADED_TO")):
+        return set()
+    try:
+        query = urlencode({"state": "dismissed", "ref": ref})
+        alerts = list_all(f"code-scanning/alerts?{query}")
+        places = [(one["rule"]["id"], one["most_recent_instance"]["location"]) for one in alerts]
+        return {(rule, place["path"], place["start_line"]) for rule, place in places}
+    except (GitHubError, *MALFORMED) as error:
+        annotate("warning", "What was dismissed is not known", quote(f"Everything counts: {error}"))
+        return set()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show or filter; return 0, 1 if the gate fails, 2 if a file is not read or not taken."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -327,6 +345,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     kept = [result for place, result in found if place == KEPT]
     grave = [result for result in kept if result.is_grave]
+    dismissed = find_dismissed() if is_gate and grave else set()
+    grave = [one for one in grave if (one.rule, one.path, one.line) not in dismissed]
     mark = "🔎" if options.filter else "❌" if grave else "✅"
     text = describe_places(found) if options.filter else describe(kept)
     report = f"### {mark} {plain(options.name)}\n\n{text}"
@@ -338,6 +358,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif refusal:
         refuse("GitHub did not take the results", refusal)
         return 2
+    if is_gate and grave and os.environ.get("UPLOADED_TO"):
+        summarize(
+            "Mend it; or dismiss it under Security → Code scanning, and run this job again.\n"
+        )
     for result in grave if is_gate else []:
         text = f"{result.path}:{result.line} {result.rule}: {result.text}"
         annotate("error", options.name, quote(text))

@@ -1,6 +1,7 @@
 import contextlib
 import copy
 import json
+import re
 import subprocess
 from functools import cache
 from importlib import resources
@@ -11,6 +12,8 @@ from urllib.parse import quote
 import pytest
 from codeql import sarif_report
 from codeql.sarif_report import ELSEWHERE, KEPT
+from fakes.github_api import FakeGitHub
+from fakes.github_security import Security
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator
@@ -274,6 +277,26 @@ def test_gate_is_that_of_github(
     assert report(content, tmp_path, "--gate") == code
     assert ("::error" in capsys.readouterr().out) == bool(code)
     assert report(content, tmp_path) == 0
+
+
+def test_what_was_dismissed_on_github_does_not_count(
+    github: FakeGitHub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    content = log(result("src/a.py"), result("src/b.py"))
+    monkeypatch.setenv("UPLOADED_TO", "refs/pull/7/merge")
+    security = github.security = Security(code_scanning=True)
+    assert report(content, tmp_path, "--gate") == 1
+    assert "What was dismissed is not known" in capsys.readouterr().out
+    security.refs = {"refs/pull/7/merge"}
+    security.dismissed = [("py/a", "src/a.py", 3), ("py/a", "src/b.py", 2)]
+    assert report(content, tmp_path, "--gate") == 1
+    (error,) = re.findall("::error .*", capsys.readouterr().out)
+    assert "src/b.py:3" in error
+    security.dismissed.append(("py/a", "src/b.py", 3))
+    assert report(content, tmp_path, "--gate") == 0
 
 
 def test_table_starts_with_the_gravest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
