@@ -31,15 +31,15 @@ gc.set_threshold(100_000)  # most of what tests make stays: to look through it t
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 VERSION = "v1.2.3"
 NO_DOCKER = "Containers were not tested"
+PLAIN_ASSERTS = "--assert=plain"
+"""pytest rewrites its plugins once in each new environment, which takes longer than two tests."""
 SMALL = {
+    "PYTEST_ADDOPTS": f"{PLAIN_ASSERTS} -p no:hypothesispytest",
     "PYTHONPATH": "src",
     "PYTEST_XDIST_AUTO_NUM_WORKERS": "0",
     "TEST_DATABASE_URL": "postgresql://nobody",
 }
-"""Leads to the code of a small copy, whose one test needs no more processes and no database."""
-
-PLAIN_ASSERTS = "--assert=plain"
-"""pytest rewrites its plugins once in each new environment, which takes longer than two tests."""
+"""Leads to the code of a small copy, whose one test needs no processes, plugin or database."""
 LONG_SCRIPT = 10_000
 """Bytes of a shell script that takes ShellCheck seconds: it is judged once, not in each copy."""
 TYPES = "MYPY_CACHE_DIR"
