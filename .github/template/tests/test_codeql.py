@@ -79,8 +79,9 @@ def test_results_are_uploaded_where_github_takes_them(
     assert inputs["analyze"]["upload"] == "failure-only"
 
 
+@pytest.mark.parametrize("event", ["pull_request", "merge_group"])
 def test_pull_request_is_about_the_files_that_it_changes(
-    run_pipeline: RunPipeline, tmp_path: Path
+    run_pipeline: RunPipeline, tmp_path: Path, event: str
 ) -> None:
     git = create(ROOT, tmp_path / "source")
     make_small(git.directory)
@@ -93,7 +94,7 @@ def test_pull_request_is_about_the_files_that_it_changes(
     fake = github(code_scanning=True)
     fake.security.dismissed = [("S102", name, 1) for name in faults]
     options: dict[str, Any] = {"source": git.directory, "small": False, "job": "analyze"}
-    run = run_pipeline("codeql", "pull_request", github=fake, **options)
+    run = run_pipeline("codeql", event, github=fake, **options)
     job = run.find_job("analyze")
     assert job.conclusion == "success"
     places = [
