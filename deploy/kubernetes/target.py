@@ -62,9 +62,7 @@ def find_serving(namespace: Namespace, deployment: Json) -> str:
         Failure: No version would be rolled out, or nobody could go back.
     """
     name = deployment["metadata"]["name"]
-    if deployment["spec"].get("paused"):
-        remedy = f"Somebody holds it back. To go on: kubectl rollout resume deployment/{name}"
-        raise Failure(f"The Deployment {name} is paused", remedy)
+    check_pause(deployment)
     if deployment["spec"].get("revisionHistoryLimit") == 0:
         remedy = "What serves could not be put back: set its revisionHistoryLimit to 1 or more."
         raise Failure(f"The Deployment {name} keeps no earlier version", remedy)
@@ -88,6 +86,18 @@ def find_serving(namespace: Namespace, deployment: Json) -> str:
         return str(best["metadata"]["name"])
     noted = deployment["metadata"]["annotations"].get(BEFORE, "")
     return noted if any(replicas["metadata"]["name"] == noted for replicas in sets) else ""
+
+
+def check_pause(deployment: Json) -> None:
+    """Make sure that a Deployment is not paused.
+
+    Raises:
+        Failure: It is: nothing is rolled out.
+    """
+    if deployment["spec"].get("paused"):
+        name = deployment["metadata"]["name"]
+        remedy = f"Somebody holds it back. To go on: kubectl rollout resume deployment/{name}"
+        raise Failure(f"The Deployment {name} is paused", remedy)
 
 
 def check_versions(text: str) -> None:
@@ -143,6 +153,7 @@ def wait_for_rollout(namespace: Namespace, own: str = "", image: str = "") -> No
         there = updated >= wanted and total <= updated
         if there and available >= wanted:
             return
+        check_pause(live)
         now = f"{updated} of {wanted} pods are new, {available} available, {total} in all"
         if now != shown:
             print(shown := now, flush=True)

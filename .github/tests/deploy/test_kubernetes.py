@@ -563,6 +563,21 @@ def test_paused_deployment_is_left_alone(deployed: Deployment) -> None:
     assert not deployed.cluster.objects["jobs"]
 
 
+def test_deployment_that_is_paused_meanwhile_is_told_at_once(deployed: Deployment) -> None:
+    revision = deployed.cluster.revision
+
+    def pause() -> None:
+        while deployed.cluster.revision == revision:
+            time.sleep(0.05)
+        change_deployment(deployed.cluster, lambda spec: spec.update(paused=True))
+
+    thread = threading.Thread(target=pause, daemon=True)
+    thread.start()
+    done = deployed.call("target_deploy", STUCK)
+    thread.join(1)
+    assert "::error title=The Deployment app is paused::" in done.errors
+
+
 def test_deployment_that_could_not_go_back_is_left_alone(deployed: Deployment) -> None:
     change_deployment(deployed.cluster, lambda spec: spec.update(revisionHistoryLimit=0))
     done = deployed.call("target_current")
