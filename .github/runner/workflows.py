@@ -96,7 +96,7 @@ def leave_out(path: Path, job: str) -> None:
         raise LookupError(f"{path.stem} has no job {job}; it has: {', '.join(workflow['jobs'])}")
     body = workflow["jobs"][job]
     kept = {key: body[key] for key in ("name", "needs", "if", "permissions") if key in body}
-    step = {"name": "Left out", "run": "echo '::warning::left out'"}
+    step = {"name": "Left out", "run": "echo '::warning::It has run above, or --without names it.'"}
     workflow["jobs"][job] = kept | {"runs-on": "ubuntu-24.04", "steps": [step]}
     path.write_text(yaml.dump(workflow, Dumper=PlainDumper, sort_keys=False))
 

@@ -89,7 +89,8 @@ def test_job_that_is_left_out(run_pipeline: RunPipeline) -> None:
     run = run_pipeline("release", "push:v1.0.0", job="test", without="test")
     job = run.find_job("test")
     assert job.conclusion == "success"
-    assert [note["text"] for note in job.annotations] == ["left out"]
+    (note,) = job.annotations
+    assert note["text"] == "It has run above, or --without names it."
     with pytest.raises(LookupError, match="has no job nowhere; it has: validate"):
         run_pipeline("release", "push:v1.0.0", without="nowhere")
 
