@@ -36,6 +36,7 @@ OUTCOMES = {
 UNKNOWN = ("❓ A deploy to {} ended in an unknown way", RED)
 AGAIN = {0, 408, 429, 500, 502, 503, 504}
 LONGEST_WAIT = 30
+"""Seconds before the second try, however many a service asks for."""
 
 
 def read(name: str, longest: int) -> str:

@@ -22,9 +22,9 @@ TABLE = "tool.pipelines"
 KINDS = {"yours": "a list of texts", "accepted": "a table that gives each rule a reason"}
 KEYS = ("serve", "migrate", "code", *KINDS)
 FIELDS = {"host", "port", "workers"}
-PATTERN = r"^\.{0,2}/|[*?\[]"
+NO_PATH = re.compile(r"^\.{0,2}/|[*?\[]")
 """What no file of a tree begins with, or what would stand for several."""
-SHELL = re.compile(r"[;&|<>()`$]|^\s*\w+=")
+OF_A_SHELL = re.compile(r"[;&|<>()`$]|^\s*\w+=")
 """What only a shell understands. The image starts the app by one, all other places by none."""
 SERVED = f"The app is started by `serve` of [{TABLE}] in {FILE}"
 """What a person has to know whose app does not start."""
@@ -125,7 +125,7 @@ def _check(text: str, key: str, value: object) -> None:
         texts = [value]
     if not all(isinstance(one, str) and one.strip() for one in texts):
         raise _wrong(text, key, f"{key} has to be {KINDS.get(key, 'a text')}, not {value!r}")
-    if key == "yours" and (wrong := [one for one in map(str, texts) if re.search(PATTERN, one)]):
+    if key == "yours" and (wrong := [one for one in map(str, texts) if NO_PATH.search(one)]):
         problem = f"yours has {wrong[0]!r}: name files, and folders with a slash behind, from here"
         raise _wrong(text, key, problem)
     if key in {"serve", "migrate"}:
@@ -139,7 +139,7 @@ def _check_command(text: str, key: str, command: str) -> None:
         shlex.split(command)
     except ValueError as error:
         raise _wrong(text, key, f"{key} cannot be read as a command: {error}") from error
-    if shell := SHELL.search(re.sub(r"'[^']*'|\"[^\"$`]*\"", "''", command)):
+    if shell := OF_A_SHELL.search(re.sub(r"'[^']*'|\"[^\"$`]*\"", "''", command)):
         problem = (
             f"{key} has `{shell[0].strip()}`, and no shell runs it: quote it, or call a script"
         )

@@ -3,10 +3,9 @@
 
 A copy has no common history with its template. So the template's old and new state are renamed as
 this copy is and lose the pipelines that it has dropped, and Git applies the difference between the
-two as a cherry-pick. With --pull-request
-it proposes the newest release, or commit if there is none, once: where a pull request for it is
-there, or was closed, or a person works on its branch, nothing is done. What stays yours, and the
-token that it needs: docs/customizing.md.
+two as a cherry-pick. With --pull-request it proposes the newest release, or commit if there is
+none, once: where a pull request for it is there, or was closed, or a person works on its branch,
+nothing is done. What stays yours, and the token that it needs: docs/customizing.md.
 """
 
 import argparse
