@@ -253,8 +253,8 @@ def execute(
     """Run each pipeline in turn, with the table of all of them live."""
     runs: list[Run] = []
 
-    def update(it: Run) -> None:
-        runs[-1] = it
+    def update(ended: Run) -> None:
+        runs[-1] = ended
         live.update(make_table(runs, finished=False))
 
     for name, event in plan:

@@ -200,9 +200,9 @@ def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def find_revision(it: Json) -> int:
+def find_revision(workload: Json) -> int:
     """Return the number of the revision of a ReplicaSet or Deployment; 0 if it has none yet."""
-    return int(it["metadata"].get("annotations", {}).get(REVISION, 0))
+    return int(workload["metadata"].get("annotations", {}).get(REVISION, 0))
 
 
 def find_app(namespace: Namespace, workload: Json) -> Json:
@@ -215,9 +215,9 @@ def find_app(namespace: Namespace, workload: Json) -> Json:
     raise Failure(title, "Set KUBE_CONTAINER to the name of the one to update.")
 
 
-def find_condition(it: Json, kind: str) -> Json:
+def find_condition(resource: Json, kind: str) -> Json:
     """Return a condition of an object, or nothing."""
-    conditions = it.get("status", {}).get("conditions") or []
+    conditions = resource.get("status", {}).get("conditions") or []
     return next((each for each in conditions if each["type"] == kind), {})
 
 

@@ -103,7 +103,9 @@ def test_set_up_keeps_the_image_of_the_app_alone(tmp_path: Path) -> None:
         [tmp_path / "files/setup.sh", "shop"], env=environment, check=False, capture_output=True
     )
     (deployment,) = (
-        it for it in yaml.safe_load_all(done.stderr) if it and it["kind"] == "Deployment"
+        manifest
+        for manifest in yaml.safe_load_all(done.stderr)
+        if manifest and manifest["kind"] == "Deployment"
     )
     containers = deployment["spec"]["template"]["spec"]["containers"]
     assert {each["name"]: each["image"] for each in containers} == {"sidecar": "y", "app": "x"}

@@ -177,7 +177,7 @@ def test_what_a_person_set_beside_it_stays(run: Run, github: FakeGitHub) -> None
 
 def test_rules_that_a_person_added_stay(run: Run, github: FakeGitHub) -> None:
     run("--apply", *REVIEWER)
-    ruleset = next(it for it in github.settings.rulesets.values() if it["name"] == "main")
+    ruleset = next(one for one in github.settings.rulesets.values() if one["name"] == "main")
     own = {"context": "Sonar", "integration_id": 42}
     old = {"context": "Old"}
     find_rules(github)["required_status_checks"]["required_status_checks"] += [own, old]
@@ -195,7 +195,7 @@ def test_rules_that_a_person_added_stay(run: Run, github: FakeGitHub) -> None:
     assert rules["pull_request"]["required_reviewers"] == ["somebody"]
     assert rules["pull_request"]["required_review_thread_resolution"]
     assert "required_signatures" in rules
-    (now,) = (it for it in github.settings.rulesets.values() if it["name"] == "main")
+    (now,) = (one for one in github.settings.rulesets.values() if one["name"] == "main")
     assert now["bypass_actors"] == ruleset["bypass_actors"]
     assert run("--check")[0] == 0
 

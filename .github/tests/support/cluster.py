@@ -264,14 +264,14 @@ class Cluster:
             {"type": kind, "status": str(state)} for kind, state in states.items()
         ]
 
-    def store(self, resource: str, it: Json) -> Json:
+    def store(self, resource: str, stored: Json) -> Json:
         """Keep an object, and let the controllers act on it."""
         self.count += 1
-        add_defaults(it)
-        if self.mirror and "template" in it.get("spec", {}):
-            for container in it["spec"]["template"]["spec"]["containers"]:
+        add_defaults(stored)
+        if self.mirror and "template" in stored.get("spec", {}):
+            for container in stored["spec"]["template"]["spec"]["containers"]:
                 container["image"] = f"{self.mirror}/{container['image'].rpartition('/')[2]}"
-        metadata = it["metadata"]
+        metadata = stored["metadata"]
         if "name" not in metadata:
             metadata["name"] = f"{metadata['generateName']}{self.count:05}"
         before = self.objects[resource].get(metadata["name"])
@@ -284,17 +284,17 @@ class Cluster:
         }
         metadata.setdefault("labels", {})
         metadata.setdefault("annotations", {})
-        self.objects[resource][metadata["name"]] = it
+        self.objects[resource][metadata["name"]] = stored
         if resource == "deployments":
-            self._roll_out(it)
+            self._roll_out(stored)
         elif resource == "jobs":
-            self._run(it)
-        elif it.get("type") == "kubernetes.io/service-account-token":
+            self._run(stored)
+        elif stored.get("type") == "kubernetes.io/service-account-token":
             account = metadata["annotations"]["kubernetes.io/service-account.name"]
             uid = self.objects["serviceaccounts"][account]["metadata"]["uid"]
             self.tokens[account] = f"token of {account} {uid}"
-            it["data"] = {"token": base64.b64encode(self.tokens[account].encode()).decode()}
-        return it
+            stored["data"] = {"token": base64.b64encode(self.tokens[account].encode()).decode()}
+        return stored
 
     def _roll_out(self, deployment: Json) -> None:
         """Do what the Deployment controller does, at once."""

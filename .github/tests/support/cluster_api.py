@@ -45,11 +45,11 @@ class RefusedError(Exception):
         self.reason = reason
 
 
-def _replace(it: Json, operations: list[Json]) -> Json:
+def _replace(subject: Json, operations: list[Json]) -> Json:
     """Apply a JSON patch that tests, adds and replaces."""
     for operation in operations:
         keys = [key.replace("~1", "/") for key in operation["path"].split("/")[1:]]
-        place = it
+        place = subject
         for key in keys[:-1]:
             place = place[key]
         if operation["op"] == "test":
@@ -59,7 +59,7 @@ def _replace(it: Json, operations: list[Json]) -> Json:
         else:
             assert operation["op"] == "add" or keys[-1] in place, operation
             place[keys[-1]] = operation["value"]
-    return it
+    return subject
 
 
 def _allow(rules: list[Json], group: str, resource: str, verb: str) -> bool:
@@ -87,17 +87,17 @@ def _describe(version: str) -> Json:
     return {"openapi": "3.0.0", "info": {"title": "it", "version": "1"}, "paths": paths}
 
 
-def _validate(it: Json) -> None:
+def _validate(subject: Json) -> None:
     """Make sure that an object fits the published schema of its kind, field by field."""
     try:
-        kubernetes_validate.validate(it, KUBERNETES, strict=True)
+        kubernetes_validate.validate(subject, KUBERNETES, strict=True)
     except kubernetes_validate.ValidationError as error:
         raise RefusedError(HTTPStatus.BAD_REQUEST, "BadRequest", error.message) from None
 
 
-def _refuse_two_values(it: Json) -> None:
+def _refuse_two_values(subject: Json) -> None:
     """Make sure that no variable of the app has a value and comes from elsewhere too."""
-    pod = it.get("spec", {}).get("template", {}).get("spec", {"containers": [{}]})
+    pod = subject.get("spec", {}).get("template", {}).get("spec", {"containers": [{}]})
     for variable in pod["containers"][0].get("env", []):
         if "value" in variable and variable.get("valueFrom"):
             path = "spec.template.spec.containers[0].env[0].valueFrom"
@@ -360,8 +360,8 @@ class _Handler(BaseHTTPRequestHandler):
             text = f"Apply failed with {many}: {said}"
             raise RefusedError(HTTPStatus.CONFLICT, "Conflict", text)
 
-    def _selects(self, it: Json) -> bool:
-        metadata = it["metadata"]
+    def _selects(self, subject: Json) -> bool:
+        metadata = subject["metadata"]
         label, _, values = self.query.get("labelSelector", "").partition(" in ")
         if values:
             return metadata["labels"].get(label) in values.strip("()").split(",")
@@ -371,8 +371,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
         known = {
             "metadata.name": metadata["name"],
-            "type": it.get("type"),
-            "involvedObject.name": it.get("involvedObject", {}).get("name"),
+            "type": subject.get("type"),
+            "involvedObject.name": subject.get("involvedObject", {}).get("name"),
         }
         return fields.items() <= known.items() and labels.items() <= metadata["labels"].items()
 

@@ -34,10 +34,10 @@ JOB = {
 }  # fmt: skip
 
 
-def add_defaults(it: Json) -> None:
+def add_defaults(node: Json) -> None:
     """Add to an object what a server adds to it."""
-    spec = it.get("spec", {})
-    match it.get("kind"):
+    spec = node.get("spec", {})
+    match node.get("kind"):
         case "Deployment":
             _fill(spec, DEPLOYMENT)
             strategy = spec.setdefault("strategy", {})
@@ -85,12 +85,12 @@ def _add_to_template(template: Json) -> None:
                 _fill(probe.get("httpGet", {}), {"scheme": "HTTP"})
 
 
-def find_fields(it: Json) -> dict[str, str]:
+def find_fields(node: Json) -> dict[str, str]:
     """Return what people decide of an object: the value of each field, by its path."""
-    metadata = it["metadata"]
+    metadata = node["metadata"]
     kept = {
-        key: it[key]
-        for key in it
+        key: node[key]
+        for key in node
         if key in {"spec", "data", "rules", "roleRef", "subjects", "type"}
     }
     kept["metadata"] = {key: metadata.get(key) or {} for key in ("labels", "annotations")}
@@ -154,23 +154,23 @@ def apply(old: Json, new: Json, owners: Owners, manager: str) -> Json:
     return merged
 
 
-def _remove(it: Any, path: str) -> None:
+def _remove(node: Any, path: str) -> None:
     """Remove the field at a path, if it is there."""
-    for name, value in list(_children(it)):
+    for name, value in list(_children(node)):
         if path == name:
-            if isinstance(it, dict):
-                del it[name.removeprefix(".")]
+            if isinstance(node, dict):
+                del node[name.removeprefix(".")]
             else:
-                it.remove(value)
+                node.remove(value)
         elif path.startswith((f"{name}.", f"{name}[")):
             _remove(value, path.removeprefix(name))
 
 
-def _children(it: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(it, dict):
-        yield from ((f".{key}", value) for key, value in it.items())
-    elif _is_named(it):
-        yield from ((f'[name="{each["name"]}"]', each) for each in it)
+def _children(node: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        yield from ((f".{key}", value) for key, value in node.items())
+    elif _is_named(node):
+        yield from ((f'[name="{each["name"]}"]', each) for each in node)
 
 
 def note_update(old: Json, new: Json, owners: Owners, manager: str) -> None:
