@@ -31,6 +31,15 @@ def test_hooks_find_nothing_in_a_fresh_copy(tmp_path: Path) -> None:
     command = ["pre-commit", "run", "--all-files"]
     done = processes.run(command, 120, folder=git.directory, environment=environment)
     assert done.returncode == 0, done.stdout
+    git.save("feat: start")
+    (git.directory / "large.txt").write_text("large\n" * 100_000)
+    (git.directory / "merged.md").write_text("Changes\n=======\n>>>>>>> feature\n")
+    git.save("feat: as a pull request brings it")
+    command = ["pre-commit", "run", "--from-ref", "HEAD^1", "--to-ref", "HEAD"]
+    done = processes.run(command, 120, folder=git.directory, environment=environment)
+    assert "large.txt (586 KB) exceeds 500 KB" in done.stdout
+    assert "merged.md:3:>>>>>>> feature" in done.stdout
+    assert done.stdout.count("Failed") == 2
 
 
 def test_shell_scripts_are_those_of_git_and_may_be_none(tmp_path: Path) -> None:
