@@ -233,4 +233,5 @@ def _read_safety(report: Mapping[str, Any]) -> Answer:
         )
         for found in [*report["vulnerabilities"], *report["ignored_vulnerabilities"]]
     ]
-    return Answer(SAFETY, int(report["report_meta"]["packages_found"]), findings)
+    scanned = report["scanned_packages"].values()  # by name: a package may have several versions
+    return Answer(SAFETY, sum(len(package["requirements"]) for package in scanned), findings)
