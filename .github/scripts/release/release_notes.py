@@ -49,7 +49,8 @@ REFS = re.compile(rf"^Refs: ({HASH}(?:, {HASH})*)\s*$", re.MULTILINE)
 REVERTED_PULL = re.compile(r"^Reverts (?:[\w.-]+/[\w.-]+)?#(\d+)\s*$", re.MULTILINE)
 WORDS = re.compile(r"(?:chore(?:\([^)]*\))?!?:\s*)?revert(?:s|ed)? (.+)", re.IGNORECASE)
 """What may be a revert: if it names an earlier commit."""
-PULL = re.compile(r"\(#(\d+)\)$|^Merge pull request #(\d+) ")
+MERGED = re.compile(r"Merge pull request #(\d+) ")
+PULL = re.compile(rf"\(#(\d+)\)$|^{MERGED.pattern}")
 PICKED = re.compile(r"\(cherry picked from commit ([0-9a-f]{40})\)")
 LISTED = re.compile(r"^\* (?=\S)", re.MULTILINE)
 """How a squash lists the commits that it is made of."""
@@ -83,8 +84,11 @@ class Commit:
 
     @cached_property
     def subject(self) -> str:
-        """The first line."""
-        return self.message.lstrip("\n").partition("\n")[0].strip()
+        """The first line; of what GitHub's button merged, the title of the pull request."""
+        first, _, rest = self.message.strip("\n").partition("\n")
+        title = rest.strip().partition("\n")[0]
+        match = MERGED.match(first)
+        return f"{title.strip()} (#{match[1]})" if match and title else first.strip()
 
     @cached_property
     def text(self) -> str:
@@ -242,9 +246,14 @@ def find_undone(git: Git, commit: Commit, earlier: Sequence[Commit]) -> list[Com
             lambda change: not (wanted.isdisjoint(change.names) or (change.pull and pulls))
         )
     for merge in [other for other in found if len(other.parents) > 1]:
-        brought = git("rev-list", f"{merge.id}^1..{merge.id}").split()
-        found += [other for other in earlier if other.id in brought and other is not merge]
+        brought = list_brought(git, merge)
+        found += [other for other in earlier if other.id in brought]
     return found
+
+
+def list_brought(git: Git, merge: Commit) -> set[str]:
+    """Return the names of the commits that a merge brought."""
+    return {*git("rev-list", f"{merge.id}^1..{merge.id}").split()} - {merge.id}
 
 
 def is_ancestor(git: Git, name: str) -> bool:
@@ -261,11 +270,14 @@ def sort_out(git: Git, commits: Sequence[Commit], since: str) -> dict[str, str]:
     """Return the commits that are left out, by their names, each with the reason."""
     out = {commit.id: f"in {since} already" for commit in commits if commit.known}
     out |= dict.fromkeys(find_taken_back(git, commits), "taken back again")
+    breaking = {commit.id for commit in commits if commit.is_breaking} - out.keys()
     for commit in commits:
-        if len(commit.parents) > 1:
-            out.setdefault(commit.id, "merges")
-        elif BUMP.fullmatch(commit.subject) and not commit.is_breaking:
-            out.setdefault(commit.id, "release bumps")
+        is_merge = len(commit.parents) > 1
+        brought = list_brought(git, commit) if is_merge else set()
+        if commit.id in breaking and breaking.isdisjoint(brought):
+            continue  # nothing else says what breaks
+        if is_merge or BUMP.fullmatch(commit.subject):
+            out.setdefault(commit.id, "merges" if is_merge else "release bumps")
     return out
 
 

@@ -273,6 +273,29 @@ def test_revert_of_a_merge_takes_out_what_it_brought(
     assert "taken back again: 4 " in notes
 
 
+MERGE = "Merge pull request #5 from a/side\n\nfeat!: drop v1"
+
+
+@pytest.mark.parametrize(
+    ("merge", "brought", "told"),
+    [
+        (MERGE, "wip", [f"drop v1{link(5)}"]),
+        ("feat!: drop v1 (#5)", "wip", [f"drop v1{link(5)}"]),
+        ("Merge branch 'side'\n\nBREAKING CHANGE: v1 is gone", "wip", ["Merge branch 'side'"]),
+        (MERGE, "feat!: drop v1", ["drop v1"]),
+    ],
+)
+def test_what_only_a_merge_says_to_break_is_told(
+    history: History, merge: str, brought: str, told: list[str]
+) -> None:
+    history.git("checkout", "--quiet", "-b", "side")
+    history.commit(brought)
+    history.git("checkout", "--quiet", "main")
+    history.git("merge", "--quiet", "--no-ff", "-m", merge, "side")
+    notes = history.notes("--since", "v1.0.0")
+    assert sections(notes)["⚠️ Breaking Changes"] == told
+
+
 def test_revert_of_an_older_commit_is_said(history: History) -> None:
     name = history.commit("feat: old")
     history.git("tag", "v1.0.1")
