@@ -16,7 +16,7 @@ from typing import Self
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
-from lib.github import GitHubError, find
+from lib.github import GitHubError, find, list_all
 from lib.markdown import quote
 from lib.workflow_commands import refuse, set_outputs, summarize
 
@@ -139,16 +139,24 @@ def find_since(version: Version, commit: str, default_branch: str) -> Version | 
     """Return what the notes of a version start from.
 
     That is the newest lower stable version, an ancestor or not; for a pre-release the newest lower
-    one. A tag that only a foreign branch has was never released, and is passed over.
+    one. Passed over is a tag that only a foreign branch has, and a stable one without a release:
+    its run failed, and nobody was told what it has. Without any release the tags alone count.
+
+    Raises:
+        GitHubError: GitHub could not be asked for the releases.
     """
+    released = {other["tag_name"] for other in list_all("releases") if not other["draft"]}
     merged = read_tags("--merged", commit)
+    newest = None
     for other, place in sorted(read_tags().items(), reverse=True):
         if other >= version or (version.stable and not other.stable):
             continue
         branches = find_branches(place)
         if other in merged or not branches or {default_branch, other.branch} & {*branches}:
-            return other
-    return None
+            if not other.stable or str(other) in released:
+                return other
+            newest = newest or other
+    return newest
 
 
 def find_newest_stable() -> Version | None:

@@ -106,6 +106,7 @@ def test_order() -> None:
 def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(release_version, "find", lambda *_: None)
+    monkeypatch.setattr(release_version, "list_all", lambda *_: [])
     git = Git(tmp_path)
     git("init", "--quiet", "--initial-branch=main")
     return git
@@ -270,6 +271,19 @@ def test_since_is_no_ancestor(git: Git, commit: Commit) -> None:
     assert decide("v1.1.0", head, "main").since == "v1.0.0"
 
 
+def test_since_is_what_was_released_if_anything_was(
+    commit: Commit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit("v1.0.0")
+    commit("v1.1.0")
+    commit("v1.2.0-rc.1")
+    head = commit("v1.2.0")
+    assert decide("v1.2.0", head, "main").since == "v1.1.0", "there are tags alone"
+    releases = [{"tag_name": "v1.0.0", "draft": False}, {"tag_name": "v1.1.0", "draft": True}]
+    monkeypatch.setattr(release_version, "list_all", lambda *_: releases)
+    assert decide("v1.2.0", head, "main").since == "v1.0.0", "the run of v1.1.0 failed"
+
+
 def test_github_without_an_answer(
     commit: Commit, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,7 +320,8 @@ def test_command(
         "prerelease": "true", "since": "", "tag": "v1.0.0-rc.1", "version": "1.0.0rc1",
     }  # fmt: skip
     assert "Python version | 1.0.0rc1" in (tmp_path / "summary").read_text()
-    assert github.requests == ["GET /repos/octo-org/widget/releases/tags/v1.0.0-rc.1"]
+    api = "GET /repos/octo-org/widget/releases"
+    assert github.requests == [f"{api}/tags/v1.0.0-rc.1", api]
 
     commit("v1.0.0")
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
