@@ -54,6 +54,9 @@ def list_packages(folder: Path) -> list[dict[str, str]]:
     Raises:
         NotKnownError: pip-licenses failed.
     """
+    # Else pip-licenses looks each file up three times, for texts that are not asked for.
+    for files in folder.glob("*/*/site-packages/*.dist-info/RECORD"):
+        files.unlink()
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     options = ["--format=json", "--from=all", "--with-urls", "--with-system", f"--python={python}"]
     return list(json.loads(_run(["pip-licenses", *options])))
