@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from urllib.parse import parse_qs
 
 from audit.tools import UV, NotKnownError, run
 from lib.lockfile import REGISTRY, Locked
@@ -135,14 +136,15 @@ def _write_requirement(package: Locked) -> str:
     hashes = "".join(f" --hash={file.hash}" for file in sorted(package.files) if file.hash)
     if package.kind == REGISTRY:
         return f"{package.name}=={package.version}{hashes}\n"
+    place = package.place
     if package.kind == "git":
-        address, _, commit = package.place.partition("#")
+        address, _, commit = place.partition("#")
         address, _, query = address.partition("?")
-        folder = re.search(r"(?:^|&)subdirectory=([^&]+)", query)
-        end = f"#subdirectory={folder[1]}" if folder else ""
-        return f"{package.name} @ git+{address}@{commit}{end}\n"
-    place = package.place if package.kind == "url" else Path(package.place).resolve().as_uri()
-    return f"{package.name} @ {place}\n"
+        folders = parse_qs(query).get("subdirectory", [])
+        place = f"git+{address}@{commit}" + "".join(f"#subdirectory={one}" for one in folders)
+    elif package.kind != "url":
+        place = Path(place).resolve().as_uri()
+    return f"{package.name} @ {place}{hashes}\n"
 
 
 def _read_index_names() -> Mapping[str, str]:

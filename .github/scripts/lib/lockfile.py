@@ -141,13 +141,14 @@ def _find_production(
 
 
 def _read_package(package: Mapping[str, Any], *, is_production: bool) -> Locked:
-    kind, place = next(iter(package["source"].items()))
+    (kind, place), *more = package["source"].items()
+    end = "".join(f"#subdirectory={value}" for key, value in more if key == "subdirectory")
     files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
     return Locked(
         canonicalize_name(package["name"]),
         str(package.get("version", "")),
         kind,
-        str(place),
+        f"{place}{end}",
         frozenset(_read_file(file) for file in files),
         frozenset(_list_needs(package)),
         is_production,

@@ -3,7 +3,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from audit import license_check
+from audit import environments, license_check
 from audit.license_check import Policy, check, describe
 from audit.licenses import Verdict, judge
 from audit.tools import NotKnownError
@@ -145,6 +145,23 @@ def test_whole_lock_is_judged(project: Path) -> None:
     listed = json.loads((project / "development.json").read_text())
     assert {package["Name"] for package in listed} == {"windows", "requests", "plain"}
     assert "plain" in (project / "production.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("source", "requirement"),
+    [
+        ('git = "https://x.example/y?rev=v1&subdirectory=a%2Fb#c0ffee"',
+         "git+https://x.example/y@c0ffee#subdirectory=a/b"),
+        ('git = "https://x.example/y#c0ffee"', "git+https://x.example/y@c0ffee"),
+        ('url = "https://x.example/y.zip", subdirectory = "a/b"',
+         "https://x.example/y.zip#subdirectory=a/b --hash=sha256:1"),
+    ],
+)  # fmt: skip
+def test_package_is_asked_of_where_it_comes_from(source: str, requirement: str) -> None:
+    text = f'[[package]]\nname = "a"\nversion = "1"\nsource = {{ {source} }}\n'
+    text += 'sdist = { hash = "sha256:1" }\n' if "url" in source else ""
+    (package,) = lockfile.read(text)
+    assert environments._write_requirement(package) == f"a @ {requirement}\n"  # noqa: SLF001
 
 
 def test_nothing_that_can_be_asked_is_an_error(
