@@ -182,12 +182,12 @@ def measure_both(change: Tree, base: Tree, folder: Path) -> tuple[list[Round], l
     return ours, theirs
 
 
-def conclude(comparisons: Sequence[Comparison], reason: str) -> tuple[str, str]:
-    """Return a mark and the verdict of all benchmarks; a reason says why there is no baseline."""
+def conclude(comparisons: Sequence[Comparison]) -> tuple[str, str]:
+    """Return a mark and the verdict of all benchmarks."""
     verdicts = {one.verdict for one in comparisons}
     if "slower" in verdicts:
         return "❌", "slower than the base"
-    if reason:
+    if verdicts == {"recorded"}:
         return "📝", "no base to compare with"
     if "noisy" in verdicts:
         return "🟡", "too noisy to judge everything"
@@ -257,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refuse(TITLE, f"The benchmarks did not run: {error}")
         return 1
     comparisons = compare(ours, theirs)
-    mark, said = conclude(comparisons, reason)
+    mark, said = conclude(comparisons)
     text = describe(comparisons, reason, len(ours))
     announce(comparisons, reason)
     summarize(f"### {mark} {TITLE}: {said}\n\n{text}")

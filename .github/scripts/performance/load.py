@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 
@@ -104,7 +105,7 @@ def find_status(url: str) -> int:
             return int(answer.status)
     except HTTPError as error:
         return error.code
-    except OSError:
+    except (HTTPException, OSError):
         return 0
 
 
@@ -112,7 +113,7 @@ def read_metrics(url: str) -> dict[str, float]:
     """Return the sum of each sample of `/metrics` over its labels; none if the app has none."""
     sums: defaultdict[str, float] = defaultdict(float)
     # not there, or not in Prometheus's text format
-    with suppress(LookupError, OSError, ValueError):
+    with suppress(HTTPException, LookupError, OSError, ValueError):
         with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:  # noqa: S310
             text = answer.read().decode()
         for family in text_string_to_metric_families(text):

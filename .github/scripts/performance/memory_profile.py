@@ -52,6 +52,8 @@ def profile(folder: Path) -> int:
     text, _, _ = found.lstrip("=\n").replace(f"{Path.cwd()}/", "").partition("\nCreated ")
     kept = [json.loads(file.read_text()) for file in folder.glob("metadata/*.metadata")]
     peaks = {one["test_id"]: one["peak_memory"] for one in kept}
+    if not (kept or done.returncode):
+        return leave_out(TITLE, f"No test ran in {TESTS}: all were skipped.", folder)
     report = show_end(text, len(text))
     Result({"memory": max(peaks.values(), default=0)}, peaks=peaks).write(folder, report)
     mark, said = ("❌", "a test failed") if done.returncode else ("✅", "all within their limits")

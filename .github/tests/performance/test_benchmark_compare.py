@@ -163,6 +163,10 @@ def test_effect_is_the_part_of_pairs_that_agree_and_half_of_the_ties() -> None:
         assert judged.effect == effect
 
 
+def test_renamed_benchmarks_are_not_as_the_base() -> None:
+    assert conclude(compare([{"new": 1.0}], [{"old": 1.0}])) == ("📝", "no base to compare with")
+
+
 TORN = [{"it": 1.0}, {"other": 2.0}, {"it": 9.0, "other": 2.0}]
 """Rounds some of which lack a benchmark."""
 
@@ -180,7 +184,7 @@ def test_doubt_is_neutral_and_said(
 ) -> None:
     judged = compare(change, base)
     assert sorted(one.name for one in judged) == names
-    assert conclude(judged, "")[0] == "🟡"
+    assert conclude(judged)[0] == "🟡"
     assert benchmark_compare.describe(judged, "", 2).count("🟡 too noisy |") == len(names)
     benchmark_compare.announce(judged, "")
     said = capsys.readouterr().out

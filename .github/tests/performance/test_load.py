@@ -81,6 +81,11 @@ def read_served(text: str) -> dict[str, float]:
         return read_metrics(url)
 
 
+def test_metrics_that_break_off_are_none() -> None:
+    with serve(lambda _: Reply(200, b"no chunk", {"Transfer-Encoding": "chunked"})) as url:
+        assert not read_metrics(url)
+
+
 def measure(requests: int, seconds: float, queries: int, spent: float) -> dict[str, float]:
     name = "http_request_duration_seconds"
     return read_served(

@@ -90,13 +90,21 @@ def test_tests_that_do_not_run_are_an_error(
     assert said in (tmp_path / "summary").read_text()
 
 
-def test_project_without_such_tests_is_green(
-    commit: Commit, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "There are no tests in tests/memory"),
+        ({"tests/memory/test_it.py": "import pytest\n\n@pytest.mark.skip\ndef test_it(): ..."},
+         "No test ran in tests/memory: all were skipped"),
+    ],
+)  # fmt: skip
+def test_project_where_nothing_is_measured_is_green_and_says_so(
+    commit: Commit, capfd: pytest.CaptureFixture[str], files: dict[str, str], said: str
 ) -> None:
-    commit({})
+    commit(files)
     assert memory_profile.main([]) == 0
-    assert "There are no tests in tests/memory" in read(Path("memory-results"))[0].off
-    assert "::notice title=Memory profile::There are no tests" in capfd.readouterr().out
+    assert said in read(Path("memory-results"))[0].off
+    assert f"::notice title=Memory profile::{said}" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
