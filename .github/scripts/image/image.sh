@@ -57,20 +57,21 @@ find_digest() {
   # Apart: a warning is no part of what is hashed.
   if { manifest=$(TOLD_TO=5 ask_registry inspect --raw "$1" 2>"$log"); } 5>&2; then
     hash_text "$manifest"
-  elif ! grep -qiE 'not found|unknown|denied|forbidden|unauthorized' "$log"; then
+  elif ! grep -qiE ': not found$|(manifest|name) unknown|denied|forbidden|unauthorized' "$log"; then
     tell error 'The registry did not answer' "$(<"$log")" >&2
     return 1
   fi
 }
 
 find_platform() {
-  local image tag digest
+  local image arch=${1#linux/} tag digest
   image=$(name_image)
-  tag=sha-$COMMIT-${1#linux/}
+  arch=${arch//\//-} # of linux/arm/v7, say
+  tag=sha-$COMMIT-$arch
   digest=$(find_digest "$image:$tag")
   set_output image "$image"
   set_output tag "$tag"
-  set_output arch "${1#linux/}"
+  set_output arch "$arch"
   set_output digest "$digest"
 }
 

@@ -19,6 +19,7 @@ services:
   app:
     image: $IMAGE
     read_only: true
+    tmpfs: /tmp
     cap_drop: [ALL]
     security_opt: ["no-new-privileges:true"]
     ports: ["127.0.0.1::8000"]

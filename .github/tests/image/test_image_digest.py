@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from lib import processes
 
-SCRIPT = Path(__file__).parents[3] / ".github/scripts/image/image.sh"
+SCRIPTS = Path(__file__).parents[3] / ".github/scripts/image"
+SCRIPT = SCRIPTS / "image.sh"
 MANIFEST = '{"schemaVersion": 2}'
 DIGEST = f"sha256:{hashlib.sha256(MANIFEST.encode()).hexdigest()}"
 ENVIRONMENT = {"COMMIT": "1" * 40, "GITHUB_REPOSITORY": "Octo-Org/Widget", "PATIENCE": "2"}
@@ -44,6 +45,7 @@ def call(folder: Path, docker: str, *arguments: str) -> tuple[int, str, str]:
     ("command", "docker", "outputs"),
     [
         (FIND, FOUND, f"digest={DIGEST}\n"),
+        (("find", "linux/arm/v7"), FOUND, f"tag=sha-{'1' * 40}-arm-v7\narch=arm-v7\n"),
         (FIND, WARNING + FOUND, f"digest={DIGEST}\n"),
         (ASSEMBLE, WARNING + FOUND, "built=false"),
         (ASSEMBLE, INDEX, f"reference=ghcr.io/octo-org/widget@{DIGEST}\nbuilt=true"),
@@ -73,6 +75,12 @@ def test_registry_that_comes_back_is_waited_for(tmp_path: Path, command: tuple[s
         (MARK, "denied", "title=The tag b was not moved::The deployment stands."),
         (FIND, "dial tcp: timeout\n::error::x", "title=The registry did not answer::dial tcp: tim"),
         (
+            FIND,
+            "x509: certificate signed by unknown authority",
+            "title=The registry did not answer::x",
+        ),
+        (ASSEMBLE, "docker: command not found", "title=The registry did not answer::docker: comm"),
+        (
             ("verify", f"a@{DIGEST}"),
             'Post "https://api.github.com/": dial tcp: i/o timeout',
             "title=GitHub does not say who made the image::Run the job again.",
@@ -89,3 +97,13 @@ def test_what_fails_is_told_and_has_no_digest(
     assert f"::error {says}" in said
     assert "\n::error::x" not in said
     assert "not attested" not in said
+
+
+def test_image_is_tried_with_the_rights_that_deployments_give(tmp_path: Path) -> None:
+    (tmp_path / "docker").write_text(f"#!/bin/sh\ncat >>{tmp_path}/asked\nexit 1\n")
+    (tmp_path / "docker").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = processes.run([SCRIPTS / "image_smoke.sh", "IMAGE", "1"], 60, environment=environment)
+    assert done.returncode == 1
+    for line in ("image: IMAGE", "read_only: true", "tmpfs: /tmp", "cap_drop: [ALL]"):
+        assert f"    {line}\n" in (tmp_path / "asked").read_text()
