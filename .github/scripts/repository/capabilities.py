@@ -105,15 +105,13 @@ def find_deployment() -> Off | None:
 
 
 def find_newest() -> Off | None:
-    """Say whether a push is the newest of its kind that this workflow runs for.
+    """Say whether no newer push to the ref of this run has a run of this workflow.
 
-    Runs of two pushes may end in any order, and be repeated: what means the branch, or gets the
+    Two runs may end in any order, and be repeated: what means the branch, or gets the
     highest version, must not go back. Of a push that started no run, such as one that skips them,
     and where GitHub does not answer, nothing newer is known.
     """
     kind, _, name = os.environ.get("GITHUB_REF", "").removeprefix("refs/").partition("/")
-    if os.environ.get("GITHUB_EVENT_NAME") != "push":
-        return None
     try:
         newer = _find_higher(name) if kind == "tags" else _find_tip(name)
     except GitHubError as error:

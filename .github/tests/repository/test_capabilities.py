@@ -15,6 +15,7 @@ Ask = Callable[..., dict[str, str]]
 @pytest.fixture
 def ask(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Return a function that asks a fake GitHub everything and returns the outputs."""
+    monkeypatch.setenv("GITHUB_REF", "refs/tags/v1.0.0-rc.1")  # nothing is newer
 
     def execute(  # noqa: PLR0913
         security: Security | None = None,
@@ -127,10 +128,10 @@ NEW = "2" * 40
         ("push", "heads/main", "3" * 40, "ci.yml", "true"),  # such as [skip ci], or by a bot
         ("push", "heads/release/1.0", "3" * 40, "cd.yml", "false"),
         ("push", "heads/develop", "", "cd.yml", "true"),  # gone meanwhile
-        ("workflow_dispatch", "heads/main", "3" * 40, "cd.yml", "true"),
+        ("workflow_dispatch", "heads/main", "3" * 40, "cd.yml", "false"),  # such as one repeated
     ],
 )
-def test_pushed_commit_may_not_be_the_newest(  # noqa: PLR0913, PLR0917
+def test_commit_may_not_be_the_newest(  # noqa: PLR0913, PLR0917
     ask: Ask, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     event: str, ref: str, tip: str, runs: str, expected: str,
 ) -> None:  # fmt: skip
