@@ -17,7 +17,9 @@ from workflows import find_workflows, load
 SET_UP = 20
 """Seconds that a job takes on GitHub before it does what it does here: actions, packages."""
 SMALL = "ubuntu-slim"
-STATUS = {"always()": True, "cancelled()": False, "failure()": False, "success()": True}
+STATUS = {"always()": True, "cancelled()": False, "failure()": False, "success()": True} | {
+    "true": True, "false": False, "null": None,
+}  # fmt: skip
 SYMBOL = re.compile(
     r"'(?:[^']|'')*'|(?:always|cancelled|failure|success)\(\)|&&|\|\||!=|!|[\w.*-]+"
 )
@@ -50,6 +52,8 @@ def evaluate(text: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
     def translate(symbol: re.Match[str]) -> str:
         found = symbol[0]
         value = STATUS.get(found, values.get(found, ""))
+        with suppress(ValueError):
+            value = float(found)
         if found.startswith("'"):
             value = found[1:-1].replace("''", "'")
         return SIGNS.get(found) or f"({value!r})"
@@ -71,12 +75,21 @@ def _work_out(node: ast.expr) -> Any:  # noqa: ANN401
                     value = _work_out(other)
             return value
         case ast.Compare(left, [ast.Eq() | ast.NotEq() as sign], [right]):
-            return (_work_out(left) == _work_out(right)) is isinstance(sign, ast.Eq)
+            return _equal(_work_out(left), _work_out(right)) is isinstance(sign, ast.Eq)
         case ast.UnaryOp(ast.Invert(), operand):
             return not _work_out(operand)
         case ast.Constant(value):
             return value
     raise ValueError(f"not known before the run: {ast.unparse(node)}")
+
+
+def _equal(one: object, other: object) -> bool:
+    """Compare as GitHub does: texts in any case; what is of different types, as numbers."""
+    if isinstance(one, str) and isinstance(other, str):
+        return one.lower() == other.lower()
+    with suppress(TypeError, ValueError):
+        return float(one or 0) == float(other or 0)  # type: ignore[arg-type] # or it is no number
+    return False
 
 
 def describe(event: Event) -> dict[str, Any]:
@@ -146,13 +159,13 @@ def _plan_jobs(
             _, _, area = text.partition("steps.changes.outputs.")
             hit = not area or touched is None or area.removesuffix("}}").strip() in touched
             values[f"needs.{name}.outputs.{output}"] = str(hit).lower()
-        if "uses" in job:
+        if job.get("uses", "").startswith("./"):
             called = load(root / job["uses"])
             for inner in _plan_jobs(root, pipeline, called, known, touched):
                 yield Planned(pipeline, f"{name}/{inner.id}", inner.runner)
             continue
         for leg in _find_legs(job):
-            yield Planned(pipeline, name, _find_runner(str(job["runs-on"]), values | leg))
+            yield Planned(pipeline, name, _find_runner(str(job.get("runs-on")), values | leg))
 
 
 def _find_runner(label: str, values: Mapping[str, Any]) -> str:
@@ -177,7 +190,16 @@ def _find_legs(job: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         matrix = {}
     axes = {key: value for key, value in matrix.items() if key not in {"include", "exclude"}}
     legs = [dict(zip(axes, leg, strict=True)) for leg in product(*axes.values())] if axes else []
-    for leg in [*legs, *matrix.get("include", [])] or [{}]:
+    for gone in matrix.get("exclude", []):
+        legs = [leg for leg in legs if not gone.items() <= leg.items()]
+    more = []
+    for extra in matrix.get("include", []):
+        same = {key: text for key, text in extra.items() if key in axes}.items()
+        fitting = [leg for leg in legs if same <= leg.items()]
+        for leg in fitting:
+            leg.update(extra)
+        more += [] if fitting else [extra]
+    for leg in [*legs, *more] or [{}]:
         yield {f"matrix.{key}": text for key, text in leg.items()}
 
 

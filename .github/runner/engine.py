@@ -28,10 +28,14 @@ from lib.processes import start
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).parent / "stand-ins"
-RUNNERS = ("ubuntu-24.04", "ubuntu-24.04-arm", "ubuntu-latest", "ubuntu-slim")
+RUNNERS = re.compile(r"ubuntu-(?:[\d.]+|latest|slim)(?:-arm)?")
+"""What runners of GitHub's are called that this machine takes the place of."""
 OWN_RUNNERS = ("RUNNER", "RUNNER_ARM", "RUNNER_SMALL")
 """Variables that name other runners; here each of them is this machine."""
-FOREIGN_RUNNERS = {"ubuntu-24.04-arm"} if platform.machine() == "x86_64" else set[str]()
+FOREIGN_RUNNERS = re.compile(
+    r"\b(?:macos|windows)-(?:\d|latest)"
+    + (r"|-arm(?=$|')" if platform.machine() == "x86_64" else "")
+)
 """Whose legs of a matrix cannot be run here: an arm machine emulates amd64, not the other way."""
 
 PASSED_ON = (
@@ -195,6 +199,7 @@ def run(  # noqa: PLR0913
         workflows.name_first_legs(file)
         keys = workflows.leave_out_keys(file)
         result.left_out += keys if file == path else []
+        workflows.leave_out_containers(file)
     left_out = workflows.leave_out_legs(path, FOREIGN_RUNNERS)
     result.jobs = [*_expected_jobs(git.directory, pipeline, job)]
     for job_id, name in left_out:
@@ -205,7 +210,7 @@ def run(  # noqa: PLR0913
         api = stack.enter_context(github or FakeGitHub())
         api.see(payload)
         api.releases.origin = git
-        command = [*_command(git.directory, directory, pipeline, event, payload, variables)]
+        command = [*_command(git.directory, directory, path, event, payload, variables)]
         api.lead_gh(directory / "home/.config/gh")
         _place_programs(directory)
         attested = attestations or directory / "attestations"
@@ -260,7 +265,7 @@ def _expected_jobs(tree: Path, pipeline: str, only: str) -> Iterator[Job]:
 def _command(  # noqa: PLR0913, PLR0917
     tree: Path,
     directory: Path,
-    pipeline: str,
+    path: Path,
     event: Event,
     payload: dict[str, Any],
     variables: Mapping[str, str],
@@ -271,7 +276,7 @@ def _command(  # noqa: PLR0913, PLR0917
         (directory / name).mkdir()
     (directory / "bin/uv").symlink_to(os.environ.get("UV") or shutil.which("uv") or "uv")
     yield from (shutil.which("act", path=Path(sys.executable).parent) or "act", event.name)
-    yield from ("--workflows", str(tree / ".github/workflows" / f"{pipeline}.yml"))
+    yield from ("--workflows", str(path))
     yield from ("--eventpath", str(directory / "event.json"))
     yield from ("--json", "--verbose", "--no-skip-checkout")
     yield from ("--action-cache-path", str(directory / "act"), "--container-daemon-socket", "-")
@@ -279,17 +284,20 @@ def _command(  # noqa: PLR0913, PLR0917
     yield from ("--env-file", os.devnull, "--input-file", os.devnull)
     yield from ("--secret", "GITHUB_TOKEN=no-token", "--actor", payload["sender"]["login"])
     own = {variables[variable] for variable in OWN_RUNNERS if variables.get(variable)}
-    yield from (f"--platform={runner}=-self-hosted" for runner in {*RUNNERS, *own})
+    for file in workflows.find_workflows(tree).values():
+        own |= {*RUNNERS.findall(file.read_text())}
+    yield from (f"--platform={runner}=-self-hosted" for runner in own)
     plugins = Path.home() / ".docker/cli-plugins"
     if plugins.is_dir():
         (directory / "home/.docker").mkdir()
         (directory / "home/.docker/cli-plugins").symlink_to(plugins)
     for key, value in {
         "GITHUB_REF": event.ref,
+        "GITHUB_REF_TYPE": "tag" if event.ref.startswith("refs/tags/") else "branch",
         "GITHUB_REPOSITORY": payload["repository"]["full_name"],
         "GITHUB_REPOSITORY_OWNER": payload["repository"]["owner"]["login"],
         "GITHUB_WORKFLOW_REF": (
-            f"{payload['repository']['full_name']}/.github/workflows/{pipeline}.yml@{event.ref}"
+            f"{payload['repository']['full_name']}/.github/workflows/{path.name}@{event.ref}"
         ),
         "PIPELINES_GH": find_program("gh"),
         "PIPELINES_ARTIFACTS": directory / "artifacts",

@@ -59,11 +59,13 @@ def choose_events(pipeline: Path, wanted: Sequence[Event]) -> Event | None:
 
 def find_repeated(pipeline: Path, runs: Sequence[Run]) -> str:
     """Return the job that calls a pipeline which has just been green; empty if there is none."""
-    green = {
-        f"./.github/workflows/{one.pipeline}.yml" for one in runs if one.conclusion == "success"
+    green = {one.pipeline for one in runs if one.conclusion == "success"}
+    called = {
+        key: body["uses"]
+        for key, body in load(pipeline)["jobs"].items()
+        if body.get("uses", "").startswith("./")
     }
-    jobs = load(pipeline)["jobs"]
-    return next((key for key, body in jobs.items() if body.get("uses") in green), "")
+    return next((key for key, path in called.items() if Path(path).stem in green), "")
 
 
 def make_table(runs: Sequence[Run], *, finished: bool) -> Table:

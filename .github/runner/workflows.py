@@ -1,7 +1,7 @@
 """Read workflow files and answer what GitHub would do with them."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ USES = re.compile(
 """A use of an action from outside, with the version that the comment behind it names."""
 
 
+OWN_ACTION = re.compile(r"uses: ['\"]?(\./[\w./-]+)")
 FIRST_LEG = "strategy.job-index == 0"
 
 
@@ -33,9 +34,16 @@ def find_workflows(root: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted((root / ".github/workflows").glob("*.y*ml"))}
 
 
-def find_actions(root: Path) -> list[Path]:
-    """Return the files of the composite actions of the tree below `root`."""
-    return sorted((root / ".github/actions").glob("*/action.y*ml"))
+def find_actions(root: Path, *users: Path) -> list[Path]:
+    """Return the files of the tree's own actions that workflows, or these files, lead to."""
+    found: list[Path] = []
+    waiting = [*(users or find_workflows(root).values())]
+    while waiting:
+        for folder in OWN_ACTION.findall(waiting.pop().read_text()):
+            files = [file for file in (root / folder).glob("action.y*ml") if file not in found]
+            found += files
+            waiting += files
+    return sorted(found)
 
 
 def find_uses(root: Path) -> Iterator[tuple[Path, re.Match[str]]]:
@@ -47,12 +55,7 @@ def find_uses(root: Path) -> Iterator[tuple[Path, re.Match[str]]]:
 
 def needs_containers(root: Path, path: Path) -> bool:
     """Say whether a workflow, or a composite action that it uses, makes container images."""
-    text = path.read_text()
-    used = {
-        root / found / "action.yml"
-        for found in re.findall(r"uses: (\./\.github/actions/\S+)", text)
-    }
-    return "uses: docker/" in text or any(needs_containers(root, action) for action in used)
+    return any("uses: docker/" in file.read_text() for file in (path, *find_actions(root, path)))
 
 
 def replace_step(root: Path, path: Path, where: str, what: dict[str, str]) -> None:
@@ -85,7 +88,7 @@ def replace_step(root: Path, path: Path, where: str, what: dict[str, str]) -> No
     return None
 
 
-def leave_out(path: Path, job: str) -> None:
+def leave_out(path: Path, job: str, why: str = "It has run above, or --without names it.") -> None:
     """Let a job of a workflow file do nothing but say so; the others that need it go on.
 
     Raises:
@@ -96,13 +99,32 @@ def leave_out(path: Path, job: str) -> None:
         raise LookupError(f"{path.stem} has no job {job}; it has: {', '.join(workflow['jobs'])}")
     body = workflow["jobs"][job]
     kept = {key: body[key] for key in ("name", "needs", "if", "permissions") if key in body}
-    step = {"name": "Left out", "run": "echo '::warning::It has run above, or --without names it.'"}
+    step = {"name": "Left out", "run": f"echo '::warning::{why}'"}
     workflow["jobs"][job] = kept | {"runs-on": "ubuntu-24.04", "steps": [step]}
     path.write_text(yaml.dump(workflow, Dumper=PlainDumper, sort_keys=False))
 
 
-def leave_out_legs(path: Path, runners: Collection[str]) -> list[tuple[str, str]]:
-    """Remove the legs that name one of the runners as `runner` from the matrices of a workflow.
+def leave_out_containers(path: Path) -> None:
+    """Leave out the jobs of a workflow file that GitHub runs in containers, or beside some.
+
+    So it goes with steps that are an image, and with workflows of other repositories.
+    """
+    for name, job in load(path)["jobs"].items():
+        uses = job.get("uses", "./")
+        for place in ("container", "services"):
+            if place in job:
+                leave_out(path, name, f"{place}: is not started here, so that the job is left out.")
+        if not uses.startswith("./"):
+            leave_out(path, name, f"{uses} is not here, so that the job is left out.")
+    text = path.read_text()
+    image = re.compile(r"uses: ['\"]?(docker://[\w./:@-]+)['\"]?")
+    done = image.sub(r'run: "echo ::notice title=\1::an image: left out."', text)
+    if done != text:
+        path.write_text(done)
+
+
+def leave_out_legs(path: Path, foreign: re.Pattern[str]) -> list[tuple[str, str]]:
+    """Remove the legs from the matrices of a workflow whose runner is a foreign one.
 
     Returns:
         The id of the job and the name of the leg, for each leg that is gone.
@@ -111,17 +133,19 @@ def leave_out_legs(path: Path, runners: Collection[str]) -> list[tuple[str, str]
     gone: list[tuple[str, str]] = []
     for job_id, job in workflow["jobs"].items():
         matrix = job.get("strategy", {}).get("matrix", {})
-        foreign = [
-            leg
-            for leg in matrix.get("include", [])
-            if any(f"{name}'" in f"{leg.get('runner')}'" for name in runners)
-        ]
-        for leg in foreign:
-            matrix["include"].remove(leg)
-            name = job["name"]
-            for key, value in leg.items():
-                name = name.replace(f"${{{{ matrix.{key} }}}}", value)
-            gone.append((job_id, name))
+        for key in re.findall(r"matrix\.([\w-]+)", str(job.get("runs-on", ""))):
+            for place in (key, "include"):
+                legs = matrix.get(place) if isinstance(matrix, dict) else None
+                if not isinstance(legs, list):
+                    continue
+                for leg in [*legs]:
+                    values = leg if isinstance(leg, dict) else {key: leg}
+                    if foreign.search(values.get(key, "")):
+                        legs.remove(leg)
+                        name = job.get("name", f"{job_id} ({', '.join(values.values())})")
+                        for found, value in values.items():
+                            name = name.replace(f"${{{{ matrix.{found} }}}}", value)
+                        gone.append((job_id, name))
     if gone:
         path.write_text(yaml.dump(workflow, Dumper=PlainDumper, sort_keys=False))
     return gone

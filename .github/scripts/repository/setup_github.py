@@ -23,7 +23,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.github import GitHubError, ask, find, find_gh, find_repository, list_all
-from lib.triggers import starts_on
+from lib.triggers import starts_on, triggers
 from repository.repository_settings import (
     PAID,
     PUBLIC,
@@ -206,13 +206,11 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _starts_always(workflow: dict[str, Any], branch: str) -> bool:
     """Say whether each pull request to a branch starts a workflow, and each later push to it."""
     base = {"base": {"ref": branch}}
-    try:
-        return all(
-            starts_on(workflow, "pull_request", {"action": activity, "pull_request": base})
-            for activity in ("opened", "synchronize")
-        )
-    except ValueError:  # a path decides
-        return False
+    by_path = {"paths", "paths-ignore"} & {*triggers(workflow).get("pull_request", {})}
+    return not by_path and all(
+        starts_on(workflow, "pull_request", {"action": activity, "pull_request": base})
+        for activity in ("opened", "synchronize")
+    )
 
 
 def _make_so(setting: Setting, *, apply: bool) -> tuple[str, str]:

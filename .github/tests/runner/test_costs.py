@@ -17,6 +17,10 @@ EXPRESSIONS = {
     "!cancelled() && (github.event.action != 'edited' || github.event.changes.title.from)": True,
     "'it''s'": "it's",
     "github.event.nothing == ''": True,
+    "github.event.repository.fork == false": True,
+    "github.event.nothing == null && github.event.repository.fork != true": True,
+    "github.event.number == 1": False,
+    "'A' == 'a' && '1' == 1.0 && true": True,
     "!(github.event_name == 'push' || github.event_name == 'pull_request')": False,
 }
 
@@ -66,18 +70,22 @@ def test_jobs_that_a_change_does_not_touch(tmp_path: Path) -> None:
 
 
 def test_legs_and_called_workflows(tmp_path: Path) -> None:
+    fewer = "exclude: [{a: 1, b: 3}], include: [{a: 1, c: 5}, {a: 2, b: 3, c: 6}, {a: 7}]"
     legs = "{include: [{runner: x}, {runner: \"${{ vars.ARM || 'arm' }}\"}]}"
     jobs = {
         "axes": "{runs-on: x, strategy: {matrix: {a: [1, 2], b: [3, 4]}}}",
         "named": "{runs-on: '${{ matrix.runner }}', strategy: {matrix: " + legs + "}}",
         "made": "{runs-on: x, strategy: {matrix: '${{ fromJSON(needs.a.outputs.b) }}'}}",
         "called": "{uses: ./.github/workflows/other.yml}",
+        "elsewhere": "{uses: acme/flows/.github/workflows/other.yml@v1}",
+        "fewer": "{runs-on: x, strategy: {matrix: {a: [1, 2], b: [3, 4], " + fewer + "}}}",
     }
     (tmp_path / ".github/workflows").mkdir(parents=True)
     other = tmp_path / ".github/workflows/other.yml"
     other.write_text("on: workflow_call\njobs: {one: {runs-on: y}}\n")
     assert plan_jobs(tmp_path, jobs) == [
         *[("axes", "x")] * 4, ("named", "x"), ("named", "arm"), ("made", "x"), ("called/one", "y"),
+        ("elsewhere", "None"), *[("fewer", "x")] * 4,
     ]  # fmt: skip
 
 

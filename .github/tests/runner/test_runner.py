@@ -294,15 +294,18 @@ def test_checkout_is_as_shallow_and_as_described_as_on_github(
 ) -> None:
     jobs = f"""
   look:
-    runs-on: ubuntu-24.04
+    runs-on: ubuntu-22.04
     steps:
       - {CHECKOUT}
       - {{run: 'echo $GITHUB_REF $GITHUB_SHA $(git rev-parse HEAD) $(git rev-list --count HEAD)'}}
+      - {{run: 'echo ${{{{ github.ref_type }}}} ${{GITHUB_WORKFLOW_REF%@*}}'}}
 """
-    done = run_pipeline("trial", event, edit=write(".github/workflows/trial.yml", workflow(jobs)))
-    (line,) = done.find_job("look").steps[-1].log
+    done = run_pipeline("trial", event, edit=write(".github/workflows/trial.yaml", workflow(jobs)))
+    *_, (line,), (described,) = (step.log for step in done.find_job("look").steps)
     seen, sha, *rest = line.split()
     assert [seen, *rest] == [ref, sha, "1"]
+    kind = "tag" if "/tags/" in ref else "branch"
+    assert described.split() == [kind, "octo-org/widget/.github/workflows/trial.yaml"]
 
 
 def test_pull_request_changes_what_the_working_tree_changes(tmp_path: Path) -> None:

@@ -3,8 +3,15 @@
 from pathlib import Path
 
 import pytest
-from engine import ROOT
-from workflows import find_workflows, leave_out_keys, load
+from engine import FOREIGN_RUNNERS, ROOT
+from workflows import (
+    find_uses,
+    find_workflows,
+    leave_out_containers,
+    leave_out_keys,
+    leave_out_legs,
+    load,
+)
 
 STRANGE = """# a comment
 on: push
@@ -44,3 +51,54 @@ def test_a_workflow_without_them_stays_as_it_is(name: str, tmp_path: Path) -> No
     gone = leave_out_keys(file)
     assert {path.rpartition(".")[2] for path in gone} <= {"queue", "deployment"}
     assert (file.read_text() == text) == (not gone)
+
+
+MATRICES = {
+    "{os: [ubuntu-24.04, windows-2025, macos-15]}": ["j (windows-2025)", "j (macos-15)"],
+    "{os: [ubuntu-24.04], include: [{os: windows-11-arm, x: 1}]}": ["j (windows-11-arm, 1)"],
+    "{os: [ubuntu-24.04], x: [macos-15]}": [],
+    "'${{ fromJSON(needs.plan.outputs.legs) }}'": [],
+    "{include: '${{ fromJSON(needs.plan.outputs.legs) }}'}": [],
+    "{os: '${{ fromJSON(vars.SYSTEMS) }}', include: [{x: 1}]}": [],
+}
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_legs_of_other_systems_are_named(tmp_path: Path, matrix: str) -> None:
+    file = tmp_path / "trial.yml"
+    text = f"jobs:\n  j: {{strategy: {{matrix: {matrix}}}, runs-on: '${{{{ matrix.os }}}}'}}\n"
+    file.write_text(text)
+    assert [name for _, name in leave_out_legs(file, FOREIGN_RUNNERS)] == MATRICES[matrix]
+    assert "macos-15" not in file.read_text() or not MATRICES[matrix]
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ("{runs-on: x, services: {db: {image: postgres}}, steps: [{run: echo}]}", "services: is"),
+        ("{runs-on: x, container: node, steps: [{run: echo}]}", "container: is not started here"),
+        ("{uses: a/b/.github/workflows/c.yml@v1, secrets: inherit}", "a/b/.github/workflows/c.yml"),
+        ('{runs-on: x, steps: [{name: n, uses: "docker://a/b:1@sha256:0"}]}', "title=docker://a/b"),
+        ("{runs-on: x, steps: [{run: echo}]}", ""),
+        ("{uses: ./.github/workflows/c.yml}", ""),
+    ],
+)
+def test_what_needs_a_container_is_left_out_and_said(tmp_path: Path, job: str, said: str) -> None:
+    file = tmp_path / "trial.yml"
+    file.write_text(f"jobs:\n  j: {job}\n  next: {{needs: j}}\n")
+    before = load(file)
+    leave_out_containers(file)
+    after = load(file)
+    assert (after == before) == (not said)
+    assert said in str(after["jobs"]["j"].get("steps"))
+    assert not {"container", "services"} & {*after["jobs"]["j"]}
+
+
+@pytest.mark.parametrize("folder", ["ci/own", ".github/actions/own", ".github/actions/of/own"])
+def test_own_actions_are_found_wherever_they_are(tmp_path: Path, folder: str) -> None:
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    action = tmp_path / folder / "action.yaml"
+    action.parent.mkdir(parents=True)
+    (tmp_path / ".github/workflows/trial.yaml").write_text(f"uses: './{folder}'\n")
+    action.write_text("runs: {steps: [{uses: acme/thing@v1}]}")
+    assert [path for path, _ in find_uses(tmp_path)] == [action]
