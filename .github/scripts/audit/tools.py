@@ -40,9 +40,10 @@ def run(  # noqa: PLR0913
         NotKnownError: It could not be started, took longer, or ended with another code.
     """
     name = name or Path(command[0]).name
+    variables = {**(os.environ if environment is None else environment), "NO_COLOR": "1"}
     try:
         done = processes.run(
-            command, seconds, folder=folder, environment=environment, errors=subprocess.PIPE
+            command, seconds, folder=folder, environment=variables, errors=subprocess.PIPE
         )
     except subprocess.TimeoutExpired as error:
         raise NotKnownError(f"{name}: no answer in {seconds:g} seconds") from error

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from audit import outdated_report
 from audit.outdated_report import describe
+from audit.tools import UV, run
 
 LISTED = """Package Version Latest Type
 ------- ------- ------ -----
@@ -41,3 +42,8 @@ def test_index_that_does_not_answer_is_an_error(
     assert outdated_report.main([]) == 2
     assert "::error title=Outdated check::Nothing is known" in capsys.readouterr().out
     assert "❌ Outdated check" in (tmp_path / "summary").read_text()
+
+
+def test_what_is_read_has_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b" not in run([UV, "pip", "list", "--python=nowhere"], codes={2}).stderr
