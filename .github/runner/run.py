@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -21,7 +21,7 @@ from engine import ROOT, Job, Run, Step, make_directory, run
 from events import EVENTS, USUAL, Event
 from fakes.fake_advisories import FakeAdvisories
 from lib.project import ProjectError, read_project
-from lib.triggers import starts_on
+from lib.triggers import starts_on, triggers
 from machine import DOCKER, find_needs
 from rich.console import Console
 from rich.live import Live
@@ -55,6 +55,23 @@ def choose_events(pipeline: Path, wanted: Sequence[Event]) -> Event | None:
     return next(
         (event for event in wanted if starts_on(workflow, event.name, event.payload())), None
     )
+
+
+def find_refusal(pipeline: Path, event: Event) -> str:
+    """Return why GitHub would not start a pipeline by hand with the inputs of an event."""
+    if event.name != "workflow_dispatch":
+        return ""
+    known = triggers(load(pipeline))["workflow_dispatch"].get("inputs") or {}
+    given = event.payload()["inputs"]
+    if unknown := given.keys() - known.keys():
+        return f"has no input {', '.join(sorted(unknown))}; it has: {', '.join(known)}"
+    for name, one in ((name, one or {}) for name, one in known.items()):
+        value, choice = given.get(name) or one.get("default", ""), one.get("options", [])
+        if (not value and one.get("required") == "true") or (
+            value and choice and value not in choice
+        ):
+            return f"needs --set inputs.{name}={' or '.join(choice) or 'VALUE'}"
+    return ""
 
 
 def find_repeated(pipeline: Path, runs: Sequence[Run]) -> str:
@@ -135,6 +152,33 @@ def keep_logs(runs: Sequence[Run], folder: Path) -> Path:
     return log
 
 
+def make_plan(
+    parser: argparse.ArgumentParser,
+    options: argparse.Namespace,
+    pipelines: Mapping[str, Path],
+    wanted: Sequence[Event],
+) -> Iterator[tuple[str, Event]]:
+    """Yield the pipelines to run, each with its event; end with 2 if one that is named cannot."""
+    for name in options.pipeline or pipelines:
+        event = choose_events(pipelines[name], wanted)
+        jobs = load(pipelines[name])["jobs"]
+        if event and options.job and options.job not in jobs:
+            parser.error(f"{name} has no job {options.job}; it has: {', '.join(jobs)}")
+        if event:
+            refusal = find_refusal(pipelines[name], event)
+        else:
+            on = [text for text in USUAL if choose_events(pipelines[name], [Event.parse(text)])]
+            refusal = f"does not start on {options.event}; it starts on: {', '.join(on)}"
+            if not on:
+                refusal = f"starts on none of these: {', '.join(USUAL)}"
+        if event and not refusal:
+            yield name, event
+        elif options.pipeline:
+            parser.error(f"{name} {refusal}")
+        elif event or not options.event:
+            print(f"Left out: {name} {refusal}", file=sys.stderr)
+
+
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; end with 2 and a list of what is valid if it is wrong."""
     pipelines = find_workflows(ROOT)
@@ -196,19 +240,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         ]
     except ValueError as error:
         parser.error(str(error))
-    options.plan = []
-    for name in options.pipeline or pipelines:
-        event = choose_events(pipelines[name], wanted)
-        jobs = load(pipelines[name])["jobs"]
-        if event and options.job and options.job not in jobs:
-            parser.error(f"{name} has no job {options.job}; it has: {', '.join(jobs)}")
-        if event:
-            options.plan.append((name, event))
-        elif options.pipeline:
-            on = ", ".join(
-                text for text in USUAL if choose_events(pipelines[name], [Event.parse(text)])
-            )
-            parser.error(f"{name} does not start on {options.event}; it starts on: {on}")
+    options.plan = [*make_plan(parser, options, pipelines, wanted)]
     if not options.plan:
         parser.error(f"no pipeline starts on {options.event}")
     if (options.fail or options.without) and len(options.plan) > 1:

@@ -41,6 +41,15 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["--event", "pusj"], "unknown event 'pusj'; known are: push, pull_request, "),
         (["pr", "--event", "push"], "pr does not start on push; it starts on: pull_request"),
         (["ci", "--event", "push:develop"], "ci does not start on push:develop"),
+        (["cd", "--event", "workflow_dispatch"], "cd needs --set inputs.environment=staging or "),
+        (
+            ["cd", "--event", "workflow_dispatch", "--set", "inputs.environment=prod"],
+            "cd needs --set inputs.environment=staging or production",
+        ),
+        (
+            ["cd", "--event", "workflow_dispatch", "--set", "inputs.env=staging"],
+            "cd has no input env; it has: environment, version",
+        ),
         (["ci", "--job", "nothing"], "ci has no job nothing; it has: lint, "),
         (["ci", "--set", "x"], "--set takes PATH=VALUE, not x"),
     ],

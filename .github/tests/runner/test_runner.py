@@ -210,6 +210,40 @@ def test_commit_that_was_not_fetched_is_not_there(run_pipeline: RunPipeline) -> 
     assert done.conclusion == "success", done.find_job("look").steps[-1].log
 
 
+@pytest.mark.parametrize(
+    ("on", "event", "refusal"),
+    [
+        ("issues", "", "starts on none of these: push, "),
+        ("{workflow_dispatch: {inputs: {a: {required: true}}}}", "", "needs --set inputs.a=VALUE"),
+        ("{push: {paths: [docs]}}", "", ""),
+        ("{workflow_dispatch: {inputs: {a: {required: true, default: b}}}}", "", ""),
+        ("issues", "push", "starts on none of these: push, "),
+    ],
+)
+def test_workflow_that_cannot_be_played_is_left_out(  # noqa: PLR0913, PLR0917
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    on: str,
+    event: str,
+    refusal: str,
+) -> None:
+    folder = tmp_path / ".github/workflows"
+    folder.mkdir(parents=True)
+    jobs = "jobs: {a: {runs-on: ubuntu-24.04}}"
+    (folder / "own.yml").write_text(f"on: {on}\n{jobs}")
+    (folder / "other.yml").write_text(f"on: push\n{jobs}")
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    options = ["--event", event] if event else []
+    plan = [name for name, _ in cli.parse_arguments(options).plan]
+    assert plan == (["other"] if refusal else ["other", "own"])
+    assert (f"own {refusal}" in capsys.readouterr().err) == (bool(refusal) and not event)
+    if refusal:
+        with pytest.raises(SystemExit):
+            cli.parse_arguments(["own", *options])
+        assert f"own {refusal}" in capsys.readouterr().err
+
+
 def test_skipped_job_is_no_failure(run_pipeline: RunPipeline) -> None:
     jobs = "  never: {if: false, runs-on: ubuntu-24.04, steps: [{run: exit 1}]}\n"
     done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
