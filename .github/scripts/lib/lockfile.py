@@ -1,6 +1,7 @@
 """What uv.lock says about packages."""
 
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -114,6 +115,9 @@ def _find_production(
     own: list[dict[str, Any]], packages: list[dict[str, Any]]
 ) -> set[tuple[str, str, str]]:
     """Return what the project and its extras need, and what that needs, on any platform."""
+    named: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for package in packages:
+        named[package["name"]].append(package)
     found: set[tuple[str, str, str]] = set()
     seen: set[tuple[tuple[str, str, str], str]] = set()
     waiting = [
@@ -131,9 +135,8 @@ def _find_production(
         for needed in extras.get(extra, []) if extra else package.get("dependencies", []):
             fitting = [
                 one
-                for one in packages
-                if one["name"] == needed["name"]
-                and needed.get("version", one.get("version")) == one.get("version")
+                for one in named[needed["name"]]
+                if needed.get("version", one.get("version")) == one.get("version")
                 and needed.get("source", one["source"]) == one["source"]
             ]
             waiting += [(one, e) for one in fitting for e in ["", *needed.get("extra", [])]]
