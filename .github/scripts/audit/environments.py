@@ -58,6 +58,11 @@ def list_packages(folder: Path) -> list[dict[str, str]]:
     # Else pip-licenses looks each file up three times, for texts that are not asked for.
     for files in folder.glob("*/*/site-packages/*.dist-info/RECORD"):
         files.unlink()
+    for file in folder.rglob("*.dist-info/METADATA"):
+        text = file.read_text(encoding="utf-8", errors="replace")
+        if "\ufffd" in text:  # pip-licenses would fail for all; the file may be one of uv's cache
+            file.unlink()
+            file.write_text(text, encoding="utf-8")
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     options = ["--format=json", "--from=all", "--with-urls", "--with-system", f"--python={python}"]
     return list(json.loads(_run(["pip-licenses", *options])))

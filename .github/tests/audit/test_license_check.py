@@ -110,12 +110,13 @@ WHEELS = [
     ("extra", "1.0", "py3-none-any", "License: GNU GPL v3"),
     ("windows", "1.0", "cp313-cp313-win_amd64", ISC),
     ("gone", "1.0", "py3-none-any", "License: MIT"),
+    ("latin", "1.0", "py3-none-any", "Author: J\udcfcrgen\nLicense: MIT"),  # not UTF-8
 ]
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project: packages of an extra, for Windows, gone, twice, namesake of a public one."""
+    """A project: packages of an extra, for Windows, gone, twice, in Latin 1, a namesake."""
     monkeypatch.chdir(tmp_path)
     wheels = "".join(lock_wheel(tmp_path / "wheels", *wheel) for wheel in WHEELS)
     (tmp_path / "uv.lock").write_text(LOCK + wheels)
@@ -135,6 +136,7 @@ def test_whole_lock_is_judged(project: Path) -> None:
         ("extra", "1.0"): Verdict.FORBIDDEN,
         ("windows", "1.0"): Verdict.ALLOWED,
         ("gone", "1.0"): Verdict.UNKNOWN,
+        ("latin", "1.0"): Verdict.ALLOWED,
         ("requests", "1.0"): Verdict.FORBIDDEN,
     }
     assert [one.locked.name for one in judged if one.fails] == ["extra"], "an extra is production"
@@ -143,7 +145,7 @@ def test_whole_lock_is_judged(project: Path) -> None:
     assert "| ⚠️ unknown | gone | 1.0 |  | Not asked: " in text
     assert "GitHub's dependency review reads" in text
     listed = json.loads((project / "development.json").read_text())
-    assert {package["Name"] for package in listed} == {"windows", "requests", "plain"}
+    assert {package["Name"] for package in listed} == {"windows", "requests", "plain", "latin"}
     assert "plain" in (project / "production.md").read_text()
 
 

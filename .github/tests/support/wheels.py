@@ -12,7 +12,7 @@ def make_wheel(
     wheel = folder / f"{stem}-{tag}.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         metadata = f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{line}\n"
-        archive.writestr(f"{stem}.dist-info/METADATA", metadata)
+        archive.writestr(f"{stem}.dist-info/METADATA", metadata.encode(errors="surrogateescape"))
         tags = f"Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: {tag}\n"
         archive.writestr(f"{stem}.dist-info/WHEEL", tags)
         archive.writestr(f"{stem}.dist-info/RECORD", "")
