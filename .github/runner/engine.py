@@ -78,8 +78,8 @@ class Step:
 class Job:
     """One job, or one leg of a matrix; `not-run` if act never said how it ended.
 
-    A job that calls a workflow has in `calls` what act puts before the names of the called jobs.
-    Their ids start with its own: `test/lint`.
+    Of a job that calls a workflow, `called` is that one's name; the ids of the called jobs start
+    with its own: `test/lint`. What act calls a job, without that of its caller, is in `label`.
     """
 
     id: str
@@ -90,7 +90,13 @@ class Job:
     failed: bool = False
     steps: list[Step] = field(default_factory=list)
     summary: str = ""
-    calls: str = ""
+    label: str = ""
+    called: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """What act puts before the names of the jobs that this one calls."""
+        return f"{self.label}/{self.called}/"
 
     @property
     def annotations(self) -> list[dict[str, str]]:
@@ -201,7 +207,7 @@ def run(  # noqa: PLR0913
         result.left_out += keys if file == path else []
         workflows.leave_out_containers(file)
     left_out = workflows.leave_out_legs(path, FOREIGN_RUNNERS)
-    result.jobs = [*_expected_jobs(git.directory, pipeline, job)]
+    result.jobs = [*_expected_jobs(git.directory, workflows.load(path), job)]
     for job_id, name in left_out:
         result.jobs.append(Job(job_id, f"{name} (not on this machine)", "skipped"))
     with ExitStack() as stack:
@@ -247,19 +253,22 @@ def _edit_workflow(tree: Path, path: Path, without: str, fail: str) -> None:
         workflows.replace_step(tree, path, fail, FAILURE)
 
 
-def _expected_jobs(tree: Path, pipeline: str, only: str) -> Iterator[Job]:
+def _expected_jobs(
+    tree: Path, workflow: Mapping[str, Any], only: str = "", caller: Job | None = None
+) -> Iterator[Job]:
     """Yield the jobs of a workflow, those of a workflow that it calls behind the caller."""
-    workflow = workflows.load(workflows.find_workflows(tree)[pipeline])
     for key, body in workflow["jobs"].items():
         if only not in {"", key}:
             continue
-        job = Job(key, body.get("name", key))
+        label = body.get("name", key)
+        job = Job(key, label, label=label)
+        if caller:
+            job.id, job.name = f"{caller.id}/{key}", f"{caller.name} / {label}"
         yield job
         if body.get("uses", "").startswith("./"):
             called = workflows.load(tree / body["uses"])
-            job.calls = f"{job.name}/{called.get('name', Path(body['uses']).name)}/"
-            for inner, its_body in called["jobs"].items():
-                yield Job(f"{key}/{inner}", f"{job.name} / {its_body.get('name', inner)}")
+            job.called = called.get("name", Path(body["uses"]).name)
+            yield from _expected_jobs(tree, called, caller=job)
 
 
 def _command(  # noqa: PLR0913, PLR0917
@@ -460,27 +469,28 @@ def _update_step(job: Job, step: Step, line: dict[str, Any]) -> None:
 def _find_job(run: Run, line: dict[str, Any]) -> Job:
     """Return the job that a line is about; the legs of a matrix replace the job they come from."""
     caller = next(
-        (job for job in run.jobs if job.calls and line["job"].startswith(job.calls)), None
+        (job for job in run.jobs if job.called and line["job"].startswith(job.prefix)), None
     )
     if caller:
-        job_id = f"{caller.id}/{line['jobID']}"
-        name = f"{caller.name} / {line['job'].removeprefix(caller.calls).strip()}"
+        label = line["job"].removeprefix(caller.prefix).strip()
+        job_id, name = f"{caller.id}/{line['jobID']}", f"{caller.name} / {label}"
     else:
         job_id, name = line["jobID"], line["job"].split("/", 1)[-1].strip()
+        label = name
     for job in run.jobs:
         if job.name == name:
             return job
     first = next((job for job in run.jobs if job.id == job_id), None)
     if first and first.started is None:
-        first.name = name
+        first.name, first.label = name, label
         return first
-    run.jobs.append(Job(job_id, name))
+    run.jobs.append(Job(job_id, name, label=label, called=first.called if first else ""))
     return run.jobs[-1]
 
 
 def _conclude_calls(run: Run) -> None:
     """Give each job that calls a workflow the conclusion that follows from the called jobs."""
-    for caller in (job for job in run.jobs if job.calls):
+    for caller in (job for job in reversed(run.jobs) if job.called):  # the innermost first
         called = [job for job in run.jobs if job.id.startswith(f"{caller.id}/")]
         conclusions = {job.conclusion for job in called}
         if caller.conclusion == "skipped":

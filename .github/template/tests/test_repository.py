@@ -69,4 +69,4 @@ def test_green(run_pipeline: RunPipeline, pipeline: str, job: str, shorten: Edit
     assert run.conclusion == "success", explain(run)
     for ended in run.jobs:
         assert "❌" not in ended.summary
-        assert ended.summary or ended.calls or "/" in ended.id or ended.conclusion == "skipped"
+        assert ended.summary or ended.called or "/" in ended.id or ended.conclusion == "skipped"

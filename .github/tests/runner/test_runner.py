@@ -149,6 +149,20 @@ def test_called_workflow_is_shown_and_gives_its_caller_a_conclusion(
     assert done.conclusion == ("failure" if code == "1" else "success")
 
 
+def test_workflows_are_called_by_legs_and_by_called_ones(run_pipeline: RunPipeline) -> None:
+    def edit(tree: Path) -> None:
+        folder = tree / ".github/workflows"
+        call = "strategy: {matrix: {leg: [a, b]}}, uses: ./.github/workflows/inner.yaml"
+        (folder / "trial.yml").write_text(f"on: push\njobs: {{call: {{{call}}}}}\n")
+        inner = "jobs: {again: {uses: ./.github/workflows/called.yml}}\n"
+        (folder / "inner.yaml").write_text(f"on: workflow_call\n{inner}")
+        (folder / "called.yml").write_text(CALLED.replace("CODE", "0"))
+
+    done = run_pipeline("trial", "push", edit=edit)
+    assert done.conclusion == "success", done.jobs
+    assert {"call-2 / again / Leg-1", "call-1 / again / Last"} <= {job.name for job in done.jobs}
+
+
 def test_gh_and_python_are_there_on_a_bare_machine(
     run_pipeline: RunPipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
