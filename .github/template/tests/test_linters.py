@@ -33,6 +33,8 @@ def test_hooks_find_nothing_in_a_fresh_copy(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     git.save("feat: start")
     (git.directory / "large.txt").write_text("large\n" * 100_000)
+    (git.directory / ".vscode").mkdir()
+    (git.directory / ".vscode/settings.json").write_text("{} // as its editor writes it\n")
     (git.directory / "merged.md").write_text("Changes\n=======\n>>>>>>> feature\n")
     git.save("feat: as a pull request brings it")
     command = ["pre-commit", "run", "--from-ref", "HEAD^1", "--to-ref", "HEAD"]
