@@ -138,10 +138,11 @@ def rename(tree: Path, name: str, description: str = DESCRIPTION) -> None:
         )  # bytecode; Git would move the package into it
         git("mv", package, new)
     git("rm", "-r", "--quiet", "--force", "--ignore-unmatch", *PROOF)
+    sentence = description if description.endswith((".", "!", "?")) else f"{description}."
     listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for path in (tree / name for name in listed.split("\0") if name):
         if path.is_file() and not path.is_symlink():
-            _replace(path, old, name, f"{description}.\n\n" if path == tree / "README.md" else "")
+            _replace(path, old, name, f"{sentence}\n\n" if path == tree / "README.md" else "")
     _describe(tree, description)
 
 
@@ -170,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_name(tree, options.name)
         refuse_changes(tree)
-        rename(tree, options.name, " ".join(options.description.split()))
+        rename(tree, options.name, " ".join(options.description.split()) or DESCRIPTION)
     except (GitError, RefusedError) as error:
         print(f"Not renamed. {error}", file=sys.stderr)
         return 1

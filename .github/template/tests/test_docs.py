@@ -98,6 +98,12 @@ def test_languages_have_one_structure() -> None:
     assert outline(REFERENCE) == outline(REFERENCE.with_suffix(".ru.md"))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_have_a_head(page: Path) -> None:
+    rows = re.findall(r"(?<!\|)\n(\|.*)\n(.*)", page.read_text())
+    assert not [row for row, line in rows if not re.fullmatch(r"[| :-]+", line)]
+
+
 def test_setup_shows_the_first_runs() -> None:
     assert describe(dict.fromkeys(CASES, True)) in (ROOT / "docs/setup.md").read_text()
 

@@ -169,6 +169,7 @@ def test_uncommitted_change_is_refused(git: Git) -> None:
 
 
 def test_single_word_is_not_searched_for(git: Git) -> None:
-    rename_project.rename(git.directory, "orders")
+    rename_project.rename(git.directory, "orders", "Takes orders!")
+    assert "\nTakes orders!\n" in (git.directory / "README.md").read_text()
     with pytest.raises(RefusedError, match="git grep -w orders"):
         rename_project.rename(git.directory, "my-service")
