@@ -17,7 +17,18 @@ from lib.lockfile import REGISTRY, Locked
 from packaging.tags import Tag, sys_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-PLATFORMS = {"win": "windows", "macosx": "macos", "linux": "linux", "musllinux": "linux"}
+PLATFORMS = {
+    "win32": "i686-pc-windows-msvc",
+    "win_amd64": "x86_64-pc-windows-msvc",
+    "win_arm64": "aarch64-pc-windows-msvc",
+    "macosx.*(?:arm64|universal2)": "aarch64-apple-darwin",
+    "macosx.*(?:x86_64|intel)": "x86_64-apple-darwin",
+    "(?:many)?linux.*x86_64": "x86_64-manylinux_2_40",
+    "(?:many)?linux.*aarch64": "aarch64-manylinux_2_40",
+    "musllinux.*x86_64": "x86_64-unknown-linux-musl",
+    "musllinux.*aarch64": "aarch64-unknown-linux-musl",
+}
+"""What uv calls the platforms of wheels."""
 PATIENCE = 120
 """Seconds after which packages that are still not installed are given up."""
 INDEXES = ("UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
@@ -77,6 +88,7 @@ def find_licenses(row: Mapping[str, str]) -> list[str]:
 def _run(command: Sequence[str]) -> str:
     left_out = {"UV_NO_SYNC", "VIRTUAL_ENV", *INDEXES}
     environment = {key: value for key, value in os.environ.items() if key not in left_out}
+    environment["MACOSX_DEPLOYMENT_TARGET"] = "99.0"  # wheels for any macOS
     return run(command, environment=environment).stdout
 
 
@@ -111,18 +123,20 @@ def _find_options(package: Locked, indexes: Mapping[str, str]) -> list[str]:
     if wheels:
         options.append("--only-binary=:all:")  # no code of theirs runs
         if not any(map(_fits_here, wheels)):
-            options += _find_platform(sorted(wheels))
+            options += _find_platform(sorted(wheels, reverse=True))
     return options
 
 
 def _find_platform(wheels: Sequence[str]) -> list[str]:
     """Return the options that let uv install one of some wheels that are for other machines."""
-    python, _, platform = wheels[-1].removesuffix(".whl").split("-")[-3:]
-    known = (PLATFORMS[key] for key in PLATFORMS if platform.startswith(key))
-    options = [f"--python-platform={name}" for name in known]
-    if match := re.match(r"cp(\d)(\d+)", python):
-        options.append(f"--python-version={match[1]}.{match[2]}")
-    return options
+    for wheel in wheels:
+        python, _, platform = wheel.removesuffix(".whl").split("-")[-3:]
+        version = re.match(r"cp(\d)(\d+)", python)
+        for pattern, name in PLATFORMS.items():
+            if re.match(pattern, platform) and (version or python.startswith("py")):
+                options = [f"--python-version={version[1]}.{version[2]}"] if version else []
+                return [f"--python-platform={name}", *options]
+    return []
 
 
 @cache

@@ -8,6 +8,7 @@ from audit.license_check import Policy, check, describe
 from audit.licenses import Verdict, judge
 from audit.tools import NotKnownError
 from lib import lockfile
+from lib.lockfile import File, Locked
 from wheels import make_wheel
 
 POLICY = "deny-licenses: [GPL-3.0]\n"
@@ -164,6 +165,28 @@ def test_package_is_asked_of_where_it_comes_from(source: str, requirement: str) 
     text += 'sdist = { hash = "sha256:1" }\n' if "url" in source else ""
     (package,) = lockfile.read(text)
     assert environments._write_requirement(package) == f"a @ {requirement}\n"  # noqa: SLF001
+
+
+FOREIGN = {
+    "apple": ["cp313-cp313-macosx_15_0_arm64"],
+    "arm": ["cp313-cp313-win_arm64"],
+    "intel": ["cp39-abi3-macosx_10_9_x86_64"],
+    "musl": ["cp313-cp313-musllinux_1_1_x86_64"],
+    "old": ["cp312-cp312-manylinux_2_17_x86_64", "pp39-pypy39_pp73-win_amd64"],
+}
+"""Packages whose wheels are for other machines or another Python."""
+
+
+def test_package_for_other_machines_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("wheels").mkdir()
+    packages = []
+    for name, tags in FOREIGN.items():
+        files = frozenset(File(make_wheel(Path("wheels"), name, tag=tag).name) for tag in tags)
+        packages.append(Locked(name, "1.0", place="wheels", files=files))
+    assert environments.install(packages, tmp_path / "environment") == {}
 
 
 def test_nothing_that_can_be_asked_is_an_error(
