@@ -29,7 +29,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 # The commands `serve` and `migrate`, as [tool.pipelines] in pyproject.toml has them.
 RUN mkdir -p /app/bin && python -c "import tomllib; \
         app = tomllib.load(open('pyproject.toml', 'rb'))['tool']['pipelines']; \
-        write = lambda name, command: print(f'#!/bin/sh\nexec {command} \"\$@\"', file=open(f'/app/bin/{name}', 'w')); \
+        write = lambda name, command: print('#!/bin/sh\nexec', *command.splitlines(), '\"\$@\"', file=open(f'/app/bin/{name}', 'w')); \
         write('serve', app['serve'].format(host='0.0.0.0', port=8000, workers='\${WEB_CONCURRENCY:-1}')); \
         write('migrate', app.get('migrate', 'echo The app has no migrations.'))" \
     && chmod 755 /app/bin/serve /app/bin/migrate

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 import yaml
 from containers import PINNED, ContainersError, docker
+from lib import processes
 
 ROOT = Path(__file__).parents[3]
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -90,6 +91,19 @@ def test_images_are_pinned_and_nothing_else_is_pulled() -> None:
     assert all(
         "build" in service or PINNED.fullmatch(f" {service['image']}", 1) for service in services
     )
+
+
+def test_command_may_have_several_lines(tmp_path: Path) -> None:
+    table = '[tool.pipelines]\nserve = """\nweb\n  --bind {host}:{port}\n  -n {workers}\n"""\n'
+    (tmp_path / "pyproject.toml").write_text(table)
+    scripts = re.findall(
+        r'python -c "import tomllib.*?"(?= \\\n)', (ROOT / "Dockerfile").read_text(), re.DOTALL
+    )
+    script = scripts[0].replace("/app/bin", str(tmp_path))
+    done = processes.run(["sh", "-c", script], 60, folder=tmp_path)
+    assert done.returncode == 0, done.stdout
+    lines = (tmp_path / "serve").read_text().splitlines()
+    assert lines == ["#!/bin/sh", 'exec web   --bind 0.0.0.0:8000   -n ${WEB_CONCURRENCY:-1} "$@"']
 
 
 def test_context_leaves_out_what_the_image_is_not_made_of(tree: Path) -> None:
