@@ -124,9 +124,13 @@ def parse(tag: str) -> Version:
 
 def read_tags(*options: str) -> dict[Version, str]:
     """Return the versions that have a tag, with their commits; other tags are left out."""
-    form = "--format=%(refname:strip=2) %(objectname) %(*objectname)"
-    found = (line.split() for line in Git()("tag", *options, form).splitlines())
-    return {version: rest[-1] for tag, *rest in found if (version := Version.parse(tag))}
+    git = Git()
+    found = [
+        version for tag in git("tag", *options).splitlines() if (version := Version.parse(tag))
+    ]
+    # a tag may be one of another tag, as `git tag --annotate v1.2.3 v1.2.3-rc.1` makes it
+    commits = git("rev-parse", *(f"refs/tags/{version}^{{commit}}" for version in found))
+    return dict(zip(found, commits.split(), strict=True))
 
 
 def find_branches(commit: str) -> list[str]:

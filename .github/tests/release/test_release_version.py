@@ -141,6 +141,13 @@ def test_first_release(git: Git, commit: Commit) -> None:
     assert decide("v0.1.0", head, "main") == Release(version, head, since="", tagged=True)
 
 
+def test_tag_of_a_tag(git: Git, commit: Commit) -> None:
+    head = commit()
+    git("tag", "--annotate", "--message", "text", "v1.0.0-rc.1")
+    git("tag", "--annotate", "--message", "text", "v1.0.0", "v1.0.0-rc.1")
+    assert decide("v1.0.0", head, "main").commit == head
+
+
 def test_since(commit: Commit) -> None:
     commit("v1.0.0", "nightly", "v1.2", "v9.9.9-foo")
     commit("v1.1.0-beta.1")
