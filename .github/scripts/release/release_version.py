@@ -157,9 +157,9 @@ def find_since(version: Version, commit: str, default_branch: str) -> Version | 
             continue
         branches = find_branches(place)
         if other in merged or not branches or {default_branch, other.branch} & {*branches}:
-            if not other.stable or str(other) in released:
-                return other
             newest = newest or other
+            if not newest.stable or str(other) in released:
+                return other
     return newest
 
 

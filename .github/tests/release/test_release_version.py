@@ -289,6 +289,10 @@ def test_since_is_what_was_released_if_anything_was(
     releases = [{"tag_name": "v1.0.0", "draft": False}, {"tag_name": "v1.1.0", "draft": True}]
     monkeypatch.setattr(release_version, "list_all", lambda *_: releases)
     assert decide("v1.2.0", head, "main").since == "v1.0.0", "the run of v1.1.0 failed"
+    head = commit("v1.3.0-rc.1")
+    assert decide("v1.3.0-rc.1", head, "main").since == "v1.0.0"
+    releases.clear()
+    assert decide("v1.3.0-rc.1", head, "main").since == "v1.2.0"
 
 
 def test_github_without_an_answer(
