@@ -122,11 +122,13 @@ def prepare(tree: Path, source: str, ref: str, base: str) -> Update:
     subjects = re.sub(r"\[([\w ]+)\]", r"(\1)", subjects)  # [skip ci] would keep the checks away
     message = f"build: update from the template to {version}\n\n{subjects}\n\n{TRAILER}: {new}"
     name = read_name(tree)
-    dropped = _list_pipelines(git, base) - _list_pipelines(git, "HEAD")
+    moved = _find_moved(git, base)
+    dropped = _list_pipelines(git.list_files(base) - moved)
+    dropped -= _list_pipelines(git.list_files("HEAD"))
     with tempfile.TemporaryDirectory() as folder:
         old_tree = _make_tree(git, Path(folder) / "old", base, name, dropped)
         new_tree = _make_tree(git, Path(folder) / "new", new, name, dropped)
-        left = tuple(sorted({*_find_untouchable(git, base, old_tree, new_tree)}))
+        left = tuple(sorted({*_find_untouchable(git, base, old_tree, new_tree, moved)}))
         new_tree = _restore(git, Path(folder) / "index", old_tree, new_tree, left)
     start = git("commit-tree", old_tree, "-m", "the template, before")
     change = git("commit-tree", new_tree, "-p", start, "-m", message)
@@ -343,8 +345,14 @@ def _is_somebodys(git: Git, branch: str) -> bool:
     return git("log", "-1", "--format=%ce", "FETCH_HEAD") != PUSHER[1]
 
 
-def _list_pipelines(git: Git, tree: str) -> set[str]:
-    return {Path(path).stem for path in git.list_files(tree) if path.startswith(WORKFLOWS)}
+def _list_pipelines(paths: set[str]) -> set[str]:
+    return {Path(path).stem for path in paths if path.startswith(WORKFLOWS)}
+
+
+def _find_moved(git: Git, base: str) -> set[str]:
+    """Return the files of the template that the copy has under other names: Git merges these."""
+    options = ("--name-status", "--find-renames", "--no-rename-empty", "--diff-filter=R", "-z")
+    return {*git("diff", *options, base, "HEAD").split("\0")[1::3]}
 
 
 def _make_tree(git: Git, folder: Path, commit: str, name: str, dropped: set[str]) -> str:
@@ -356,7 +364,7 @@ def _make_tree(git: Git, folder: Path, commit: str, name: str, dropped: set[str]
         inside = Git(folder)
         inside("add", "--all")
         texts = read(folder)
-        names = dropped & _list_pipelines(inside, inside("write-tree"))
+        names = dropped & _list_pipelines(inside.list_files(inside("write-tree")))
         if names and DROP in texts:  # without it, the layout is one that nobody knows here
             with suppress(RefusedError):  # a pipeline that is left calls one: the copy's does not
                 write(folder, texts, drop(texts, names))
@@ -375,7 +383,7 @@ def _restore(git: Git, index: Path, old: str, new: str, paths: Sequence[str]) ->
     return inside("write-tree")
 
 
-def _find_untouchable(git: Git, base: str, old: str, new: str) -> Iterator[str]:
+def _find_untouchable(git: Git, base: str, old: str, new: str, moved: set[str]) -> Iterator[str]:
     """Yield the changed files that are the copy's own, or were deleted in it.
 
     Deleted is also what the template adds to a folder that the copy deleted, or makes of a file
@@ -390,7 +398,8 @@ def _find_untouchable(git: Git, base: str, old: str, new: str) -> Iterator[str]:
         if f"[{TABLE}]" in (git.directory / FILE).read_text(encoding="utf-8"):
             raise RefusedError(str(error)) from error
         yours = tuple(Project.yours)  # a copy from before there was such a list
-    before, here = git.list_files(old) | git.list_files(base), git.list_files("HEAD")
+    before = git.list_files(old) | git.list_files(base)
+    here = git.list_files("HEAD") | moved
     gone = _find_folders(before) - _find_folders(here)
     fields = iter(git("diff", "--name-status", "--find-renames", "-z", old, new).split("\0"))
     for status in fields:

@@ -183,6 +183,19 @@ def test_what_was_deleted_and_what_is_yours_stays(copy: Git, template: Git) -> N
     assert read(copy, "src/my_service/app.py") == "app = 2\n"
 
 
+def test_what_was_moved_gets_the_templates_changes(copy: Git, template: Git) -> None:
+    copy("mv", ".github/workflows/ci.yml", ".github/workflows/build.yaml")
+    (copy.directory / "legal").mkdir()
+    copy("mv", "LICENSE", "legal/LICENSE")
+    make(copy.directory, {}, "chore: move")
+    improved = WORKFLOW.replace("three: 3", "three: better")
+    make(template.directory, {".github/workflows/ci.yml": improved, "LICENSE": "MIT\n2\n"})
+    assert "left as it is" not in run(copy, template)
+    assert "three: better" in read(copy, ".github/workflows/build.yaml")
+    assert "one: mine" in read(copy, ".github/workflows/build.yaml")
+    assert read(copy, "legal/LICENSE") == "MIT\n2\n"
+
+
 def test_clone_with_the_templates_history(template: Git, tmp_path: Path) -> None:
     clone = Git(tmp_path / "clone")
     template("clone", "--quiet", str(template.directory), str(clone.directory))
