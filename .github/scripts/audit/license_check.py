@@ -206,9 +206,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         judged = check(lockfile.read(LOCK.read_text(encoding="utf-8")), policy, OUTPUT)
     except (NotKnownError, OSError, ValueError) as error:
         return give_up(TITLE, error)
-    hand_over(describe(judged), OUTPUT)
+    report = describe(judged)
     if policy.rules is None:
-        annotate("warning", TITLE, f"license-check is false in {CONFIG}: no licence was judged.")
+        note = f"license-check is false in {CONFIG}: no licence was judged."
+        annotate("warning", TITLE, note)
+        report = f"### ⚠️ {TITLE}\n\n{note}\n"
+    hand_over(report, OUTPUT)
     for one in filter(lambda one: one.fails, judged):
         annotate("error", "Forbidden licence", f"{one.locked.name}: {quote(one.judgement.reason)}")
     of_production = [one for one in judged if one.locked.is_production]
