@@ -6,7 +6,6 @@ request, no base, a shallow clone, an error, a file that no list names.
 """
 
 import argparse
-import glob
 import os
 import re
 import sys
@@ -18,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
 from lib.markdown import plain, table
 from lib.project import ProjectError, read_project
+from lib.triggers import translate
 from lib.workflow_commands import annotate, set_outputs, summarize
 
 DOCUMENTS = (
@@ -73,16 +73,20 @@ def touches(files: Iterable[str], code: str = "src") -> set[str]:
         if path.suffix == ".py":
             areas.add("codeql")
         text = str(path)
-        if not _compile(DOCUMENTS).match(text):
-            found = {area for area, patterns in AREAS.items() if _compile(patterns).match(text)}
+        if not compile_patterns(DOCUMENTS).fullmatch(text):
+            found = {
+                area
+                for area, patterns in AREAS.items()
+                if compile_patterns(patterns).fullmatch(text)
+            }
             areas |= found or AREAS.keys()
     return areas
 
 
 @cache
-def _compile(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    translated = (glob.translate(one, recursive=True, include_hidden=True) for one in patterns)
-    return re.compile("|".join(translated))
+def compile_patterns(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Return what a whole path matches that one of the patterns means."""
+    return re.compile("|".join(map(translate, patterns)), re.DOTALL)
 
 
 def decide(base: str) -> tuple[set[str], str]:

@@ -58,10 +58,13 @@ def _list(filters: str | list[str]) -> list[str]:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Match a name against a filter pattern."""
-    tokens = re.findall(r"\*\*|\*|\[[^]]*\]|\\.|[?+]|.", pattern)
-    special = {"**": ".*", "*": "[^/]*", "?": "?", "+": "+"}
-    regex = "".join(
+    return re.fullmatch(translate(pattern), name) is not None
+
+
+def translate(pattern: str) -> str:
+    """Return the regular expression of a filter pattern, which a whole name or path matches."""
+    tokens = re.findall(r"\*\*/|\*\*|\*|\[[^]]*\]|\\.|[?+]|.", pattern)
+    special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "?", "+": "+"}
+    return "".join(
         special.get(token) or (token if token[0] in "[\\" else re.escape(token)) for token in tokens
     )
-    return re.fullmatch(regex, name) is not None
