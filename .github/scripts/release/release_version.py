@@ -300,8 +300,9 @@ def _check_branch(version: Version, commit: str, default_branch: str) -> list[st
     raise Refusal(
         f"{commit[:7]} is neither on {default_branch} nor on {version.branch}"
         + (f", but on {others}, which is another line" if others else "")
-        + f". Merge it into {default_branch}, or for a fix of an older version into "
-        f"{version.branch}, and tag the merged commit: git tag --force {version} <commit>"
+        + ". If the branch is only not pushed yet, push it and run this job again. Else merge the "
+        f"commit into {default_branch}, or for a fix of an older version into {version.branch}, "
+        f"and tag the merged one, for example: {version.next}"
     )
 
 

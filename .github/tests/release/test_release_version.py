@@ -192,7 +192,10 @@ def test_branch_that_makes_no_such_releases(
     line: Git, commit: Commit, branch: str, why: str
 ) -> None:
     line("checkout", "--quiet", "-B", branch)
-    assert why in refuse("v2.1.0", commit("v2.1.0", branch=branch))
+    text = refuse("v2.1.0", commit("v2.1.0", branch=branch))
+    assert why in text
+    assert "only not pushed yet, push it and run this job again" in text
+    assert text.endswith("for example: v2.1.1"), "a ruleset lets nobody move a tag"
 
 
 @pytest.mark.parametrize(
