@@ -70,7 +70,7 @@ class FakeGitHub:
         if "pull_request" in payload:
             path = f"/repos/{payload['repository']['full_name']}/pulls/{payload['number']}"
             content = payload["pull_request"] | self.pull_request
-            self.resources[path] = content
+            self.resources |= {path: content, f"{path}/commits": []}
             new = Issue(content["number"], content["title"], "", [])
             self.issues.pull_requests.setdefault(new.number, new)
 

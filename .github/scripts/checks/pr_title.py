@@ -3,7 +3,8 @@
 
 The rule is that of https://www.conventionalcommits.org/en/v1.0.0/ with the types below. A title is
 hostile text: it is quoted wherever it is shown, and never reaches a shell. A squash takes the title
-and the description of a pull request over: neither may keep GitHub from starting anything for it.
+of a pull request over, and its description or the messages of its commits: none of these may keep
+GitHub from starting anything for it.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.github import GitHubError, ask
+from lib.github import GitHubError, ask, list_all
 from lib.markdown import JOINERS, fence, is_visible, quote
 from lib.workflow_commands import annotate, summarize
 
@@ -62,14 +63,18 @@ def find_fault(title: str) -> str:
     return "" if REVERT.fullmatch(title) or HEADER.fullmatch(title) else RULE
 
 
-def find_skip(request: Mapping[str, Any], setting: str) -> str:
+def find_skip(
+    request: Mapping[str, Any], setting: str, commits: Sequence[Mapping[str, Any]] = ()
+) -> str:
     """Return what is wrong with what a squash takes over from a pull request, as a sentence.
 
     Args:
         request: The pull request.
         setting: What a squash takes for its message, as GitHub calls it; empty if not known.
+        commits: Its commits, if their messages are taken.
     """
     taken = {"title": request["title"]}
+    taken |= {f"commit {one['sha'][:7]}": one["commit"]["message"] for one in commits}
     if setting in {"", "PR_BODY"}:
         taken["description"] = request.get("body") or ""
     for part, text in taken.items():
@@ -138,16 +143,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1 if fault else 0
     queued = re.search(r"/pr-(\d+)-[0-9a-f]+$", options.queue)
     number = queued[1] if queued else options.pull_request
+    setting = os.environ.get("SQUASH", "")
+    commits: list[Any] = []
     try:
         request = ask("GET", f"pulls/{int(number)}")
         title = str(request["title"])
+        if setting == "COMMIT_MESSAGES":
+            commits = list_all(f"pulls/{int(number)}/commits")
         origin = "As it stands now, read from GitHub."
     except (GitHubError, LookupError, ValueError) as error:
         title = options.event_title
         request = {"title": title}
         origin = "As it stood when the event fired: GitHub could not be asked for the present one."
         annotate("warning", TITLE, f"{origin} ({error})")
-    fault = find_fault(title) or find_skip(request, os.environ.get("SQUASH", ""))
+    fault = find_fault(title) or find_skip(request, setting, commits)
     report(title, fault, origin)
     print(fault or "The title is a Conventional Commit.")
     return 1 if fault else 0

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from checks import pr_title
+from fakes.github_api import FakeGitHub
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,6 +121,17 @@ def test_what_would_let_a_merge_start_nothing_is_refused(
     fault = pr_title.find_skip({"title": title, "body": body}, setting)
     assert fault.startswith(said)
     assert bool(fault) == bool(said)
+
+
+def test_commit_that_would_let_a_merge_start_nothing_is_refused(
+    github: FakeGitHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    github.resources["/repos/octo-org/widget/pulls/7"] = {"title": "feat: x"}
+    commits = [{"sha": "1" * 40, "commit": {"message": "wip [skip ci]"}}]
+    github.resources["/repos/octo-org/widget/pulls/7/commits"] = commits
+    monkeypatch.setenv("SQUASH", "COMMIT_MESSAGES")
+    assert pr_title.main(["--pull-request", "7"]) == 1
+    assert "The commit 1111111 has [skip ci] in it" in capsys.readouterr().out
 
 
 def check_message(tmp_path: Path, text: str | bytes) -> subprocess.CompletedProcess[str]:
