@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from audit.tools import UV, NotKnownError, give_up, hand_over, run
+from audit.tools import UV, NotKnownError, give_up, hand_over, keep_environment, run
 from lib.markdown import fence
 
 TITLE = "Outdated check"
@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     OUTPUT.mkdir(exist_ok=True)
     try:
-        plan = run([UV, "lock", "--upgrade", "--dry-run"]).stderr
+        # where UV_FROZEN is set, there is never anything new
+        command = [UV, "lock", "--upgrade", "--dry-run"]
+        plan = run(command, environment=keep_environment()).stderr
         listed = run([UV, "pip", "list", "--outdated", f"--python={sys.executable}"]).stdout
     except NotKnownError as error:
         return give_up(TITLE, error)

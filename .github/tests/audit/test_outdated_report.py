@@ -1,10 +1,24 @@
+import sys
 from pathlib import Path
 
 import pytest
 from audit import outdated_report
 from audit.outdated_report import describe
-from audit.tools import UV, run
+from audit.tools import UV, keep_environment, run
+from wheels import make_wheel
 
+PROJECT = """
+[project]
+name = "root"
+version = "1"
+requires-python = ">=3.13"
+dependencies = ["held"]
+
+[[tool.uv.index]]
+url = "wheels"
+format = "flat"
+default = true
+"""
 LISTED = """Package Version Latest Type
 ------- ------- ------ -----
 capped  1.0     3.0    wheel
@@ -47,3 +61,20 @@ def test_index_that_does_not_answer_is_an_error(
 def test_what_is_read_has_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert "\x1b" not in run([UV, "pip", "list", "--python=nowhere"], codes={2}).stderr
+
+
+def test_lock_that_is_frozen_elsewhere_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UV_FROZEN", "1")
+    monkeypatch.setenv("UV_PYTHON", sys.executable)
+    Path("pyproject.toml").write_text(PROJECT)
+    Path("wheels").mkdir()
+    make_wheel(Path("wheels"), "held")
+    for command in (["lock"], ["venv", "empty"]):
+        run([UV, *command], environment=keep_environment())
+    make_wheel(Path("wheels"), "held", "1.1")
+    monkeypatch.setattr(sys, "executable", "empty")
+    assert outdated_report.main([]) == 0
+    assert "Update held v1.0 -> v1.1" in capsys.readouterr().out
