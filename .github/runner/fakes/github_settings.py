@@ -57,6 +57,7 @@ class Settings(Part):
         self.admin = True
         self.repository: dict[str, Any] = {
             "default_branch": "main",
+            "allow_squash_merge": True,
             "squash_merge_commit_title": "COMMIT_OR_PR_TITLE",
             "squash_merge_commit_message": "COMMIT_MESSAGES",
             "security_and_analysis": {
@@ -138,6 +139,11 @@ class Settings(Part):
             return refuse("Secret scanning is not available for this repository.")
         if request.fields.keys() - self.repository.keys():
             return refuse("unknown field")
+        now = self.repository | request.fields
+        if not now["allow_squash_merge"] and any(
+            key.startswith("squash") for key in request.fields
+        ):
+            return refuse("You need to allow the squash merge strategy to set its default title")
         self.repository |= request.fields
         return 200, self._describe()
 

@@ -79,6 +79,7 @@ SCANNING = {key: {"status": "enabled"} for key in (
 SETTINGS = (
     # the title that was checked gets into the changelog
     set_fields("merging", "PATCH", "", {
+        "allow_squash_merge": True,  # the only one that the ruleset lets through
         "squash_merge_commit_title": "PR_TITLE", "squash_merge_commit_message": "PR_BODY",
     }),
     switch_on("dependency graph and Dependabot alerts", "vulnerability-alerts"),

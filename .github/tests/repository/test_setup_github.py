@@ -138,7 +138,7 @@ def test_drift_is_found_and_mended(run: Run, github: FakeGitHub) -> None:
         ".github/workflows/codeql.yml": "disabled_manually",
     }
     now.switches["/vulnerability-alerts"] = False
-    now.repository["squash_merge_commit_title"] = "X"
+    now.repository |= {"allow_squash_merge": False, "squash_merge_commit_title": "X"}
     code, text = run("--check")
     assert code == 1
     for line in (
@@ -152,7 +152,7 @@ def test_drift_is_found_and_mended(run: Run, github: FakeGitHub) -> None:
         'CodeQL by its workflow, not by the default setup: state "configured" → "not-configured"',
         "workflows that GitHub disabled: codeql.yml disabled_manually → active",
         "dependency graph and Dependabot alerts: off → on",
-        'merging: squash_merge_commit_title "X" → "PR_TITLE"',
+        'merging: allow_squash_merge false → true, squash_merge_commit_title "X" → "PR_TITLE"',
     ):
         assert f"~ {line}" in text
     assert run("--apply", *REVIEWER)[0] == 0
