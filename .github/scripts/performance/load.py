@@ -10,6 +10,7 @@ import argparse
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -178,6 +179,8 @@ def measure(options: argparse.Namespace, output: Path, log: Path) -> int:
         MeasureError, OSError, ProjectError, subprocess.TimeoutExpired: The app could not be
             started or loaded.
     """
+    if not shutil.which(options.tool):
+        raise MeasureError(f"{options.tool} is not installed. Try: uv sync --all-groups")
     project = read_project(ROOT)
     file, make, read = TOOLS[options.tool]
     workers, database = WORKERS if project.takes_workers else 1, "no database"

@@ -141,6 +141,15 @@ def test_app_with_nothing_but_health_is_loaded(
 
 
 @pytest.mark.usefixtures("project")
+def test_missing_tool_is_not_taken_for_the_app(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert load.main(["locust"]) == 1
+    assert capfd.readouterr().out.endswith("locust is not installed. Try: uv sync --all-groups\n")
+
+
+@pytest.mark.usefixtures("project")
 @pytest.mark.parametrize(
     ("tool", "files", "code", "said"),
     [
