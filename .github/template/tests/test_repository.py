@@ -70,3 +70,14 @@ def test_green(run_pipeline: RunPipeline, pipeline: str, job: str, shorten: Edit
     for ended in run.jobs:
         assert "❌" not in ended.summary
         assert ended.summary or ended.called or "/" in ended.id or ended.conclusion == "skipped"
+
+
+@pytest.mark.parametrize(
+    "machine", ["aarch64-apple-darwin", "aarch64-manylinux_2_40", "x86_64-apple-darwin"]
+)
+def test_everything_can_be_installed_on_other_machines(
+    machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_PROJECT_ENVIRONMENT", str(tmp_path / "environment"))
+    command = ["uv", "sync", "--locked", "--dry-run", f"--python-platform={machine}"]
+    subprocess.run(command, cwd=ROOT, check=True)

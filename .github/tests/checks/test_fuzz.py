@@ -4,6 +4,7 @@ import os
 import runpy
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ PLANTED = """def check(data):
 """
 OURS = [target for target in find_targets(ROOT) if ".github" in target.parts]
 """But for the app's."""
-linux = pytest.mark.skipif(sys.platform != "linux", reason="Atheris is there for Linux only")
+atheris = pytest.mark.skipif(
+    not find_spec("atheris"), reason="there is no Atheris for this machine"
+)
 
 
 @pytest.mark.parametrize("target", find_targets(ROOT), ids=lambda path: path.stem)
@@ -51,7 +54,7 @@ def test_made_up_texts_break_nothing(target: Path) -> None:
     feed()
 
 
-@linux
+@atheris
 def test_planted_fault_is_found_and_its_input_kept(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,3 +70,11 @@ def test_planted_fault_is_found_and_its_input_kept(
     assert "ValueError: planted" in said + log
     assert fuzz.main([targets[1], "--seconds=1", f"--output={tmp_path / 'out'}"]) == 0
     assert "nothing broke" in capfd.readouterr().out
+
+
+def test_missing_atheris_breaks_no_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "atheris", None)
+    assert fuzz.main([str(tmp_path / "fuzz_any.py")]) == 1
+    assert capsys.readouterr().out.startswith("Atheris is not installed")
