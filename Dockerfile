@@ -17,14 +17,16 @@ ENV PYC_INVALIDATION_MODE=UNCHECKED_HASH \
 WORKDIR /build
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-default-groups --no-install-project --compile-bytecode \
+    uv sync --frozen --no-default-groups --no-install-local --compile-bytecode \
     && find /opt/venv -type f -name '*.so' -exec strip --strip-debug {} +
 RUN --mount=type=cache,target=/root/.cache/uv \
-    UV_PROJECT_ENVIRONMENT=/opt/tools uv sync --locked --only-group=release
+    UV_PROJECT_ENVIRONMENT=/opt/tools uv sync --frozen --only-group=release
 # Apart from its dependencies: a change of the source makes one small layer.
 COPY . .
+# First what this tree has beside the app: members of a workspace, packages at a path.
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv build --quiet --wheel --no-build-isolation --python=/opt/tools --out-dir=/dist \
+    uv sync --quiet --locked --no-default-groups --no-install-project --no-editable \
+    && uv build --quiet --wheel --no-build-isolation --python=/opt/tools --out-dir=/dist \
     && uv pip install --quiet --no-deps --compile-bytecode --python=/opt/venv --prefix=/app /dist/*.whl
 # The commands `serve` and `migrate`, as [tool.pipelines] in pyproject.toml has them.
 RUN mkdir -p /app/bin && python -c "import tomllib; \

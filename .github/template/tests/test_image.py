@@ -106,6 +106,14 @@ def test_command_may_have_several_lines(tmp_path: Path) -> None:
     assert lines == ["#!/bin/sh", 'exec web   --bind 0.0.0.0:8000   -n ${WEB_CONCURRENCY:-1} "$@"']
 
 
+def test_packages_of_the_tree_are_installed_once_it_is_there() -> None:
+    before, after = (ROOT / "Dockerfile").read_text().split("COPY . .\n")
+    syncs = re.findall(r"uv sync .*?(?= &&|\n)", before)
+    assert [sync for sync in syncs if "--frozen" not in sync] == [], "the tree is not there yet"
+    assert "--no-install-local" in syncs[0]
+    assert "uv sync --quiet --locked --no-default-groups --no-install-project" in after
+
+
 def test_context_leaves_out_what_the_image_is_not_made_of(tree: Path) -> None:
     (tree / ".git/secret").touch()
     listing = "FROM scratch\nCOPY . /\n"

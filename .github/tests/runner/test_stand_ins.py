@@ -305,3 +305,16 @@ def test_pull_request_gets_what_github_gives_it(
     path, header = "/repos/octo-org/widget/issues/1/comments", {"Authorization": "Bearer x"}
     assert github.answer("POST", path, b'{"body": "x"}', header)[0] == (201 if writes else 403)
     assert github.answer("GET", path, b"", header)[0] == 200
+
+
+@pytest.mark.parametrize("fails", ["buildx", "push"])
+def test_build_or_push_that_fails_says_why(tree: Path, fails: str) -> None:
+    docker = tree / "docker"
+    docker.write_text(
+        f'#!/bin/sh\n[ "$1" != {fails} ] || {{ echo "ERROR: {fails}" >&2; echo; exit 1; }}\n'
+    )
+    docker.chmod(0o755)
+    environment = {"PATH": f"{tree}:{os.environ['PATH']}", "RUNNER_TEMP": str(tree)}
+    code, said, _ = run("../docker/build-push-action", tree, INPUT_PUSH="true", **environment)
+    assert code == 1
+    assert f"::error::buildx failed with: ERROR: {fails}\n" in said
