@@ -8,7 +8,7 @@ names the ref for which GitHub took the files.
 With --filter it shows nothing but what it leaves out, and writes NAME-filtered.sarif beside each
 file NAME.sarif. With --changed-since, results stay that have a location, a related location or a
 step of a code flow in a file that the change touches and that is no test. If REFUSED is `true`,
-GitHub did not take the files, and is asked why, for the upload SARIF_ID: that CodeQL's default
+GitHub did not take the files, and is asked why, for the uploads SARIF_IDS: that CodeQL's default
 setup is on, which only an administrator could ask for, is no failure, but the gate holds then.
 
 The format is SARIF 2.1.0: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html.
@@ -294,15 +294,16 @@ def describe_places(found: Sequence[tuple[str, Result]]) -> str:
 
 
 def find_refusal() -> str:
-    """Return why GitHub did not take the upload that SARIF_ID names."""
-    reason = ""
+    """Return why GitHub did not take the uploads that SARIF_IDS names."""
+    reasons: dict[str, None] = {}
     try:
-        if number := os.environ.get("SARIF_ID"):
+        for number in os.environ.get("SARIF_IDS", "").split():
             answer = ask("GET", f"code-scanning/sarifs/{number}")
-            reason = "; ".join(answer.get("errors") or [])
+            reasons |= dict.fromkeys(answer.get("errors") or [])
     except GitHubError as error:
-        reason = str(error)
-    return reason or "it gave no reason; the log of the step before has what it answered"
+        reasons[str(error)] = None
+    no_reason = "it gave no reason; the log of the step before has what it answered"
+    return "; ".join(reasons) or no_reason
 
 
 def find_dismissed() -> set[tuple[str, str, int]]:

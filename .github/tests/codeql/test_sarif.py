@@ -279,6 +279,17 @@ def test_gate_is_that_of_github(
     assert report(content, tmp_path) == 0
 
 
+def test_reason_is_that_of_any_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    errors = {"code-scanning/sarifs/1": None, "code-scanning/sarifs/2": ["too many results"]}
+    monkeypatch.setattr(sarif_report, "ask", lambda _, path: {"errors": errors[path]})
+    monkeypatch.setenv("REFUSED", "true")
+    monkeypatch.setenv("SARIF_IDS", "1 2")
+    assert report(log(), tmp_path) == 2
+    assert "title=GitHub did not take the results::too many results" in capsys.readouterr().out
+
+
 def test_what_was_dismissed_on_github_does_not_count(
     github: FakeGitHub,
     tmp_path: Path,
