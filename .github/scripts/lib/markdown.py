@@ -26,7 +26,7 @@ def fence(text: str) -> str:
 def plain(text: str, longest: int = LONGEST) -> str:
     """Return text as one line without any markup, link or mention in effect."""
     line = escape(quote(" ".join(text.split()), longest))
-    return re.sub(r"((?:https?|www)(?=[:.]))", "\\1\u2060", line, flags=re.IGNORECASE)
+    return re.sub(r"(?i)(ftp|https?|mailto|www|xmpp)(?=[:.])", "\\1\u2060", line)
 
 
 def escape(text: str) -> str:
