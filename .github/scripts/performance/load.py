@@ -50,7 +50,7 @@ def make_locust(users: int, duration: int, output: Path) -> list[str]:
     return [
         *("locust", f"--locustfile={ROOT / 'locustfile.py'}"),
         *("--headless", "--only-summary", "--csv-full-history", "--stop-timeout=10"),
-        *(f"--users={users}", f"--spawn-rate={users / (duration * RAMP_UP):.2f}"),
+        *(f"--users={users}", f"--spawn-rate={users / (duration * RAMP_UP):.4f}"),
         *(f"--run-time={duration}s", f"--csv={output}/locust", f"--html={output}/report.html"),
     ]
 

@@ -126,6 +126,11 @@ def test_wrong_number_is_refused_with_its_limits(
     assert len(said) < 150
 
 
+def test_few_users_arrive_within_a_long_time(tmp_path: Path) -> None:
+    (rate,) = [text for text in load.make_locust(1, 900, tmp_path) if "spawn-rate" in text]
+    assert float(rate.partition("=")[2]) == pytest.approx(1 / 225, rel=0.02)
+
+
 def test_app_with_nothing_but_health_is_loaded(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
