@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cache
@@ -55,6 +55,12 @@ exec {node} "$@"
 """
 FAILURE = {"shell": "bash", "run": "echo '::error::made to fail'; exit 1"}
 """What takes the place of a step that is to fail."""
+UNPLAYED = (
+    '[[ -z ${variable} ]] || echo "::warning title={name}::the stand-in goes without {key}"\n'
+)
+REQUIRED = (
+    '[[ ${variable} ]] || {{ echo "::error::Input required and not supplied: {key}"; exit 1; }}\n'
+)
 LEFT_OUT = 'echo "::notice title={name}::no stand-in: left out. --real-actions runs it."'
 PLAYED = """printf '{{"action": "{name}", "job": "%s", "inputs": %s}}\\n' "$GITHUB_JOB" \\
   "${{INPUTS//$'\\n'/}}" >>"$PIPELINES_RECORDS"
@@ -353,19 +359,22 @@ def _place_programs(directory: Path) -> None:
 def _map_stand_ins(tree: Path, directory: Path) -> list[str]:
     """Return act's options that lead each action from outside to what plays it here."""
     mapping: dict[str, Path] = {}
+    inputs = workflows.find_inputs(tree)
     for _, match in workflows.find_uses(tree):
         name = "/".join(match["action"].split("/")[:2])
         mapping[f"{name}@{match['ref']}"] = directory / "actions" / name
         file = directory / "actions" / match["action"] / "action.yml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(_make_stand_in(match["action"])))  # JSON is YAML
+        given = inputs.get(match["action"], set())
+        file.write_text(json.dumps(_make_stand_in(match["action"], given)))  # JSON is YAML
     return [f"--local-repository={key}={folder}" for key, folder in mapping.items()]
 
 
-def _make_stand_in(name: str) -> dict[str, Any]:
+def _make_stand_in(name: str, given: Collection[str] = ()) -> dict[str, Any]:
     """Return the action that takes the place of another one.
 
     The program that plays it gets each input as a variable: `fetch-depth` as `INPUT_FETCH_DEPTH`.
+    Of inputs that are given somewhere and that it does not know, it says so where they are.
     """
     interface, folder = {}, STAND_INS / name
     run = LEFT_OUT.format(name=name)
@@ -375,8 +384,15 @@ def _make_stand_in(name: str) -> dict[str, Any]:
         program = f'"$PIPELINES_STAND_INS/{name}/{file.name}"'
         program = f'"$PIPELINES_OWN_PYTHON" {program}' if file.suffix == ".py" else program
         run = PLAYED.format(name=name, program=program)
-    inputs = interface.get("inputs", {})
-    env = {f"INPUT_{key.replace('-', '_').upper()}": f"${{{{ inputs.{key} }}}}" for key in inputs}
+    inputs = dict(interface.get("inputs", {}))
+    if interface:
+        strange = {key: "" for key in sorted(given) if key not in inputs}
+        checks = [UNPLAYED.format(name=name, key=key, variable=_name(key)) for key in strange]
+        inputs |= strange
+        needed = interface.get("required", [])
+        checks += [REQUIRED.format(key=key, variable=_name(key)) for key in needed]
+        run = "".join(checks) + run
+    env = {_name(key): f"${{{{ inputs.{key} }}}}" for key in inputs}
     env |= {"GITHUB_TOKEN": "${{ github.token }}", "INPUTS": "${{ toJSON(inputs) }}"}
     outputs = interface.get("outputs", [])
     step = {"id": "main", "shell": "bash", "env": env, "run": run}
@@ -389,6 +405,10 @@ def _make_stand_in(name: str) -> dict[str, Any]:
         },
         "runs": {"using": "composite", "steps": [step]},
     }
+
+
+def _name(key: str) -> str:
+    return f"INPUT_{re.sub(r'\W', '_', key).upper()}"
 
 
 def _environment(directory: Path) -> dict[str, str]:

@@ -53,6 +53,18 @@ def find_uses(root: Path) -> Iterator[tuple[Path, re.Match[str]]]:
             yield path, match
 
 
+def find_inputs(root: Path) -> dict[str, set[str]]:
+    """Return the names of the inputs that each action from outside is given anywhere."""
+    inputs: dict[str, set[str]] = {}
+    for path in (*find_workflows(root).values(), *find_actions(root)):
+        content = load(path)
+        jobs = content.get("jobs", {"": content.get("runs", {})})
+        for step in (step for job in jobs.values() for step in job.get("steps", [])):
+            action = step.get("uses", "").partition("@")[0]
+            inputs.setdefault(action, set()).update(step.get("with", {}))
+    return inputs
+
+
 def needs_containers(root: Path, path: Path) -> bool:
     """Say whether a workflow, or a composite action that it uses, makes container images."""
     return any("uses: docker/" in file.read_text() for file in (path, *find_actions(root, path)))

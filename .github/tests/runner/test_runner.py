@@ -313,6 +313,22 @@ def test_action_without_stand_in_is_left_out_and_said(
     assert said[1:] == [left_out, "! trial / new / own — look at it"]
 
 
+def test_inputs_that_a_stand_in_lacks_or_needs_are_said(run_pipeline: RunPipeline) -> None:
+    jobs = f"""
+  use:
+    runs-on: ubuntu-24.04
+    steps:
+      - {CHECKOUT}
+      - {{name: other, uses: actions/checkout@v7.0.1, with: {{repository: a/b, path: other}}}}
+      - {{name: keep, uses: actions/upload-artifact@v7.0.2, with: {{name: x}}}}
+"""
+    done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
+    assert [(note["level"], note["text"]) for note in done.find_job("use").annotations] == [
+        ("warning", "the stand-in goes without repository"),
+        ("error", "Input required and not supplied: path"),
+    ]
+
+
 def test_steps_see_no_environment_but_a_runners(
     run_pipeline: RunPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -307,6 +307,14 @@ def test_pull_request_gets_what_github_gives_it(
     assert github.answer("GET", path, b"", header)[0] == 200
 
 
+def test_artifacts_that_are_merged_get_no_folders(tree: Path) -> None:
+    for name in ("one", "two"):
+        run("upload-artifact", tree, INPUT_NAME=name, INPUT_PATH=f"{'ac'[name == 'two']}/*.txt")
+    code, _, _ = run("download-artifact", tree, INPUT_PATH="m", INPUT_MERGE_MULTIPLE="true")
+    assert code == 0
+    assert {path.name for path in (tree / "m").iterdir()} == {"one.txt", "three.txt"}
+
+
 @pytest.mark.parametrize("fails", ["buildx", "push"])
 def test_build_or_push_that_fails_says_why(tree: Path, fails: str) -> None:
     docker = tree / "docker"
