@@ -27,15 +27,23 @@ class Failure(Exception):  # noqa: N818
 
 
 def install(wheel: Path, environment: Path) -> None:
-    """Make an environment with a wheel and its locked dependencies."""
+    """Make an environment with a wheel and its locked dependencies.
+
+    What this tree has beside the app is taken from here: an index may have a stranger's namesake.
+    """
+    export = ("export", "--locked", "--no-default-groups", "--no-emit-project", "--no-editable")
+    lines = _uv(*export, "--no-hashes", "--no-annotate", "--no-header").splitlines()
+    local = [line for line in lines if line.startswith((".", "/", "file:"))]
     locked = environment.with_suffix(".txt")
-    export = ("export", "--locked", "--no-default-groups", "--no-emit-local", "--no-hashes")
-    for command in (
-        (*export, "--output-file", str(locked)),
-        ("venv", str(environment)),
-        ("pip", "install", "--python", str(environment), "--constraint", str(locked), str(wheel)),
-    ):
-        subprocess.run(["uv", "--quiet", *command], check=True, stdout=subprocess.DEVNULL)
+    locked.write_text("\n".join(line for line in lines if line not in local))
+    _uv("venv", str(environment))
+    into = ("--python", str(environment), "--constraint", str(locked))
+    _uv("pip", "install", *into, str(wheel), *local)
+
+
+def _uv(*arguments: str) -> str:
+    command = ["uv", "--quiet", *arguments]
+    return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
 def ask_health(environment: Path, command: Sequence[str], port: int, seconds: float = 60) -> bytes:
