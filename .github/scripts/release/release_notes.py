@@ -28,6 +28,9 @@ GROUPS = {"feat": "✨ Features", "fix": "🐛 Bug Fixes", "docs": "📚 Documen
 LONGEST = 124_000
 """Characters of notes: GitHub allows 125,000 in a release, and a mark follows."""
 
+LONGEST_SUBJECT = 1000
+"""Characters; what is looked for in it takes time that grows with their square."""
+
 HEADER = re.compile(r"(?P<type>[A-Za-z]+)(?:\((?P<scope>[^)]*)\))?(?P<mark>!)?:\s*(?P<subject>.+)")
 NUMBER = r"v?\d+\.\d+\.\d+[\w.+-]*"
 BUMP = re.compile(
@@ -88,7 +91,8 @@ class Commit:
         first, _, rest = self.message.strip("\n").partition("\n")
         title = rest.strip().partition("\n")[0]
         match = MERGED.match(first)
-        return f"{title.strip()} (#{match[1]})" if match and title else first.strip()
+        line = f"{title.strip()} (#{match[1]})" if match and title else first.strip()
+        return line if len(line) <= LONGEST_SUBJECT else f"{line[:LONGEST_SUBJECT]}…"
 
     @cached_property
     def text(self) -> str:

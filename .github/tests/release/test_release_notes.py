@@ -473,6 +473,13 @@ def test_what_the_version_before_took_back_and_empty_commits_are_new(lines: Hist
     }
 
 
+def test_endless_subject_is_cut(history: History) -> None:
+    history.commit(f"feat: one {'(#1) ' * 5000}two")
+    (line,) = sections(history.notes("--since", "v1.0.0"))["✨ Features"]
+    assert line.startswith("one (")
+    assert len(line) < 2000
+
+
 def test_old_encodings_are_decoded(history: History) -> None:
     message = history.git.directory / "message"
     message.write_bytes("fix: café".encode("latin-1"))
