@@ -38,7 +38,7 @@ main() {
   IMAGE=$1
   local state
   trap remove_container EXIT
-  compose up --wait --wait-timeout 60 || {
+  compose up --wait || {
     state=$(compose ps --all --format '{{.Status}}')
     echo "The container is not healthy, but: ${state,,}"
     return 1

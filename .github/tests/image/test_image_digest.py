@@ -99,11 +99,15 @@ def test_what_fails_is_told_and_has_no_digest(
     assert "not attested" not in said
 
 
-def test_image_is_tried_with_the_rights_that_deployments_give(tmp_path: Path) -> None:
-    (tmp_path / "docker").write_text(f"#!/bin/sh\ncat >>{tmp_path}/asked\nexit 1\n")
+def test_image_is_tried_as_it_is_deployed_and_its_own_health_check_says_for_how_long(
+    tmp_path: Path,
+) -> None:
+    asked = tmp_path / "asked"
+    (tmp_path / "docker").write_text(f'#!/bin/sh\n(echo "$@"; cat) >>{asked}; exit 1\n')
     (tmp_path / "docker").chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = processes.run([SCRIPTS / "image_smoke.sh", "IMAGE", "1"], 60, environment=environment)
     assert done.returncode == 1
+    assert " up --wait\n" in asked.read_text()
     for line in ("image: IMAGE", "read_only: true", "tmpfs: /tmp", "cap_drop: [ALL]"):
-        assert f"    {line}\n" in (tmp_path / "asked").read_text()
+        assert f"    {line}\n" in asked.read_text()
