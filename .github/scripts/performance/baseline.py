@@ -11,6 +11,8 @@ from pathlib import Path
 
 from lib import processes
 from lib.git import Git
+from lib.markdown import quote
+from lib.workflow_commands import annotate
 from performance.results import MeasureError
 
 GROUP = "test"
@@ -75,6 +77,14 @@ def run(
     shown = " ".join([Path(command[0]).name, *map(str, command[1:4])])
     last = [line for line in output.splitlines() if line.strip()][-LAST_LINES:]
     raise MeasureError("\n".join([f"{shown} {ended}; it printed last:", *last]))
+
+
+def draw(title: str, command: Sequence[str | Path], folder: Path, seconds: float) -> None:
+    """Run a command that draws what was measured; a warning says so where it cannot."""
+    try:
+        run(command, folder, seconds)
+    except MeasureError as error:
+        annotate("warning", title, f"Not drawn: {quote(str(error).splitlines()[-1])}")
 
 
 def find_commit(reference: str, git: Git) -> str:

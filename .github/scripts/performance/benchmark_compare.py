@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import GitError
 from lib.markdown import fence, plain, quote, table
 from lib.workflow_commands import annotate, refuse, summarize
-from performance.baseline import NoBaselineError, Tree, check_out, run
+from performance.baseline import NoBaselineError, Tree, check_out, draw, run
 from performance.results import (
     NONE,
     MeasureError,
@@ -249,8 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not any((*ours, *theirs)):
             return leave_out(TITLE, f"No benchmark ran in {TESTS}: all were skipped.", folder)
         files = [file for file in (folder / "base.json", folder / "change.json") if file.exists()]
-        draw = [sys.executable, "-m", "pytest_benchmark", "compare", "--group-by=fullname"]
-        run([*draw, f"--histogram={folder}/histogram", *files], Path.cwd(), TIMEOUT)
+        command = [sys.executable, "-m", "pytest_benchmark", "compare", "--group-by=fullname"]
+        draw(TITLE, [*command, f"--histogram={folder}/histogram", *files], Path.cwd(), TIMEOUT)
         rename_for_upload(folder)
     except (GitError, MeasureError) as error:
         print(error)

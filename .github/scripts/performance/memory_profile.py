@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.workflow_commands import annotate, refuse, show_end, summarize
-from performance.baseline import run
+from performance.baseline import draw, run
 from performance.results import (
     MeasureError,
     Result,
@@ -42,7 +42,7 @@ def profile(folder: Path) -> int:
         folder: An empty folder for the results.
 
     Raises:
-        MeasureError: The tests do not run or take too long, or cannot be drawn.
+        MeasureError: The tests do not run, or take too long.
     """
     paths = (f"--memray-bin-path={folder}", "--memray-bin-prefix=run")
     command = [sys.executable, "-m", "pytest", TESTS, *OPTIONS, *paths]
@@ -64,8 +64,8 @@ def profile(folder: Path) -> int:
     rename_for_upload(folder)
     for file in folder.glob("*.bin"):
         graph = folder / f"flamegraph-{file.stem.removeprefix('run-')}.html"
-        draw = [sys.executable, "-m", "memray", "flamegraph", "--no-web", f"--output={graph}"]
-        run([*draw, file], folder, SECONDS)
+        command = [sys.executable, "-m", "memray", "flamegraph", "--no-web", f"--output={graph}"]
+        draw(TITLE, [*command, file], folder, SECONDS)
     return done.returncode
 
 

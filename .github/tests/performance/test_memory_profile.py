@@ -24,6 +24,14 @@ import pytest
 def test_it(address):
     assert bytearray(5_000_000)
 """
+LONG = """
+import pytest
+
+@pytest.mark.parametrize(("one", "two", "three"), [("a" * 70, "b" * 70, "c" * 70)])
+def test_it(one, two, three):
+    assert bytearray(5_000_000)
+"""
+"""The name of its flame graph is longer than a file system takes."""
 
 type Commit = Callable[[dict[str, str]], None]
 
@@ -62,6 +70,16 @@ def test_names_of_tests_are_names_of_files_that_can_be_kept(
     names = [path.name for path in results.rglob("*")]
     assert len([name for name in names if name.endswith(".html")]) == 2
     assert not [name for name in names if set(name) & set('"<>:|*?')]
+
+
+def test_what_cannot_be_drawn_was_measured_all_the_same(
+    commit: Commit, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MEMRAY_RESULT_PATH", raising=False)  # of the pytest that runs this
+    commit({"tests/memory/test_it.py": LONG})
+    assert memory_profile.main([]) == 0
+    assert len(read(Path("memory-results"))[0].peaks) == 1
+    assert "::warning title=Memory profile::Not drawn: OSError: " in capfd.readouterr().out
 
 
 def test_limit_fails(commit: Commit, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
