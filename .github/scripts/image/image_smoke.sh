@@ -22,6 +22,7 @@ services:
     tmpfs: /tmp
     cap_drop: [ALL]
     security_opt: ["no-new-privileges:true"]
+    stop_grace_period: 30s
     ports: ["127.0.0.1::8000"]
 PROJECT
 }

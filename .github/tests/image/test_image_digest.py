@@ -109,5 +109,5 @@ def test_image_is_tried_as_it_is_deployed_and_its_own_health_check_says_for_how_
     done = processes.run([SCRIPTS / "image_smoke.sh", "IMAGE", "1"], 60, environment=environment)
     assert done.returncode == 1
     assert " up --wait\n" in asked.read_text()
-    for line in ("image: IMAGE", "read_only: true", "tmpfs: /tmp", "cap_drop: [ALL]"):
+    for line in ("read_only: true", "tmpfs: /tmp", "cap_drop: [ALL]", "stop_grace_period: 30s"):
         assert f"    {line}\n" in asked.read_text()
