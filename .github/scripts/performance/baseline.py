@@ -76,7 +76,7 @@ def run(
         ended, output = f"ended with {done.returncode}", done.stdout
     shown = " ".join([Path(command[0]).name, *map(str, command[1:4])])
     last = [line for line in output.splitlines() if line.strip()][-LAST_LINES:]
-    raise MeasureError("\n".join([f"{shown} {ended}; it printed last:", *last]))
+    raise MeasureError("\n".join([": ".join([f"{shown} {ended}", *last[-1:]]), *last]))
 
 
 def draw(title: str, command: Sequence[str | Path], folder: Path, seconds: float) -> None:
@@ -84,7 +84,7 @@ def draw(title: str, command: Sequence[str | Path], folder: Path, seconds: float
     try:
         run(command, folder, seconds)
     except MeasureError as error:
-        annotate("warning", title, f"Not drawn: {quote(str(error).splitlines()[-1])}")
+        annotate("warning", title, f"Not drawn: {quote(str(error).partition('\n')[0])}")
 
 
 def find_commit(reference: str, git: Git) -> str:

@@ -78,7 +78,10 @@ def test_history_that_was_not_checked_out_is_an_error(
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["bash", "-c", "echo last words; exit 3"], r"bash -c .* ended with 3;.*:\nlast words"),
+        (
+            ["bash", "-c", "echo last words; exit 3"],
+            r"bash -c .* ended with 3: last words\nlast words",
+        ),
         (["no-such-program"], "no-such-program"),
     ],
 )
