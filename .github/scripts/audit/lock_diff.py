@@ -85,9 +85,9 @@ def _find_warnings(old: list[Locked], new: list[Locked]) -> Iterator[str]:
             yield f"no hash: {', '.join(sorted(bare))}"
         if package.kind == REGISTRY and not package.files:
             yield f"{package.version} has no file, so no hash"
-        for was in old:
-            if was.version == package.version:
-                yield from _find_edits(was, package)
+        same = [was for was in old if was.version == package.version]
+        for was in [was for was in same if was.source == package.source] or same:
+            yield from _find_edits(was, package)
 
 
 def _find_edits(old: Locked, new: Locked) -> Iterator[str]:

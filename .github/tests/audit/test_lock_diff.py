@@ -138,6 +138,13 @@ def test_odd_edit_of_a_version_that_stays_is_a_warning(old: str, new: str, warni
     assert warning in "; ".join(change.warnings)
 
 
+def test_version_from_two_places_is_compared_with_that_of_its_own() -> None:
+    other = lock(a="1.0 2").replace(INDEX, "https://own.example/simple").partition("\n")[2]
+    text = lock(a="1.0") + other
+    (change,) = changes(text, text.replace("wheels = ", 'resolution-markers = ["x"]\nwheels = ', 1))
+    assert change.warnings == ("same version, other dependencies: + resolution-markers ['x']",)
+
+
 @pytest.mark.parametrize(
     ("base", "head", "expected"),
     [
