@@ -277,8 +277,7 @@ def sort_out(git: Git, commits: Sequence[Commit], since: str) -> dict[str, str]:
     breaking = {commit.id for commit in commits if commit.is_breaking} - out.keys()
     for commit in commits:
         is_merge = len(commit.parents) > 1
-        brought = list_brought(git, commit) if is_merge else set()
-        if commit.id in breaking and breaking.isdisjoint(brought):
+        if commit.id in breaking and not (is_merge and breaking & list_brought(git, commit)):
             continue  # nothing else says what breaks
         if is_merge or BUMP.fullmatch(commit.subject):
             out.setdefault(commit.id, "merges" if is_merge else "release bumps")
