@@ -59,6 +59,7 @@ LISTED = re.compile(r"^\* (?=\S)", re.MULTILINE)
 """How a squash lists the commits that it is made of."""
 FOOTER = re.compile(r"BREAKING[ -]CHANGE:\s*(.*)")
 FOOTER_ENDS = re.compile(r"\s*$|#|[-*+>|<]|[A-Za-z][\w-]*(: | #)")
+ITEM = re.compile(r"[-+] (?!\[)")
 NOT_TEXT = re.compile(
     r"^ *(?P<fence>`{3,}(?=[^`\n]*$)|~{3,}).*?(^ *(?P=fence)|\Z)|<!--.*?(-->|\Z)|^ {0,3}>.*?$"
     r"|^ {0,3}<(?P<tag>[A-Za-z][\w-]*)(?=[\s/>])(.{0,9999}?</(?P=tag)>|.*?(?=\n\s*\n|\Z))",
@@ -169,10 +170,10 @@ def find_footers(text: str) -> list[str]:
         if start := FOOTER.fullmatch(line):
             found.append([start[1]])
             is_open = True
-        elif is_open and (found[-1][0] or not line.strip()) and FOOTER_ENDS.match(line):
-            is_open = False
-        elif is_open:
-            found[-1].append(line.strip())
+        elif is_open and (line.strip() or any(found[-1])):
+            is_item = not found[-1][0] and ITEM.match(line)
+            is_open = bool(is_item) or not FOOTER_ENDS.match(line)
+            found[-1] += [line.strip()] * is_open
     texts = (" ".join(lines).strip() for lines in found)
     return [text for text in texts if not NOTHING.fullmatch(text)]
 

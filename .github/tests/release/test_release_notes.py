@@ -359,6 +359,22 @@ def test_breaking_footers(history: History) -> None:
     assert not any(word in notes for word in ("tried", "tests", "Signed", "Co-auth", "four"))
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("BREAKING CHANGE:\n\nThe keys moved\nfar away\n\nNext", ["The keys moved far away"]),
+        ("BREAKING CHANGE:\n\n- keys\n- values\n\n- [x] tried", ["- keys - values"]),
+        ("BREAKING CHANGE:\n- keys\nBREAKING CHANGE: values", ["- keys", "values"]),
+        ("BREAKING CHANGE:\n\n## How it was tried\n\nBy hand", []),
+        ("BREAKING CHANGE:\n\n- [x] tried", []),
+        ("BREAKING CHANGE:\nCo-authored-by: B <b@example.com>", []),
+        ("BREAKING CHANGE: keys\n- not of it", ["keys"]),
+    ],
+)
+def test_footer_whose_text_begins_below(text: str, told: list[str]) -> None:
+    assert release_notes.find_footers(text) == told
+
+
 SQUASH = """feat: theme (#12)
 
 * feat: dark mode
