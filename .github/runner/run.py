@@ -5,6 +5,7 @@ import getpass
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -45,8 +46,32 @@ CHANGES = {
     "the app": "{code}/app.py",
 }
 """Kinds of change whose costs are shown, each with a file that it touches."""
+REFUSED = (
+    '{{range $fault := .}}{{if or (eq .Kind "syntax-check") (eq .Kind "job-needs") '
+    '(eq .Kind "workflow-call")}}{{.Filepath}}:{{.Line}}: {{.Message}}\\n{{end}}{{end}}'
+)
+"""What of actionlint's findings keeps GitHub from starting a workflow at all."""
 KEPT = Path(tempfile.gettempdir()) / f"pipelines-of-{getpass.getuser()}"
 """Images and what was attested: what a run deploys, the next one can go back to."""
+
+
+def find_refused(root: Path) -> str:
+    """Return what is wrong with the workflow files that GitHub would not start, a line each."""
+    command = [
+        Path(sys.executable).with_name("actionlint"),
+        "-no-color",
+        "-shellcheck=",
+        "-pyflakes=",
+    ]
+    files = find_workflows(root).values()
+    done = subprocess.run(
+        [*command, "-format", REFUSED, *files],
+        cwd=root,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    return (done.stdout if done.returncode <= 1 else done.stderr).strip()
 
 
 def choose_events(pipeline: Path, wanted: Sequence[Event]) -> Event | None:
@@ -389,8 +414,11 @@ def end_cleanly() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; return the exit code."""
-    options = parse_arguments(arguments)
     console = Console()
+    if refused := find_refused(ROOT):
+        console.print(Text(f"GitHub would refuse these workflow files:\n{refused}", style="red"))
+        return 2
+    options = parse_arguments(arguments)
     with ExitStack() as stack:
         environment: Mapping[str, str] = {}
         variables: Mapping[str, str] = {}

@@ -258,6 +258,33 @@ def test_workflow_that_cannot_be_played_is_left_out(  # noqa: PLR0913, PLR0917
         assert f"own {refusal}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("on: push\njobs:\n\ta: {}\n", ":3: could not parse as YAML"),
+        ("", ":1: workflow is empty"),
+        ("on: push\n", '"jobs" section is missing'),
+        ("on: push\njobs: {a: {runs-on: x, foo: 1, steps: [{run: y}]}}\n", 'unexpected key "foo"'),
+        ("on: push\njobs: {a: {runs-on: x, needs: b, steps: [{run: y}]}}\n", "does not exist"),
+        ("on: push\njobs: {a: {runs-on: x, steps: [echo]}}\n", '"steps" section is scalar'),
+    ],
+)
+def test_workflow_that_github_would_not_start_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    text: str,
+    said: str,
+) -> None:
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    (tmp_path / ".github/workflows/own.yml").write_text(text)
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    assert cli.main([]) == 2
+    shown = capsys.readouterr().out.replace("\n", " ")
+    assert ".github/workflows/own.yml:" in shown
+    assert said in shown
+
+
 def test_skipped_job_is_no_failure(run_pipeline: RunPipeline) -> None:
     jobs = "  never: {if: false, runs-on: ubuntu-24.04, steps: [{run: exit 1}]}\n"
     done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
