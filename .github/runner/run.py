@@ -57,20 +57,10 @@ KEPT = Path(tempfile.gettempdir()) / f"pipelines-of-{getpass.getuser()}"
 
 def find_refused(root: Path) -> str:
     """Return what is wrong with the workflow files that GitHub would not start, a line each."""
-    command = [
-        Path(sys.executable).with_name("actionlint"),
-        "-no-color",
-        "-shellcheck=",
-        "-pyflakes=",
-    ]
-    files = find_workflows(root).values()
-    done = subprocess.run(
-        [*command, "-format", REFUSED, *files],
-        cwd=root,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+    program = str(Path(sys.executable).with_name("actionlint"))
+    command = [program, "-no-color", "-shellcheck=", "-pyflakes=", "-format", REFUSED]
+    command += map(str, find_workflows(root).values())
+    done = subprocess.run(command, cwd=root, text=True, capture_output=True, check=False)
     return (done.stdout if done.returncode <= 1 else done.stderr).strip()
 
 

@@ -171,14 +171,26 @@ def name_first_legs(path: Path) -> None:
     text = path.read_text()
     for job in load(path)["jobs"].values():
         matrix = job.get("strategy", {}).get("matrix", {})
-        firsts = [
-            f"matrix.{key} == '{values[0]}'"
+        lists = {
+            key: values[0]
             for key, values in (matrix.items() if isinstance(matrix, dict) else ())
-            if key not in {"include", "exclude"} and isinstance(values, list)
-        ]
+            if key != "exclude" and isinstance(values, list)
+        }
+        included = lists.pop("include", {})
+        firsts = [*_compare("matrix", lists or included)]
         if firsts and any(FIRST_LEG in step.get("if", "") for step in job.get("steps", [])):
             text = text.replace(FIRST_LEG, f"({' && '.join(firsts)})")
             path.write_text(text)
+
+
+def _compare(name: str, value: Any) -> Iterator[str]:  # noqa: ANN401
+    """Yield the expressions that say that something has a value of a matrix."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _compare(f"{name}.{key}", inner)
+    elif isinstance(value, str):
+        same = f"{name} == '{value.replace("'", "''")}'"
+        yield f"({same} || {name} == {value})" if value in {"false", "true"} else same
 
 
 def leave_out_keys(path: Path) -> list[str]:

@@ -11,6 +11,7 @@ from workflows import (
     leave_out_keys,
     leave_out_legs,
     load,
+    name_first_legs,
 )
 
 STRANGE = """# a comment
@@ -102,3 +103,23 @@ def test_own_actions_are_found_wherever_they_are(tmp_path: Path, folder: str) ->
     (tmp_path / ".github/workflows/trial.yaml").write_text(f"uses: './{folder}'\n")
     action.write_text("runs: {steps: [{uses: acme/thing@v1}]}")
     assert [path for path, _ in find_uses(tmp_path)] == [action]
+
+
+FIRST = {
+    "{p: ['3.10', '3.2'], exclude: [{p: '3.2'}]}": "matrix.p == '3.10'",
+    "{p: [a, b], q: [c]}": "matrix.p == 'a' && matrix.q == 'c'",
+    "{p: [{x: a}, {x: b}]}": "matrix.p.x == 'a'",
+    "{p: [true, false]}": "(matrix.p == 'true' || matrix.p == true)",
+    '{p: ["it\'s"]}': "matrix.p == 'it''s'",
+    "{include: [{p: a, q: b}, {p: b}]}": "matrix.p == 'a' && matrix.q == 'b'",
+    "{p: [a], include: [{p: b}]}": "matrix.p == 'a'",
+}
+
+
+@pytest.mark.parametrize("matrix", FIRST)
+def test_first_leg_is_named_by_its_values(tmp_path: Path, matrix: str) -> None:
+    file = tmp_path / "trial.yml"
+    step = "steps:\n    - if: strategy.job-index == 0\n"
+    file.write_text(f"jobs:\n  j:\n    strategy: {{matrix: {matrix}}}\n    {step}")
+    name_first_legs(file)
+    assert load(file)["jobs"]["j"]["steps"][0]["if"] == f"({FIRST[matrix]})"
