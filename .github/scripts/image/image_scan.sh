@@ -14,10 +14,17 @@ HELP
 }
 
 scan() {
-  trivy image --quiet --scanners vuln --format sarif --skip-version-check "$@" 2> >(tee "$LOG" >&2)
+  trivy image --config '' --quiet --scanners vuln --format sarif --skip-version-check "$@" 2> >(tee "$LOG" >&2)
 }
 
 tell() { python3 "$(dirname "$0")/../lib/workflow_commands.py" "$@"; }
+
+tell_accepted() {
+  local ids
+  ids=$(grep -v '^ *\(#\|$\)' .trivyignore | tr '\n' ' ') || return 0
+  tell notice 'Accepted in .trivyignore' "$ids"
+  tell summary '⚠️ Accepted in .trivyignore' "$ids"
+}
 
 tell_database() {
   local day
@@ -34,13 +41,14 @@ main() {
   trap 'rm -f "$LOG"' EXIT
   mkdir -p "$folder"
   docker image inspect --format '{"bytes": {{.Size}}}' "$image" >"$folder/size.json"
-  if ! scan --output "$folder/trivy.sarif" "$image" || ! scan --skip-db-update --ignore-unfixed \
+  if ! scan --ignorefile '' --output "$folder/trivy.sarif" "$image" || ! scan --skip-db-update --ignore-unfixed \
     --severity HIGH,CRITICAL --output "$folder/fixable.sarif" "$image"; then
     tell fail "Trivy could not look" "Nothing is known about the image. If its database did not answer, run this job again." --log "$LOG"
     return 1
   fi
   uv run --no-project .github/scripts/codeql/sarif_report.py --gate --name="Trivy: grave and fixable" "$folder/fixable.sarif" || code=$?
   tell_database "$folder"
+  [[ ! -f .trivyignore ]] || tell_accepted
   return "$code"
 }
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,36 @@ def test_image_is_tried_as_it_is_deployed_and_its_own_health_check_says_for_how_
     assert " up --wait\n" in asked.read_text()
     for line in ("read_only: true", "tmpfs: /tmp", "cap_drop: [ALL]", "stop_grace_period: 30s"):
         assert f"    {line}\n" in asked.read_text()
+
+
+TRIVY = """[ "$1" != version ] || { echo '{}'; exit; }
+for word in "$@"; do printf '[%s]' "$word"; done >>"$0.asked"
+for word in "$@"; do [ "$last" != --output ] || echo "$SARIF" >"$word"; last=$word; done
+"""
+SARIF = '{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Trivy"}}, "results": []}]}'
+
+
+@pytest.mark.parametrize("accepted", ["", "# nothing\n\n", "# why\nCVE-1 exp:2030-01-01\nCVE-2\n"])
+def test_no_file_turns_the_scan_off_and_what_is_accepted_is_told(
+    tmp_path: Path, accepted: str
+) -> None:
+    root = SCRIPTS.parents[2]
+    (tmp_path / ".github").symlink_to(root / ".github")
+    if accepted:
+        (tmp_path / ".trivyignore").write_text(accepted)
+    for name, text in (("trivy", TRIVY), ("docker", "echo '{}'")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    summary = tmp_path / "summary"
+    variables = {"GITHUB_STEP_SUMMARY": str(summary), "SARIF": SARIF}
+    variables |= {"PATH": f"{tmp_path}:{os.environ['PATH']}", "UV_PYTHON": sys.executable}
+    command = [".github/scripts/image/image_scan.sh", "IMAGE", "results"]
+    done = processes.run(command, 60, folder=tmp_path, environment=os.environ | variables)
+    assert done.returncode == 0, done.stdout
+    everything, gate = (tmp_path / "trivy.asked").read_text().split("[IMAGE]")[:2]
+    assert "[--ignorefile][]" in everything
+    assert "[--config][]" in everything
+    assert "[--config][]" in gate
+    told = "Accepted in .trivyignore\n\nCVE-1 exp:2030-01-01 CVE-2"
+    assert (told in summary.read_text()) == ("CVE" in accepted)
+    assert ("::notice title=Accepted" in done.stdout) == ("CVE" in accepted)
