@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from audit.tools import UV, Done, NotKnownError, keep_environment, run
+from audit.tools import UV, Done, NotKnownError, run
 from lib.lockfile import REGISTRY, Locked
 from packaging.utils import canonicalize_name
 
@@ -21,6 +21,18 @@ OSV, SAFETY = "uv audit (OSV)", "Safety"
 """Whoever is asked, as reports name them."""
 VULNERABLE = 64
 BAD_KEY = 65
+LIMITS = {"SAFETY_REQUEST_TIMEOUT": "20", "UV_HTTP_RETRIES": "2", "UV_HTTP_TIMEOUT": "20"}
+KEPT = re.compile(
+    r"(?!SAFETY_|UV_).*|SAFETY_(?:API_KEY|AUTH_SERVER_URL|DATA_API_BASE_URL|DB_DIR"
+    r"|PLATFORM_API_BASE_URL|CA_BUNDLE|TLS_MODE)"
+    r"|UV_(?:CACHE_DIR|DEFAULT_INDEX|HTTP_.+|INDEX.*|INSECURE_HOST|MANAGED_PYTHON|NATIVE_TLS"
+    r"|NO_CACHE|OFFLINE|PYTHON.*|SYSTEM_CERTS|KEYRING_PROVIDER)"
+)
+"""Environment variables that decide how somebody is asked; others could decide about what."""
+
+
+def _keep() -> dict[str, str]:
+    return LIMITS | {key: value for key, value in os.environ.items() if KEPT.fullmatch(key)}
 
 
 class BadKeyError(NotKnownError):
@@ -84,16 +96,13 @@ def ask_uv(packages: Collection[Locked], folder: Path, timeout: float) -> Answer
         NotKnownError: It did not answer, or not for every package; or the lock is out of date.
     """
     check = [UV, "lock", "--check", "--quiet"]
-    kept = keep_environment()
-    run(check, name="uv lock --check", seconds=timeout, environment=kept)
+    run(check, name="uv lock --check", seconds=timeout, environment=_keep())
     # without the project's settings, and so without [tool.uv.audit]; the lock was checked above
     command = [UV, "audit", "--preview-features=audit-command,json-output", "--frozen"]
     command += ["--no-config", "--output-format=json"]
     if address := os.environ.get("AUDIT_SERVICE_URL"):
         command.append(f"--service-url={address}")
-    done = run(
-        command, name="uv audit", codes={0, 1}, seconds=timeout, environment=keep_environment()
-    )
+    done = run(command, name="uv audit", codes={0, 1}, seconds=timeout, environment=_keep())
     try:
         answer = _read_audit(json.loads(done.stdout), packages)
     except (LookupError, TypeError, ValueError) as error:
@@ -137,7 +146,7 @@ def ask_safety(packages: Collection[Locked], folder: Path, timeout: float) -> An
             codes={0, VULNERABLE, BAD_KEY},
             seconds=timeout,
             folder=Path(directory),
-            environment=keep_environment(),
+            environment=_keep(),
         )
     (folder / "safety.txt").write_text(done.stdout, encoding="utf-8")
     if done.returncode == BAD_KEY:

@@ -5,17 +5,19 @@ It reports and never fails for what it finds; it fails if the package index cann
 """
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from audit.tools import UV, NotKnownError, give_up, hand_over, keep_environment, run
+from audit.tools import UV, NotKnownError, give_up, hand_over, run
 from lib.markdown import fence
 
 TITLE = "Outdated check"
 OUTPUT = Path("outdated-report")
+FROZEN = {"UV_FROZEN", "UV_LOCKED"}
 WHAT_TO_DO = """**What to do first**
 
 1. Patches and minor versions together, then the tests: `uv lock --upgrade-package NAME` for each.
@@ -45,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     OUTPUT.mkdir(exist_ok=True)
     try:
-        # where UV_FROZEN is set, there is never anything new
-        command = [UV, "lock", "--upgrade", "--dry-run"]
-        plan = run(command, environment=keep_environment()).stderr
+        # where the lock is frozen there is never anything new
+        free = {key: value for key, value in os.environ.items() if key not in FROZEN}
+        plan = run([UV, "lock", "--upgrade", "--dry-run"], environment=free).stderr
         listed = run([UV, "pip", "list", "--outdated", f"--python={sys.executable}"]).stdout
     except NotKnownError as error:
         return give_up(TITLE, error)

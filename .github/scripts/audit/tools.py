@@ -1,7 +1,6 @@
 """Run the programs that know, and hand over what was found out: the same way in all audits."""
 
 import os
-import re
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -12,19 +11,6 @@ from lib.workflow_commands import refuse, summarize
 type Done = subprocess.CompletedProcess[str]
 
 UV = os.environ.get("UV") or "uv"
-LIMITS = {"SAFETY_REQUEST_TIMEOUT": "20", "UV_HTTP_RETRIES": "2", "UV_HTTP_TIMEOUT": "20"}
-KEPT = re.compile(
-    r"(?!SAFETY_|UV_).*|SAFETY_(?:API_KEY|AUTH_SERVER_URL|DATA_API_BASE_URL|DB_DIR"
-    r"|PLATFORM_API_BASE_URL|CA_BUNDLE|TLS_MODE)"
-    r"|UV_(?:CACHE_DIR|DEFAULT_INDEX|HTTP_.+|INDEX.*|INSECURE_HOST|MANAGED_PYTHON|NATIVE_TLS"
-    r"|NO_CACHE|OFFLINE|PYTHON.*|SYSTEM_CERTS|KEYRING_PROVIDER)"
-)
-"""Environment variables that decide how somebody is asked; others could decide about what."""
-
-
-def keep_environment() -> dict[str, str]:
-    """Return our environment without what decides about what somebody is asked."""
-    return LIMITS | {key: value for key, value in os.environ.items() if KEPT.fullmatch(key)}
 
 
 class NotKnownError(Exception):

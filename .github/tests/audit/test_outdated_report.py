@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from audit import outdated_report
 from audit.outdated_report import describe
-from audit.tools import UV, keep_environment, run
+from audit.tools import UV, run
 from wheels import make_wheel
 
 PROJECT = """
@@ -67,14 +67,14 @@ def test_lock_that_is_frozen_elsewhere_is_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("UV_FROZEN", "1")
     monkeypatch.setenv("UV_PYTHON", sys.executable)
     Path("pyproject.toml").write_text(PROJECT)
     Path("wheels").mkdir()
     make_wheel(Path("wheels"), "held")
     for command in (["lock"], ["venv", "empty"]):
-        run([UV, *command], environment=keep_environment())
+        run([UV, *command])
     make_wheel(Path("wheels"), "held", "1.1")
+    monkeypatch.setenv("UV_FROZEN", "1")
     monkeypatch.setattr(sys, "executable", "empty")
     assert outdated_report.main([]) == 0
     assert "Update held v1.0 -> v1.1" in capsys.readouterr().out
