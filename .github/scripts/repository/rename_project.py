@@ -26,6 +26,8 @@ from lib.git import Git, GitError
 UV = os.environ.get("UV") or "uv"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 50
+COMMANDS = {"migrate", "serve", "uv"}
+"""Programs of the image, and the one that installs all others."""
 DESCRIPTION = "A FastAPI service"
 PROOF = (".github/template", ".ci")
 """What proves the template to those who make it, and is none of a copy's business."""
@@ -92,6 +94,9 @@ def check_name(tree: Path, name: str) -> None:
         or module in packages_distributions()
     ):
         raise RefusedError(f"{name} is a package that the project uses.")
+    # the app's command would take its place
+    if name in COMMANDS or shutil.which(name, path=Path(sys.executable).parent):
+        raise RefusedError(f"{name} is a program that the project uses.")
     for folder in (*PLACES, *(["src"] if find_package(tree) else [])):
         for path in (tree / folder / module, tree / folder / f"{module}.py"):
             if is_taken(path):

@@ -78,6 +78,8 @@ def git(tmp_path: Path) -> Git:
         ("import", "a word of Python"),
         ("json", "standard library"),
         ("fastapi", "a package that the project uses"),
+        ("python", "a program that the project uses"),
+        ("serve", "a program that the project uses"),
         ("tests", "a file or folder tests already"),
         ("origin", "a file or folder .github/runner/origin.py already"),
         ("fakes", "a file or folder .github/runner/fakes already"),
