@@ -52,8 +52,8 @@ REFS = re.compile(rf"^Refs: ({HASH}(?:, {HASH})*)\s*$", re.MULTILINE)
 REVERTED_PULL = re.compile(r"^Reverts (?:[\w.-]+/[\w.-]+)?#(\d+)\s*$", re.MULTILINE)
 WORDS = re.compile(r"(?:chore(?:\([^)]*\))?!?:\s*)?revert(?:s|ed)? (.+)", re.IGNORECASE)
 """What may be a revert: if it names an earlier commit."""
-MERGED = re.compile(r"Merge pull request #(\d+) ")
-PULL = re.compile(rf"\(#(\d+)\)$|^{MERGED.pattern}")
+PULL = re.compile(r"\(#(\d+)\)$|^Merge pull request #(\d+) ")
+MERGED = re.compile(r"Merge pull request #(\d+) .*\n\n(\S.*)")
 PICKED = re.compile(r"\(cherry picked from commit ([0-9a-f]{40})\)")
 LISTED = re.compile(r"^\* (?=\S)", re.MULTILINE)
 """How a squash lists the commits that it is made of."""
@@ -88,12 +88,15 @@ class Commit:
 
     @cached_property
     def subject(self) -> str:
-        """The first line; of what GitHub's button merged, the title of the pull request."""
-        first, _, rest = self.message.strip("\n").partition("\n")
-        title = rest.strip().partition("\n")[0]
-        match = MERGED.match(first)
-        line = f"{title.strip()} (#{match[1]})" if match and title else first.strip()
+        """The first line."""
+        line = self.message.lstrip("\n").partition("\n")[0].strip()
         return line if len(line) <= LONGEST_SUBJECT else f"{line[:LONGEST_SUBJECT]}…"
+
+    @cached_property
+    def title(self) -> str:
+        """The subject; of what GitHub's button merged, the title of the pull request."""
+        match = MERGED.match(self.text)
+        return f"{match[2][:LONGEST_SUBJECT]} (#{match[1]})" if match else self.subject
 
     @cached_property
     def text(self) -> str:
@@ -109,7 +112,7 @@ class Commit:
     def names(self) -> set[str]:
         """What a revert may call it."""
         inner = "" if self.undone else self.parts.get("subject", "")
-        return {simplify(self.subject), simplify(inner)} - {""}
+        return {simplify(self.subject), simplify(self.title), simplify(inner)} - {""}
 
     @cached_property
     def pull(self) -> str:
@@ -120,7 +123,7 @@ class Commit:
     @cached_property
     def parts(self) -> dict[str, str]:
         """Type, scope, mark and subject; nothing if this is no Conventional Commit."""
-        match = HEADER.fullmatch(self.subject)
+        match = HEADER.fullmatch(self.title)
         return {key: text or "" for key, text in match.groupdict().items()} if match else {}
 
     @cached_property
@@ -214,10 +217,11 @@ def find_taken_back(git: Git, commits: Sequence[Commit]) -> set[str]:
     """Return the names of the commits that cancel each other: reverts, and what they revert.
 
     A commit that takes back something and is called otherwise may bring something else: it stays.
+    What was taken back takes nothing back, nor does a merge: what it brought does.
     """
     gone: set[str] = set()
     for number, commit in reversed([*enumerate(commits)]):
-        if commit.id not in gone and not commit.known:  # what was taken back takes nothing back
+        if commit.id not in gone and not commit.known and not commit.parents[1:]:
             found = (
                 other for other in find_undone(git, commit, commits[:number]) if not other.known
             )
@@ -317,7 +321,7 @@ def show(commit: Commit) -> str:
     """Return the line of a commit, and lines for what it breaks."""
     parts = commit.parts
     scope = f"**{plain(parts['scope'])}:** " if parts.get("scope") else ""
-    text = parts.get("subject") or commit.subject
+    text = parts.get("subject") or commit.title
     if commit.undone:
         scope, text = "**Reverted:** ", commit.undone
         text += "".join(f" (#{number})" for number in re.findall(r"\(#(\d+)\)$", commit.subject))

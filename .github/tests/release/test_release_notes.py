@@ -252,6 +252,23 @@ def test_reverts_are_out_with_what_they_reverted(
     assert (f"taken back again: {taken_back} " in notes) == bool(taken_back)
 
 
+@pytest.mark.parametrize("title", ["{0}", "Merge pull request #6 from a/revert-5\n\n{0}"])
+@pytest.mark.parametrize("named", ["\n\nReverts octo-org/widget#5", ""])
+def test_revert_that_is_merged_takes_out_what_a_merge_brought(
+    history: History, title: str, named: str
+) -> None:
+    revert = 'Revert "feat!: one"'
+    for branch, message, merge in (
+        ("side", "wip", "Merge pull request #5 from a/side\n\nfeat!: one"),
+        ("revert-5", f"{revert}{named}", title.format(revert)),
+    ):
+        history.git("checkout", "--quiet", "-b", branch)
+        history.commit(message)
+        history.git("checkout", "--quiet", "main")
+        history.git("merge", "--quiet", "--no-ff", "-m", merge, branch)
+    assert not sections(history.notes("--since", "v1.0.0"))
+
+
 @pytest.mark.parametrize(
     ("title", "revert"),
     [
