@@ -36,8 +36,8 @@ set_output() {
 
 tell() { python3 "$LIB/workflow_commands.py" "$@"; }
 
-# ask_registry ARGUMENTS...: runs `docker buildx imagetools ARGUMENTS`.
-ask_registry() { repeat "the registry" docker buildx imagetools "$@"; }
+# ask_registry ARGUMENTS...: runs `docker buildx imagetools ARGUMENTS`, which would wait for ever.
+ask_registry() { repeat "the registry" timeout --verbose "${PATIENCE:-60}" docker buildx imagetools "$@"; }
 
 # fail TITLE TEXT
 fail() {

@@ -114,6 +114,12 @@ def test_image_is_tried_as_it_is_deployed_and_its_own_health_check_says_for_how_
         assert f"    {line}\n" in asked.read_text()
 
 
+def test_registry_that_hangs_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    code, outputs, said = call(tmp_path, "exec sleep 30", *FIND)
+    assert (code, outputs) == (1, "")
+    assert "::error title=The registry did not answer::timeout: sending signal TERM" in said
+
+
 TRIVY = """[ "$1" != version ] || { echo '{}'; exit; }
 for word in "$@"; do printf '[%s]' "$word"; done >>"$0.asked"
 for word in "$@"; do [ "$last" != --output ] || echo "$SARIF" >"$word"; last=$word; done
