@@ -194,8 +194,10 @@ def _explain(error: urllib.error.HTTPError) -> str:
     """Return what GitHub said, and what to do about it."""
     try:
         answer = json.load(error)
+        errors = answer.get("errors") or []
         details = [
-            str(detail.get("message") or detail.get("code")) for detail in answer.get("errors", [])
+            str(one.get("message") or one.get("code")) if isinstance(one, dict) else str(one)
+            for one in (errors if isinstance(errors, list) else [errors])
         ]
         said = "; ".join([str(answer["message"]), *details])
     except (AttributeError, HTTPException, LookupError, OSError, TypeError, ValueError):
