@@ -114,7 +114,9 @@ verify() {
     ! is_outage "$said" || break
   done < <(grep --files-with-matches --recursive 'uses: ./.github/actions/publish-image' .github/workflows)
   said=$(tr -s '[:cntrl:] ' ' ' <<<"$said")
-  ! is_outage "$said" || fail 'GitHub does not say who made the image' "Run the job again. gh says: $said"
+  if is_outage "$said" || grep -qE 'command not found|gh auth login|HTTP 40[13]' <<<"$said"; then
+    fail 'GitHub does not say who made the image' "Run the job again. If that does not help, gh says why: $said"
+  fi
   fail 'The image is not attested' "$1 has no attestation that a workflow which publishes images made it of $COMMIT in $GITHUB_REPOSITORY. Build it again: gh workflow run docker.yml --ref TAG -f rebuild=true. gh says: $said"
 }
 

@@ -86,6 +86,8 @@ def test_registry_that_comes_back_is_waited_for(tmp_path: Path, command: tuple[s
             'Post "https://api.github.com/": dial tcp: i/o timeout',
             "title=GitHub does not say who made the image::Run the job again.",
         ),
+        (("verify", f"a@{DIGEST}"), "gh: command not found", "title=GitHub does not say who made"),
+        (("verify", f"a@{DIGEST}"), "HTTP 401: Bad credentials", "title=GitHub does not say who"),
     ],
 )
 def test_what_fails_is_told_and_has_no_digest(
