@@ -29,6 +29,7 @@ class Repository:
     name: str = "widget"
     private: bool = False
     fork: bool = False
+    branch: str = "main"
 
     @property
     def full_name(self) -> str:
@@ -38,7 +39,7 @@ class Repository:
     def describe(self) -> dict[str, Any]:
         """Return the `repository` object of a payload."""
         return {
-            "default_branch": "main",
+            "default_branch": self.branch,
             "fork": self.fork,
             "full_name": self.full_name,
             "html_url": f"https://github.com/{self.full_name}",
@@ -67,8 +68,10 @@ class Event:
     repository: Repository = field(default_factory=Repository)
 
     @classmethod
-    def parse(cls, text: str, overrides: dict[str, Any] | None = None) -> "Event":
-        """Make an event of `NAME` or `NAME:DETAIL`.
+    def parse(
+        cls, text: str, overrides: dict[str, Any] | None = None, branch: str = "main"
+    ) -> "Event":
+        """Make an event of `NAME` or `NAME:DETAIL` in a repository with this default branch.
 
         Raises:
             ValueError: The name is not one of `EVENTS`.
@@ -76,7 +79,8 @@ class Event:
         name, _, detail = text.partition(":")
         if name not in EVENTS:
             raise ValueError(f"unknown event {name!r}; known are: {', '.join(EVENTS)}")
-        return cls(name, detail or EVENTS[name], overrides or {})
+        default = branch if EVENTS[name] == "main" else EVENTS[name]
+        return cls(name, detail or default, overrides or {}, Repository(branch=branch))
 
     def __str__(self) -> str:
         """Return the form that `parse` reads."""
@@ -88,9 +92,10 @@ class Event:
         if self.name == "pull_request":
             return f"refs/pull/{PULL_REQUEST}/merge"
         if self.name == "merge_group":
-            return f"refs/heads/gh-readonly-queue/main/pr-{PULL_REQUEST}-{'0' * 40}"
+            queue = f"gh-readonly-queue/{self.repository.branch}"
+            return f"refs/heads/{queue}/pr-{PULL_REQUEST}-{'0' * 40}"
         if self.name == "schedule":
-            return "refs/heads/main"
+            return f"refs/heads/{self.repository.branch}"
         return f"refs/{'tags' if self.detail.startswith('v') else 'heads'}/{self.detail}"
 
     def payload(self, base: str = "", head: str = "") -> dict[str, Any]:
@@ -119,7 +124,7 @@ class Event:
                 payload |= {
                     "action": self.detail,
                     "merge_group": {
-                        "base_ref": "refs/heads/main",
+                        "base_ref": f"refs/heads/{self.repository.branch}",
                         "base_sha": base,
                         "head_ref": self.ref,
                         "head_sha": head,
@@ -139,8 +144,9 @@ class Event:
 
     def _pull_request(self, base: str, head: str) -> dict[str, Any]:
         merging = {"squash_merge_commit_message": "COMMIT_MESSAGES"}
+        target = {"ref": self.repository.branch, "repo": self.repository.describe() | merging}
         return {
-            "base": {"ref": "main", "sha": base, "repo": self.repository.describe() | merging},
+            "base": target | {"sha": base},
             "draft": False,
             "head": {"ref": "feature", "sha": head, "repo": self.repository.describe()},
             "number": PULL_REQUEST,

@@ -85,19 +85,20 @@ def create(source: Path, directory: Path) -> Git:
 def commit(git: Git, event: Event) -> tuple[str, str]:
     """Commit the tree and set the refs as GitHub would for an event.
 
-    An event on `main`, and a new tag, happen as if the tree were merged; one on another branch
-    leaves `main` where it is. A tag that exists already is taken with its own commit and tree.
+    An event on the default branch, and a new tag, happen as if the tree were merged; one on another
+    branch leaves it where it is. A tag that exists already is taken with its own commit and tree.
 
     Returns:
-        The commit before the change and the commit with it. A clean tree on `main` takes its
-        last commit as the change.
+        The commit before the change and the commit with it. A clean tree on the default branch
+        takes its last commit as the change.
     """
     before = git.find("HEAD") or git("commit-tree", EMPTY_TREE, "-m", "chore: start")
     git("update-ref", "refs/heads/head", before)
     _copy_branches(git)
-    main = git.find("refs/source/main")
+    default = f"refs/heads/{event.repository.branch}"
+    main = git.find(f"refs/source/{event.repository.branch}")
     if event.ref.startswith("refs/tags/") and (tagged := git.find(event.ref)):
-        git("update-ref", "refs/heads/main", main or before)
+        git("update-ref", default, main or before)
         git("checkout", "--quiet", "--force", "--detach", tagged)
         return git.find(f"{tagged}^") or tagged, tagged
     git("add", "--all")
@@ -111,13 +112,13 @@ def commit(git: Git, event: Event) -> tuple[str, str]:
     else:
         base = git.find("HEAD^") or git("commit-tree", EMPTY_TREE, "-m", "chore: start")
     if event.name == "pull_request":
-        git("update-ref", "refs/heads/main", base)
+        git("update-ref", default, base)
         merge = git("commit-tree", f"{head}^{{tree}}", "-p", base, "-p", head, "-m", "Merge")
         git("update-ref", event.ref, merge)
         git("checkout", "--quiet", "--detach", merge)
     else:
-        elsewhere = event.ref.startswith("refs/heads/") and event.ref != "refs/heads/main"
-        git("update-ref", "refs/heads/main", main if main and elsewhere else head)
+        elsewhere = event.ref.startswith("refs/heads/") and event.ref != default
+        git("update-ref", default, main if main and elsewhere else head)
         git("update-ref", event.ref, head)
         git("checkout", "--quiet", "--detach", head)
     return base, head

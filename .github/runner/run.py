@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 from checks.changes import touches
@@ -29,7 +30,7 @@ from rich.live import Live
 from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
-from workflows import find_workflows, load
+from workflows import find_branch, find_workflows, load
 
 MARKS = {
     "success": "[green]✔ success[/]",
@@ -62,6 +63,15 @@ def find_refused(root: Path) -> str:
     command += map(str, find_workflows(root).values())
     done = subprocess.run(command, cwd=root, text=True, capture_output=True, check=False)
     return (done.stdout if done.returncode <= 1 else done.stderr).strip()
+
+
+def make_event(text: str, overrides: dict[str, Any] | None = None) -> Event:
+    """Return an event in this repository.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    return Event.parse(text, overrides, find_branch(ROOT))
 
 
 def choose_events(pipeline: Path, wanted: Sequence[Event]) -> Event | None:
@@ -182,7 +192,7 @@ def make_plan(
         if event:
             refusal = find_refusal(pipelines[name], event)
         else:
-            on = [text for text in USUAL if choose_events(pipelines[name], [Event.parse(text)])]
+            on = [text for text in USUAL if choose_events(pipelines[name], [make_event(text)])]
             refusal = f"does not start on {options.event}; it starts on: {', '.join(on)}"
             if not on:
                 refusal = f"starts on none of these: {', '.join(USUAL)}"
@@ -251,7 +261,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     overrides = dict(text.split("=", 1) for text in options.set)
     try:
         wanted = [
-            Event.parse(text, overrides) for text in ([options.event] if options.event else USUAL)
+            make_event(text, overrides) for text in ([options.event] if options.event else USUAL)
         ]
     except ValueError as error:
         parser.error(str(error))
@@ -380,7 +390,7 @@ def show_costs(console: Console, runs: Sequence[Run]) -> None:
         console.print(Text(f"What a pull request costs is not known: {error}", style="yellow"))
         return
     for change, file in CHANGES.items():
-        planned = plan(ROOT, Event.parse("pull_request"), touches([file.format(code=code)], code))
+        planned = plan(ROOT, make_event("pull_request"), touches([file.format(code=code)], code))
         minutes, small, guessed = estimate(planned, seconds)
         text = (
             f"pull_request: {len(planned)} jobs, about {minutes} billed minutes in a private "

@@ -1,11 +1,13 @@
 """Read workflow files and answer what GitHub would do with them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+from lib.triggers import triggers
 
 USES = re.compile(
     r"uses: ['\"]?(?P<action>[\w.-]+/[\w./-]+)@(?P<ref>[\w./-]+)['\"]?(?: # (?P<version>\S+))?",
@@ -32,6 +34,15 @@ def load(path: Path) -> dict[str, Any]:
 def find_workflows(root: Path) -> dict[str, Path]:
     """Return the workflow files of the tree below `root` by their names."""
     return {path.stem: path for path in sorted((root / ".github/workflows").glob("*.y*ml"))}
+
+
+def find_branch(root: Path) -> str:
+    """Return the default branch: the one that the workflows of a tree name most often."""
+    filters = [on for path in find_workflows(root).values() for on in triggers(load(path)).values()]
+    lists = [on.get("branches", []) for on in filters]
+    names = [name for found in lists for name in ([found] if isinstance(found, str) else found)]
+    plain = Counter(name for name in names if re.fullmatch(r"[\w./-]+", name))
+    return plain.most_common(1)[0][0] if plain else "main"
 
 
 def find_actions(root: Path, *users: Path) -> list[Path]:

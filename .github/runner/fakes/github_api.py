@@ -16,7 +16,7 @@ from threading import Thread
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from events import is_foreign
+from events import Event, is_foreign
 from fakes.github_artifacts import Artifacts, Redirect
 from fakes.github_issues import Issue, Issues
 from fakes.github_releases import Releases
@@ -67,6 +67,11 @@ class FakeGitHub:
     def see(self, payload: dict[str, Any]) -> None:
         """Learn from the payload of an event what exists, and whether the token may only read."""
         self._reads_only = is_foreign(payload)
+        self.releases.branch = payload["repository"]["default_branch"]
+        queued = Event("pull_request").payload()
+        path = f"/repos/{payload['repository']['full_name']}/pulls/{queued['number']}"
+        if "merge_group" in payload and path not in self.resources:
+            payload = queued | payload  # it names the pull request, and says no more of it
         if "pull_request" in payload:
             path = f"/repos/{payload['repository']['full_name']}/pulls/{payload['number']}"
             content = payload["pull_request"] | self.pull_request

@@ -99,6 +99,7 @@ class Releases(Part):
         self.latest = ""
         self.protected = False
         self.origin: Git | None = None
+        self.branch = "main"
         self._next_id = 1
         self.routes = {
             "GET /releases": self._list,
@@ -138,7 +139,7 @@ class Releases(Part):
 
     def _create(self, request: Request) -> Answer:
         release = Release(
-            self._take_id(), {"draft": False, "target_commitish": "main", **request.fields}
+            self._take_id(), {"draft": False, "target_commitish": self.branch, **request.fields}
         )
         refusal = self._check(release, request.fields)
         if refusal := refusal or self._check_target(request.fields):
@@ -177,9 +178,9 @@ class Releases(Part):
         """Refuse a commit whose workflows the token may not write, even if its tag exists."""
         target = sent.get("target_commitish", "")
         commit = self.origin.find(target) if self.origin and target else ""
-        if not self.origin or not commit or not self.origin.find("refs/heads/main"):
+        if not self.origin or not commit or not (tip := self.origin.find(self.branch)):
             return None
-        changed = self.origin("diff", "--name-only", commit, "main", "--", ".github/workflows")
+        changed = self.origin("diff", "--name-only", commit, tip, "--", ".github/workflows")
         if changed:
             return 403, {"message": "Resource not accessible by integration"}
         return None

@@ -212,6 +212,32 @@ def test_event_on_another_branch_leaves_main_where_it_is(tmp_path: Path) -> None
         assert copy.find("refs/heads/release/1.0") == fix
 
 
+def test_default_branch_is_the_one_that_the_workflows_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "source/.github/workflows"
+    folder.mkdir(parents=True)
+    git = Git(tmp_path / "source")
+    git("init", "--quiet")
+    on = "{push: {branches: trunk}, pull_request: {branches: [trunk, develop, 'release/*']}}"
+    (folder / "own.yml").write_text(f"on: {on}\njobs: {{a: {{runs-on: ubuntu-24.04}}}}\n")
+    git.save("chore: start")
+    monkeypatch.setattr(cli, "ROOT", git.directory)
+    for text, ref in {
+        "push": "refs/heads/trunk", "schedule": "refs/heads/trunk",
+        "pull_request": "refs/pull/1/merge",
+        "merge_group": f"refs/heads/gh-readonly-queue/trunk/pr-1-{'0' * 40}",
+    }.items():  # fmt: skip
+        event = cli.make_event(text)
+        copy = create(git.directory, tmp_path / text)
+        base, head = commit(copy, event)
+        assert (event.ref, copy.find(ref)) == (ref, copy.find("HEAD"))
+        assert copy.find("refs/heads/trunk") == (base if text == "pull_request" else head)
+        assert event.payload()["repository"]["default_branch"] == "trunk"
+    (planned,) = cli.parse_arguments([]).plan
+    assert str(planned[1]) == "push:trunk"
+
+
 def test_commit_that_was_not_fetched_is_not_there(run_pipeline: RunPipeline) -> None:
     jobs = f"""
   look:

@@ -307,6 +307,15 @@ def test_pull_request_gets_what_github_gives_it(
     assert github.answer("GET", path, b"", header)[0] == 200
 
 
+def test_merge_queue_has_the_pull_request_that_it_names(github: FakeGitHub) -> None:
+    path, header = "/repos/octo-org/widget/pulls/1", {"Authorization": "Bearer x"}
+    github.see(Event.parse("merge_group").payload(COMMIT, COMMIT))
+    assert github.answer("GET", path, b"", header)[1]["title"] == "feat: try the pipelines"
+    github.resources[path] = {"title": "Wrong"}
+    github.see(Event.parse("merge_group").payload(COMMIT, COMMIT))
+    assert github.answer("GET", path, b"", header) == (200, {"title": "Wrong"})
+
+
 def test_artifacts_that_are_merged_get_no_folders(tree: Path) -> None:
     for name in ("one", "two"):
         run("upload-artifact", tree, INPUT_NAME=name, INPUT_PATH=f"{'ac'[name == 'two']}/*.txt")
