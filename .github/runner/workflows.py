@@ -77,7 +77,10 @@ def find_inputs(root: Path) -> dict[str, set[str]]:
 
 
 def needs_containers(root: Path, path: Path) -> bool:
-    """Say whether a workflow, or a composite action that it uses, makes container images."""
+    """Say whether a workflow, or an action or workflow that it uses, makes container images."""
+    called = (root / name for name in OWN_ACTION.findall(path.read_text()))
+    if any(needs_containers(root, file) for file in called if file.is_file()):
+        return True
     return any("uses: docker/" in file.read_text() for file in (path, *find_actions(root, path)))
 
 

@@ -12,6 +12,7 @@ from workflows import (
     leave_out_legs,
     load,
     name_first_legs,
+    needs_containers,
 )
 
 STRANGE = """# a comment
@@ -123,3 +124,23 @@ def test_first_leg_is_named_by_its_values(tmp_path: Path, matrix: str) -> None:
     file.write_text(f"jobs:\n  j:\n    strategy: {{matrix: {matrix}}}\n    {step}")
     name_first_legs(file)
     assert load(file)["jobs"]["j"]["steps"][0]["if"] == f"({FIRST[matrix]})"
+
+
+@pytest.mark.parametrize(
+    ("uses", "expected"),
+    [
+        ("docker/build-push-action@v1", True),
+        ("./.github/actions/build", True),
+        ("./.github/workflows/called.yml", True),
+        ("./.github/workflows/other.yml", False),
+    ],
+)
+def test_docker_is_needed_by_what_is_called_too(tmp_path: Path, uses: str, expected: bool) -> None:
+    for name, text in {
+        "workflows/own.yaml": uses, "workflows/called.yml": "./.github/actions/build",
+        "workflows/other.yml": "actions/checkout@v1", "actions/build/action.yaml": "docker/x@v1",
+    }.items():  # fmt: skip
+        file = tmp_path / ".github" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"uses: {text}\n")
+    assert needs_containers(tmp_path, tmp_path / ".github/workflows/own.yaml") is expected
