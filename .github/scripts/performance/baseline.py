@@ -124,14 +124,15 @@ def check_out(reference: str) -> Iterator[Tree]:
     # both run on the same Python
     install = ["uv", "sync", "--quiet", "--locked", "--no-default-groups", f"--group={GROUP}"]
     install.append(f"--python={sys.executable}")
-    try:
-        with tempfile.TemporaryDirectory(prefix="baseline-") as directory:
-            folder = Path(directory) / "tree"
-            git("worktree", "add", "--quiet", "--detach", str(folder), commit)
+    with tempfile.TemporaryDirectory(prefix="baseline-") as directory:
+        folder = Path(directory) / "tree"
+        git("worktree", "add", "--quiet", "--detach", str(folder), commit)
+        try:
             try:
                 run(install, folder, INSTALL_SECONDS)
             except MeasureError as error:
                 raise NoBaselineError(f"the base cannot be installed: {error}") from error
             yield Tree("base", folder, folder / ".venv/bin/python", commit)
-    finally:
-        git("worktree", "prune")
+        finally:
+            # this one alone: another may be on a disk that is away
+            git("worktree", "remove", "--force", str(folder))

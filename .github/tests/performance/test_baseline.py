@@ -45,6 +45,18 @@ def test_base_has_a_tree_and_an_environment_of_its_own(measured: Git, commit: Co
     assert count_trees(measured) == 1
 
 
+@pytest.mark.usefixtures("our_packages")
+def test_tree_of_somebody_on_a_disk_that_is_away_stays(
+    measured: Git, commit: Commit, tmp_path: Path
+) -> None:
+    commit({})
+    measured("worktree", "add", "--quiet", "--detach", str(tmp_path / "disk"))
+    (tmp_path / "disk").rename(tmp_path / "away")
+    with baseline.check_out("HEAD"):
+        pass
+    assert count_trees(measured) == 2
+
+
 def test_tree_is_removed_after_a_signal(measured: Git, commit: Commit) -> None:
     commit({})
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
