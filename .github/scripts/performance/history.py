@@ -18,7 +18,7 @@ from statistics import fmean, median
 from typing import Any
 
 from lib.github import GitHubError, ask, download
-from lib.markdown import plain
+from lib.markdown import quote
 from performance.results import MALFORMED, Result, interpret
 
 ARTIFACT, FILE = "performance-history", "history.jsonl"
@@ -148,7 +148,7 @@ def write(pushes: Iterable[Push]) -> str:
 
 
 def find_drifts(pushes: Sequence[Push]) -> list[str]:
-    """Say what grew in small steps by more than the gate allows at once, as Markdown.
+    """Say what grew in small steps by more than the gate allows at once.
 
     The logarithms of neighbouring steps are added up, from the lowest sum to now: what was put
     right since does not count. The growth has to exceed the gate, and `SURE` times what noise alone
@@ -188,9 +188,9 @@ def _judge(
     growth, count = sums[-1] - sums[start], len(small) - start
     if growth > max(math.log(GATE), SURE * noise * math.sqrt(count)):
         first = small[start][0]
-        since = plain((pushes[first - 1].commit if first else pushes[0].base)[:12])
+        since = quote((pushes[first - 1].commit if first else pushes[0].base)[:12])
         text = (
-            f"{plain(name)} grew by {math.exp(growth) - 1:.0%} in {count} pushes since {since}, "
+            f"{quote(name)} grew by {math.exp(growth) - 1:.0%} in {count} pushes since {since}, "
             "each of them below the gate. To measure a benchmark directly: "
             f"uv run poe bench-compare --base {since}"
         )

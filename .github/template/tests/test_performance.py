@@ -175,7 +175,7 @@ def test_push_keeps_its_figures_and_names_small_steps(
     run = run_pipeline("performance", "push", edit=edit, github=github, **options)
     assert conclusions(run)["summary"] == "success", explain(run)
     assert not github.unexpected
-    assert "grew by 22% in 5 pushes since" in said(run, "warning").replace("\\", "")
+    assert "grew by 22% in 5 pushes since" in said(run, "warning")
     assert "The last 5 pushes" in run.find_job("summary").summary
     kept = history.parse((run.artifacts / history.ARTIFACT / history.FILE).read_text())
     assert [one.run for one in kept] == [-4, -3, -2, -1, 1]
