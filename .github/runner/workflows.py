@@ -10,12 +10,13 @@ import yaml
 from lib.triggers import triggers
 
 USES = re.compile(
-    r"uses: ['\"]?(?P<action>[\w.-]+/[\w./-]+)@(?P<ref>[\w./-]+)['\"]?(?: # (?P<version>\S+))?",
+    r"\buses['\"]?: +['\"]?(?P<action>[\w.-]+/[\w./-]+)@(?P<ref>[\w./-]+)"
+    r"['\"]?(?: # (?P<version>\S+))?",
 )
 """A use of an action from outside, with the version that the comment behind it names."""
 
 
-OWN_ACTION = re.compile(r"uses: ['\"]?(\./[\w./-]+)")
+OWN_ACTION = re.compile(r"\buses['\"]?: +['\"]?(\./[\w./-]+)")
 FIRST_LEG = "strategy.job-index == 0"
 
 
@@ -142,11 +143,14 @@ def leave_out_containers(path: Path) -> None:
                 leave_out(path, name, f"{place}: is not started here, so that the job is left out.")
         if not uses.startswith("./"):
             leave_out(path, name, f"{uses} is not here, so that the job is left out.")
-    text = path.read_text()
-    image = re.compile(r"uses: ['\"]?(docker://[\w./:@-]+)['\"]?")
-    done = image.sub(r'run: "echo ::notice title=\1::an image: left out."', text)
-    if done != text:
-        path.write_text(done)
+    workflow = load(path)
+    steps = [step for job in workflow["jobs"].values() for step in job.get("steps", [])]
+    images = [step for step in steps if step.get("uses", "").startswith("docker://")]
+    for step in images:
+        step["run"] = f"echo '::notice title={step.pop('uses')}::an image: left out.'"
+        step.pop("with", None)
+    if images:
+        path.write_text(yaml.dump(workflow, Dumper=PlainDumper, sort_keys=False))
 
 
 def leave_out_legs(path: Path, foreign: re.Pattern[str]) -> list[tuple[str, str]]:

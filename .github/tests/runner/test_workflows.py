@@ -80,7 +80,10 @@ def test_legs_of_other_systems_are_named(tmp_path: Path, matrix: str) -> None:
         ("{runs-on: x, services: {db: {image: postgres}}, steps: [{run: echo}]}", "services: is"),
         ("{runs-on: x, container: node, steps: [{run: echo}]}", "container: is not started here"),
         ("{uses: a/b/.github/workflows/c.yml@v1, secrets: inherit}", "a/b/.github/workflows/c.yml"),
-        ('{runs-on: x, steps: [{name: n, uses: "docker://a/b:1@sha256:0"}]}', "title=docker://a/b"),
+        (
+            '{runs-on: x, steps: [{uses: "docker://a/b:1@sha256:0", with: {args: x}}]}',
+            "title=docker://a/b",
+        ),
         ("{runs-on: x, steps: [{run: echo}]}", ""),
         ("{uses: ./.github/workflows/c.yml}", ""),
     ],
@@ -101,8 +104,8 @@ def test_own_actions_are_found_wherever_they_are(tmp_path: Path, folder: str) ->
     (tmp_path / ".github/workflows").mkdir(parents=True)
     action = tmp_path / folder / "action.yaml"
     action.parent.mkdir(parents=True)
-    (tmp_path / ".github/workflows/trial.yaml").write_text(f"uses: './{folder}'\n")
-    action.write_text("runs: {steps: [{uses: acme/thing@v1}]}")
+    (tmp_path / ".github/workflows/trial.yaml").write_text(f"\"uses\":  './{folder}'\n")
+    action.write_text('runs: {steps: [{"uses": acme/thing@v1}]}')
     assert [path for path, _ in find_uses(tmp_path)] == [action]
 
 
