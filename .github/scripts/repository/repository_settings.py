@@ -147,7 +147,10 @@ def list_settings(
     allowed = dict.fromkeys(wanted.tags, "tag") | ({branch: "branch"} if wanted.trusted else {})
 
     def make() -> Iterable[Change]:
-        now, limit = find(path), {"deployment_branch_policy": ONLY_SOME if allowed else None}
+        now = find(path)
+        # without a list here, one that a person made stays
+        some = allowed or _describe(now)["deployment_branch_policy"] == ONLY_SOME
+        limit = {"deployment_branch_policy": ONLY_SOME if some else None}
         if text := explain(limit, _describe(now)) if now else "create":
             yield Change("PUT", path, _describe(now) | limit, text)
         policies = f"{path}/deployment-branch-policies"

@@ -9,7 +9,7 @@ from engine import ROOT
 from fakes.github_api import FakeGitHub
 from fakes.github_security import Security
 from repository import setup_github
-from repository.repository_settings import differs
+from repository.repository_settings import ONLY_SOME, differs
 
 Run = Callable[..., tuple[int, str]]
 REVIEWER = ("--reviewer", "octocat")
@@ -168,11 +168,14 @@ def test_what_a_person_set_beside_it_stays(run: Run, github: FakeGitHub) -> None
     limit = {"deployment_branch_policy": {"protected_branches": True}}
     environments["production"] |= beside | {"wait_timer": 0}
     environments["pypi"] |= beside | limit
+    environments["staging"] |= {"deployment_branch_policy": ONLY_SOME}
     code, text = run("--apply", *REVIEWER)
     assert code == 0, text
     production, pypi = environments["production"], environments["pypi"]
     assert (production["wait_timer"], production | beside) == (5, production)
     assert (pypi["deployment_branch_policy"], pypi | beside) == (None, pypi)
+    assert environments["staging"]["deployment_branch_policy"] == ONLY_SOME
+    assert run("--check")[0] == 0
 
 
 def test_rules_that_a_person_added_stay(run: Run, github: FakeGitHub) -> None:
