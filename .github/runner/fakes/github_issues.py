@@ -30,6 +30,7 @@ class Issue:
     state: str = "open"
     comments: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    author: str = "github-actions[bot]"
 
     def describe(self) -> dict[str, Any]:
         """Return it as GitHub does."""
@@ -103,11 +104,12 @@ class Issues(Part):
 
     def _list(self, request: Request) -> Answer:
         wanted = set(filter(None, request.query.get("labels", "").split(",")))
-        state = request.query.get("state", "open")
+        state, author = request.query.get("state", "open"), request.query.get("creator", "")
         found = [
             issue.describe()
             for issue in reversed(self.all)
             if state in {"all", issue.state} and wanted <= set(issue.labels)
+            if author in {"", issue.author}
         ]
         return 200, request.choose_page(found)
 

@@ -2,8 +2,8 @@
 """Keep one issue up to date with what the scheduled vulnerability scan found.
 
 RESULT is how the scan ended, REPORT its report as a JSON text; none means that the scan did not get
-that far. One issue is open however often this runs: the oldest with the marker and the
-labels below. The workflow's concurrency group lets no two of these run at once.
+that far. One issue is open however often this runs: the oldest of a workflow with the marker below,
+whatever people made of its labels. The workflow's concurrency group lets no two run at once.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def report(text: str, address: str, *, is_clean: bool) -> str:
     Raises:
         GitHubError: GitHub refused, or did not answer.
     """
-    found = list_all(f"issues?state=open&labels={','.join(LABELS)}")
+    found = list_all("issues?state=open&creator=github-actions%5Bbot%5D")
     ours = [
         issue for issue in found if MARKER in (issue["body"] or "") and "pull_request" not in issue
     ]

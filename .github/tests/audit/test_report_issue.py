@@ -3,7 +3,8 @@ import json
 import pytest
 from audit import report_issue
 from fakes.github_api import FakeGitHub
-from lib.github import GitHubError, ask
+from fakes.github_issues import Issue
+from lib.github import GitHubError
 
 RUN = "https://github.com/octo-org/widget/actions/runs/1"
 A = "| a | Bad |"
@@ -36,12 +37,21 @@ def test_one_issue_follows_the_findings(github: FakeGitHub) -> None:
 
 
 def test_issue_of_somebody_else_is_left_alone(github: FakeGitHub) -> None:
-    github.issues.labels |= set(report_issue.LABELS)
-    new = {"title": "Mine", "body": "No marker", "labels": list(report_issue.LABELS)}
-    ask("POST", "issues", new)
-    assert report(A) == "Opened issue #2."
+    copied = f"{report_issue.MARKER} -->"
+    github.issues.all = [
+        Issue(1, "Of another workflow", "No marker", list(report_issue.LABELS)),
+        Issue(2, "Mine", copied, list(report_issue.LABELS), author="octocat"),
+    ]
+    assert report(A) == "Opened issue #3."
     report()
-    assert github.issues.all[0].body == "No marker"
+    assert [issue.body for issue in github.issues.all[:2]] == ["No marker", copied]
+
+
+def test_issue_with_other_labels_gets_no_duplicate(github: FakeGitHub) -> None:
+    report(A)
+    github.issues.all[0].labels = ["triaged"]
+    assert report(B) == "Updated issue #1: other findings."
+    assert github.issues.all[0].labels == ["triaged"]
 
 
 @pytest.mark.parametrize(
