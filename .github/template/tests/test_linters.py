@@ -54,6 +54,10 @@ def test_shell_scripts_are_those_of_git_and_may_be_none(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     (tmp_path / "a.sh").write_text("echo $1\n")
     assert "SC2148" in processes.run(command, 60, folder=tmp_path).stdout
+    Git(tmp_path)("add", "a.sh")
+    (tmp_path / "a.sh").unlink()
+    done = processes.run(command, 60, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 @pytest.mark.parametrize(
