@@ -10,12 +10,14 @@ echo "$@, but no_proxy: $no_proxy"
 """
 
 
-def call(folder: Path, *arguments: str) -> str:
-    """Run the script in a tree, with a uv that only says what it was asked to run."""
+def call(folder: Path, *arguments: str, code: int = 0) -> str:
+    """Run the script in a tree, with a uv and a curl that only say what they were asked."""
     (folder / SCRIPT).parent.mkdir(parents=True)
     shutil.copy(ROOT / SCRIPT, folder / SCRIPT)
     (folder / "uv").write_text(UV)
     (folder / "uv").chmod(0o755)
+    (folder / "curl").write_text(UV + f"exit {code}\n")
+    (folder / "curl").chmod(0o755)
     environment = {"PATH": f"{folder}:/usr/bin:/bin"}
     return processes.run([folder / SCRIPT, *arguments], 60, environment=environment).stdout
 
@@ -28,4 +30,12 @@ def test_options_reach_the_smoke_tests(tmp_path: Path) -> None:
 
 
 def test_app_without_smoke_tests_is_said(tmp_path: Path) -> None:
-    assert "::notice title=No smoke tests::" in call(tmp_path, "--base-url=http://127.0.0.1:8000")
+    said = call(tmp_path, "--base-url=http://127.0.0.1:8000", "--header=Host: a")
+    assert "--header Host: a http://127.0.0.1:8000/health" in said
+    assert "::notice title=No smoke tests::" in said
+
+
+def test_app_that_nobody_reaches_is_red(tmp_path: Path) -> None:
+    said = call(tmp_path, "--base-url=http://127.0.0.1:8000", code=7)
+    assert "http://127.0.0.1:8000/health did not answer from here: does `serve`" in said
+    assert "::notice" not in said
