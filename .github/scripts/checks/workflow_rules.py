@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from lib.markdown import plain
+from lib.git import Git
+from lib.markdown import plain, quote
 from lib.project import ProjectError, read_project
 from lib.workflow_commands import annotate, summarize
 
@@ -36,6 +37,15 @@ def find_files(root: Path) -> list[Path]:
     github = root / ".github"
     patterns = ("workflows/*.yml", "workflows/*.yaml", "actions/*/action.y*ml")
     return sorted(path for pattern in patterns for path in github.glob(pattern))
+
+
+def check_ignored(root: Path) -> Findings:
+    """Yield committed files that zizmor and Ruff pass over, because they are ignored."""
+    for option in ("--exclude-standard", "--exclude-per-directory=.ignore"):
+        listed = Git(root)("ls-files", "-z", "--cached", "--ignored", option, codes=(0, 128))
+        for path in filter(None, listed.split("\0")):
+            text = "it is committed, and .gitignore or .ignore hides it from zizmor and Ruff"
+            yield f"{quote(path)}: ignored", f"{text}. Take it out of Git, or out of that list"
 
 
 def check_file(path: Path) -> Findings:
@@ -122,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         accepted = read_project(root).accepted
         files = find_files(root)
         findings = {key: text for path in files for key, text in check_file(path)}
+        findings |= check_ignored(root)
     except ProjectError as error:
         annotate("error", UNCHECKED, str(error))
         return 1

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from checks import workflow_rules
 from engine import ROOT
+from origin import Git
 
 PIN = "3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
 PYPROJECT = '[tool.pipelines]\nserve = "app --port {port}"\n'
@@ -73,6 +74,19 @@ def test_fault_is_named_and_can_be_kept(
     assert word in said
     write(tmp_path, text.replace(old, new, 1), f'"{key}" = "we want it so"')
     assert workflow_rules.main([str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".github/.gitignore", ".github/.ignore"])
+def test_workflow_that_zizmor_would_pass_over_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    git = Git(tmp_path)
+    git("init", "--quiet")
+    write(tmp_path, PLAIN.replace("PIN", PIN))
+    git.save("ci: scan")
+    (tmp_path / name).write_text("other.yml\n*.pyc\n")
+    assert workflow_rules.main([str(tmp_path)]) == 1
+    assert "::error title=.github/workflows/other.yml%3A ignored::" in capsys.readouterr().out
 
 
 def test_acceptance_that_nothing_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
