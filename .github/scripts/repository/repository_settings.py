@@ -49,8 +49,8 @@ class Environment:
         workflow: File of the workflow that deploys or publishes there.
         reviewed: Whether somebody has to approve it.
         wait: Minutes that it waits.
-        tags: Patterns of the tags that may; any branch and tag if there is none.
-        trusted: Whether the default branch alone may: another one may have other scripts.
+        tags: Patterns of the tags that may; any branch and tag if nothing is said here or below.
+        trusted: Whether of the branches the default one may: another may have other scripts.
     """
 
     workflow: str
@@ -148,9 +148,8 @@ def list_settings(
 
     def make() -> Iterable[Change]:
         now = find(path)
-        # without a list here, one that a person made stays
-        some = allowed or _describe(now)["deployment_branch_policy"] == ONLY_SOME
-        limit = {"deployment_branch_policy": ONLY_SOME if some else None}
+        # without a list here, what a person chose stays
+        limit = {"deployment_branch_policy": ONLY_SOME} if allowed else {}
         if text := explain(limit, _describe(now)) if now else "create":
             yield Change("PUT", path, _describe(now) | limit, text)
         policies = f"{path}/deployment-branch-policies"

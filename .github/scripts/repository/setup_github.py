@@ -70,7 +70,7 @@ MARKS = {"same": "=", "different": "~", "changed": "✔", "skipped": "-", "faile
 ENVIRONMENTS = {
     "staging": Environment("cd.yml"),
     "production": Environment("cd.yml", reviewed=True, wait=5, tags=("v*.*.*",)),
-    "pypi": Environment("release.yml", reviewed=True),
+    "pypi": Environment("release.yml", reviewed=True, tags=("v*.*.*",), trusted=True),
     "template": Environment("dependency-review.yml", trusted=True),
 }
 SCANNING = {key: {"status": "enabled"} for key in (

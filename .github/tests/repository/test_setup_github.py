@@ -100,6 +100,7 @@ def test_second_run_changes_nothing(run: Run, github: FakeGitHub) -> None:
     assert (production["wait_timer"], production["reviewers"]) == (5, [{"type": "User", "id": 1}])
     assert [*settings.tags["production"].values()] == ["v*.*.*"]
     assert [*settings.tags["template"].values()] == ["main"]
+    assert [*settings.tags["pypi"].values()] == ["v*.*.*", "main"], "no branch of its own"
     assert settings.environments["staging"] == {
         "wait_timer": 0, "reviewers": [], "prevent_self_review": False, "can_admins_bypass": True,
         "deployment_branch_policy": None,
@@ -161,20 +162,23 @@ def test_drift_is_found_and_mended(run: Run, github: FakeGitHub) -> None:
     assert states == ["disabled_manually", "active"], "only workflows of this copy are enabled"
 
 
-def test_what_a_person_set_beside_it_stays(run: Run, github: FakeGitHub) -> None:
+@pytest.mark.parametrize("policy", [ONLY_SOME, {"protected_branches": True}])
+def test_what_a_person_set_beside_it_stays(
+    run: Run, github: FakeGitHub, policy: dict[str, bool]
+) -> None:
     run("--apply", *REVIEWER)
     environments = github.settings.environments
     beside = {"prevent_self_review": True, "can_admins_bypass": False}
-    limit = {"deployment_branch_policy": {"protected_branches": True}}
+    limit = {"deployment_branch_policy": policy}
     environments["production"] |= beside | {"wait_timer": 0}
     environments["pypi"] |= beside | limit
-    environments["staging"] |= {"deployment_branch_policy": ONLY_SOME}
+    environments["staging"] |= limit
     code, text = run("--apply", *REVIEWER)
     assert code == 0, text
     production, pypi = environments["production"], environments["pypi"]
     assert (production["wait_timer"], production | beside) == (5, production)
-    assert (pypi["deployment_branch_policy"], pypi | beside) == (None, pypi)
-    assert environments["staging"]["deployment_branch_policy"] == ONLY_SOME
+    assert (pypi["deployment_branch_policy"], pypi | beside) == (ONLY_SOME, pypi)
+    assert environments["staging"] | limit == environments["staging"]
     assert run("--check")[0] == 0
 
 
