@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import ssh_server
+from containers import docker
 from deployments import Client
 from engine import ROOT, Run
 from fakes.github_api import FakeGitHub
@@ -267,12 +268,15 @@ def test_earlier_version_by_hand_is_the_manual_rollback(
 
 
 def test_image_that_nobody_attested_is_not_deployed(
-    deploy: Deploy, source: Git, tmp_path: Path
+    deploy: Deploy, source: Git, tmp_path: Path, host: str
 ) -> None:
-    assert deploy("push:main", job="image").conclusion == "success"
-    (attested,) = (tmp_path / "attestations").iterdir()
+    run = deploy("push:main", job="image")
+    assert run.conclusion == "success"
     head, signer = source.find("HEAD"), "octo-org/widget/.github/workflows"
-    assert attested.read_text() == f"octo-org/widget {head} {signer}/cd.yml\n"
+    digests = [one["subject-digest"].partition(":")[2] for one in inputs_of(run, "actions/attest")]
+    attested, platform = (tmp_path / "attestations" / digest for digest in digests[::-1])
+    for file in (attested, platform):
+        assert file.read_text() == f"octo-org/widget {head} {signer}/cd.yml\n"
     attested.write_text(f"octo-org/widget {head} {signer}/ci.yml")
     run = deploy("push:main")
     assert run.find_job("image").conclusion == "failure"
@@ -281,6 +285,16 @@ def test_image_that_nobody_attested_is_not_deployed(
     assert "image ended as failure" in run.find_job("summary").summary
     attested.unlink()
     assert "no attestations found" in said(deploy("push:main", job="image"), "error")
+
+    # whoever may push to the registry knows the next commit before it is built
+    commit(source, append("README.md", "More.\n"), "docs: say more")
+    arch = docker("version", "--format={{.Server.Arch}}")
+    image = f"{host}/octo-org/widget"
+    planted, other = f"{image}:sha-{source.find('HEAD')}-{arch}", f"{image}@sha256:{platform.name}"
+    docker("buildx", "imagetools", "create", "--tag", planted, other)
+    run = deploy("push:main", job="build")
+    assert run.find_job("build").conclusion == "failure"
+    assert "The image is not attested" in said(run, "error")
 
 
 def test_production_that_nobody_protects_gets_nothing(deploy: Deploy) -> None:

@@ -88,7 +88,8 @@ def test_one_image_is_built_once_and_gets_its_tags(build: Build, tmp_path: Path,
     (built,) = inputs_of(run, "docker/build-push-action")
     assert (built["sbom"], built["provenance"], built["load"]) == ("true", "mode=max", "false")
     assert f"APP_REVISION={commit}" in built["build-args"]
-    (attested,) = inputs_of(run, "actions/attest")
+    built_here, attested = inputs_of(run, "actions/attest")
+    assert built_here["subject-digest"].startswith("sha256:")
     assert attested == {
         "subject-name": f"{host}/{IMAGE}",
         "subject-digest": digest,
