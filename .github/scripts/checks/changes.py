@@ -2,13 +2,15 @@
 """Decide what a change touches, so that a pull request pays only for what it can break.
 
 Sets one output for each area: `true` or `false`. Whatever cannot be decided is `true`: no pull
-request, no base, a shallow clone, an error, a file that no list names.
+request, no base, a shallow clone, an error, a file that no list names. Says what the change sets of
+its own gates, which take their settings from it.
 """
 
 import argparse
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -16,7 +18,7 @@ from pathlib import Path, PurePosixPath
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from lib.git import Git, GitError
 from lib.markdown import plain, table
-from lib.project import ProjectError, read_project
+from lib.project import FILE, ProjectError, read_project
 from lib.triggers import translate
 from lib.workflow_commands import annotate, set_outputs, summarize
 
@@ -58,6 +60,28 @@ Besides, whatever is Python is looked at by CodeQL.
 """
 
 
+GATES = (
+    *("**/.coveragerc*", "**/.hadolint.y*ml", "**/.shellcheckrc", "**/.trivyignore"),
+    *("**/*mypy.ini", "**/*pytest.ini", "**/*pytest.toml", "**/*ruff.toml", "**/setup.cfg"),
+    *("**/actionlint.y*ml", "**/shellcheckrc", "**/tox.ini", "**/uv.toml", "**/zizmor.y*ml"),
+    *(".github/accepted-advisories.toml", ".github/actions/**", ".github/codeql/**"),
+    *(".github/dependency-review-config.yml", f"{SCRIPTS}/**", f"{WORKFLOWS}/**"),
+    ".pre-commit-config.yaml",
+)
+"""What decides how gates judge, besides the tables of tools in pyproject.toml."""
+
+
+def list_gates(files: Sequence[str], base: str) -> list[str]:
+    """Return what a change sets of the gates that judge it: files, and tables of pyproject.toml."""
+    named = [name for name in files if compile_patterns(GATES).fullmatch(name)]
+    if FILE in files:
+        texts = (Git()("show", f"{commit}:{FILE}", codes=(0, 128)) for commit in (base, "HEAD"))
+        old, new = (tomllib.loads(text).get("tool", {}) for text in texts)
+        changed = (key for key in sorted({*old, *new}) if old.get(key) != new.get(key))
+        named += [f"[tool.{key}]" for key in changed]
+    return named
+
+
 def touches(files: Iterable[str], code: str = "src") -> set[str]:
     """Return the areas that changed files touch.
 
@@ -89,17 +113,18 @@ def compile_patterns(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(translate, patterns)), re.DOTALL)
 
 
-def decide(base: str) -> tuple[set[str], str]:
-    """Return the areas to look at, and why."""
+def decide(base: str) -> tuple[set[str], str, Sequence[str]]:
+    """Return the areas to look at, why, and what the change sets of the gates."""
     if not base:
-        return {*AREAS}, "this is no pull request"
+        return {*AREAS}, "this is no pull request", ()
     try:
         files = Git().list_changed(base)
         code = read_project(Path.cwd()).code
-    except (GitError, OSError, ProjectError) as error:
+        gates = list_gates(files, base)
+    except (GitError, OSError, ProjectError, ValueError) as error:
         annotate("warning", "What changed is not known", f"Everything is run. {error}")
-        return {*AREAS}, "what changed is not known"
-    return touches(files, code), f"{len(files)} files differ from {base}"
+        return {*AREAS}, "what changed is not known", ()
+    return touches(files, code), f"{len(files)} files differ from {base}", gates
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,10 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     text = "commit to compare with (BASE); empty means everything"
     parser.add_argument("--base", default=os.environ.get("BASE", ""), help=text)
-    areas, reason = decide(parser.parse_args(arguments).base)
+    areas, reason, gates = decide(parser.parse_args(arguments).base)
     set_outputs({area: str(area in areas).lower() for area in AREAS})
     rows = [[area, "looked at" if area in areas else "not touched"] for area in AREAS]
     summarize(f"### What this change touches\n\n{table(['area', plain(reason)], rows)}")
+    if gates:
+        names = "".join(f"- {plain(name)}\n" for name in gates)
+        summarize(f"⚠️ It sets itself how it is judged, so look at these closely:\n\n{names}")
     return 0
 
 

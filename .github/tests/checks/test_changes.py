@@ -180,3 +180,19 @@ def test_outputs(git: Git, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "out"))
     assert changes.main(["--base=HEAD^1"]) == 0
     assert (tmp_path / "out").read_text() == "".join(f"{area}=false\n" for area in AREAS)
+
+
+def test_settings_of_gates_are_named(
+    git: Git, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with Path("pyproject.toml").open("a") as file:
+        file.write("[tool.coverage.report]\nfail_under = 0\n")
+    names = [".github/workflows/ci.yml", ".hadolint.yaml", "src/mypy.ini", "src/.ruff.toml"]
+    for name in (*names, "src/app.py"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("one = 2\n")
+    git.save("feat: more")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    assert changes.main(["--base=HEAD^1"]) == 0
+    told = (tmp_path / "summary").read_text().replace("\\", "").partition("closely:\n\n")[2]
+    assert {*told.split("\n")} == {f"- {name}" for name in (*names, "[tool.coverage]")} | {""}
