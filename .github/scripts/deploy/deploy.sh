@@ -42,7 +42,7 @@ read_settings() {
   while IFS=$'\t' read -r name value; do
     [[ ${!name:-} ]] || export "$name=$(base64 --decode <<<"$value")"
   done < <(jq --raw-output '(fromjson? // {}) | to_entries[]
-    | select(.key | test("^(DEPLOY|KUBE|ENVIRONMENT)_[A-Z_]+$")) | "\(.key)\t\(.value | @base64)"' --raw-input --slurp <<<"$SETTINGS")
+    | select(.key | test("^(DEPLOY|KUBE|ENVIRONMENT)_[A-Z0-9_]+$")) | "\(.key)\t\(.value | @base64)"' --raw-input --slurp <<<"$SETTINGS")
 }
 
 choose_target() {
@@ -93,9 +93,9 @@ read_state() {
   cat "$STATE/$1" 2>/dev/null || true
 }
 
-# ask URL PATH [HEADER]: prints the body of an answer, and on a last line its status; 000 if there is none.
+# ask URL PATH [HEADER]: prints the body of an answer, and on a last line its status; if there is none, why, and 000.
 ask() {
-  curl --silent --max-time 5 --write-out '\n%{http_code}' ${3:+--header "$3"} "${1%/}$2" || true
+  curl --silent --max-time 5 --write-out '%{errormsg}\n%{http_code}' ${3:+--header "$3"} "${1%/}$2" || true
 }
 
 # Prints the revision that an answer of /health tells; what cannot be one is not printed.
@@ -125,7 +125,7 @@ look() {
   answer=$(ask "$1" /health)
   status=${answer##*$'\n'} revision=$(find_revision "$answer")
   if [[ $status == 000 ]]; then
-    echo "nothing answers at $1"
+    echo "nothing answers at $1: $(sed '$d' <<<"$answer")"
   elif [[ $status != 200 ]]; then
     echo "it answers $status at /health"
   elif [[ $2 && $revision && $revision != "$2" ]]; then
@@ -142,7 +142,8 @@ look_ready() {
   answer=$(ask "$1" /ready "${2:-}")
   status=${answer##*$'\n'}
   case $status in 200 | 404) return 0 ;; esac # without the number, a trap returns what was before it
-  detail=$(sed '$d' <<<"$answer" | jq --raw-output '.detail? | strings | gsub("[^A-Za-z0-9.,_-]+"; " ") | ltrimstr("Not ready ")' 2>/dev/null | head -c 200) || true
+  detail=$(sed '$d' <<<"$answer")
+  [[ $status == 000 ]] || detail=$(jq --raw-output '.detail? | strings | gsub("[^A-Za-z0-9.,_-]+"; " ") | ltrimstr("Not ready ")' <<<"$detail" 2>/dev/null | head -c 200) || true
   echo "it is not ready: ${detail:-/ready answers $status}"
   return 1
 }
@@ -217,7 +218,7 @@ deploy() {
   [[ $image =~ ^[a-z0-9][a-z0-9._/:-]*@sha256:[0-9a-f]{64}$ ]] || give_up "Not an image by its digest" "It must look like NAME@sha256:…"
   [[ ${APP_REVISION:-} =~ ^[0-9a-f]{40,64}$ ]] || give_up "APP_REVISION is not a commit" "It must be the whole hash of the commit that the image is made of."
   [[ ${DEPLOY_TIMEOUT:-300} =~ ^[1-9][0-9]{0,3}$ ]] || give_up "DEPLOY_TIMEOUT is no number of seconds" "Set it anew: gh variable set DEPLOY_TIMEOUT --body 300."
-  [[ ${DEPLOY_URL:-https://} =~ ^https?:// ]] || give_up "DEPLOY_URL is no address" "It begins with https:// or http://. Set it anew: gh variable set DEPLOY_URL."
+  [[ ${DEPLOY_URL:-https://-} =~ ^https?://[^[:space:]]+$ ]] || give_up "DEPLOY_URL is no address" "It begins with https:// or http://, and has no blank. Set it anew: gh variable set DEPLOY_URL."
   rm -f "$STATE"/*
   if ! previous=$(ask_target target_current 2>"$STATE/log"); then
     cat "$STATE/log" >&2

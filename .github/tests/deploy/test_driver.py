@@ -202,12 +202,13 @@ def test_image_must_be_named_by_its_digest(driver: Driver, image: str) -> None:
 def test_settings_come_as_json_and_are_only_text(driver: Driver, tmp_path: Path) -> None:
     hostile = f'x$(touch {tmp_path}/planted)"`id`'
     (tmp_path / "targets/file.sh").write_text(
-        TARGET + f'printf "%s" "$KUBE_NAMESPACE" >{tmp_path}/seen\n'
+        TARGET + f'printf "%s" "$KUBE_NAMESPACE$DEPLOY_S3" >{tmp_path}/seen\n'
     )
     settings = {"KUBE_NAMESPACE": hostile, "PATH": "/nowhere", "DEPLOY_TARGET": "other"}
+    settings["DEPLOY_S3"] = "bucket"
     done = driver.run("deploy", IMAGE, revision=NEW, SETTINGS=json.dumps(settings))
     assert done.code == 0, done.log
-    assert (tmp_path / "seen").read_text() == hostile
+    assert (tmp_path / "seen").read_text() == f"{hostile}bucket"
     assert not (tmp_path / "planted").exists()
 
 
@@ -271,6 +272,8 @@ def test_service_that_was_down_is_not_said_to_serve_again(driver: Driver) -> Non
     done = driver.run("deploy", IMAGE, version="v2", revision=NEW, FAKE_URL="http://127.0.0.1:1")
     assert done.outputs["outcome"] == "rolled-back"
     assert "It did not answer before either" in done.summary
+    why = "nothing answers at http://127.0.0.1:1: Failed to connect to 127.0.0.1 port 1"
+    assert done.outputs["reason"].startswith(why), "such as that a certificate is not trusted"
     assert "serves again" not in done.summary
 
 
@@ -324,7 +327,8 @@ def test_revision_must_be_a_commit(driver: Driver, revision: str) -> None:
     ("name", "value", "said"),
     [("DEPLOY_TIMEOUT", "5m", "is no number of seconds"), ("DEPLOY_TIMEOUT", "", ""),
      ("DEPLOY_TIMEOUT", "a[$(id)]", "is no number of seconds"),
-     ("DEPLOY_URL", "shop.example.com", "is no address")],
+     ("DEPLOY_URL", "shop.example.com", "is no address"),
+     ("DEPLOY_URL", "https://shop.example.com ", "is no address")],
 )  # fmt: skip
 def test_wrong_setting_changes_nothing(driver: Driver, name: str, value: str, said: str) -> None:
     settings = {"DEPLOY_TIMEOUT": "", "SETTINGS": json.dumps({name: value})}
