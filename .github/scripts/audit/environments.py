@@ -76,7 +76,8 @@ def list_packages(folder: Path) -> list[dict[str, str]]:
             file.write_text(text, encoding="utf-8")
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     options = ["--format=json", "--from=all", "--with-urls", "--with-system", f"--python={python}"]
-    return list(json.loads(_run(["pip-licenses", *options])))
+    # beside the environment: a pyproject.toml may say what to leave out
+    return list(json.loads(_run(["pip-licenses", *options], folder.parent)))
 
 
 def find_licenses(row: Mapping[str, str]) -> list[str]:
@@ -85,11 +86,11 @@ def find_licenses(row: Mapping[str, str]) -> list[str]:
     return [name for name in (*names, row["License-Metadata"]) if name != "UNKNOWN"]
 
 
-def _run(command: Sequence[str]) -> str:
+def _run(command: Sequence[str], folder: Path | None = None) -> str:
     left_out = {"UV_NO_SYNC", "VIRTUAL_ENV", *INDEXES}
     environment = {key: value for key, value in os.environ.items() if key not in left_out}
     environment["MACOSX_DEPLOYMENT_TARGET"] = "99.0"  # wheels for any macOS
-    return run(command, environment=environment).stdout
+    return run(command, folder=folder, environment=environment).stdout
 
 
 def _install(batch: Sequence[Locked], options: Sequence[str], deadline: float) -> dict[Locked, str]:

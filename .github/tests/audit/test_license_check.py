@@ -119,6 +119,7 @@ WHEELS = [
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project: packages of an extra, for Windows, gone, twice, in Latin 1, a namesake."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[tool.pip-licenses]\nignore-packages = ["extra"]\n')
     wheels = "".join(lock_wheel(tmp_path / "wheels", *wheel) for wheel in WHEELS)
     (tmp_path / "uv.lock").write_text(LOCK + wheels)
     (tmp_path / "wheels/gone-1.0-py3-none-any.whl").unlink()
