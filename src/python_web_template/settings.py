@@ -3,7 +3,14 @@
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -36,12 +43,14 @@ def parse_database_url(text: str) -> URL:
     """
     try:
         url = make_url(text)
-        driver = DRIVERS[url.drivername]
+        url = url.set(drivername=DRIVERS[url.drivername])
+        url.get_dialect()().create_connect_args(url)  # does its driver take the rest?
+        (url.host or "").encode("idna")
     except (ArgumentError, KeyError, ValueError):
         raise ValueError("must be a postgresql:// or sqlite:/// URL") from None
-    if driver.startswith("sqlite") and url.database in {None, "", ":memory:"}:
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
         raise ValueError("must name a file: sqlite:///path")
-    return url.set(drivername=driver)
+    return url
 
 
 def _check_database_url(value: SecretStr) -> SecretStr:
@@ -50,9 +59,11 @@ def _check_database_url(value: SecretStr) -> SecretStr:
 
 
 def _check_service_url(value: str) -> str:
-    parts = urlsplit(value)
     try:
-        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        parts = urlsplit(value)
+        host = (parts.hostname or "").encode("idna")
+        f"{parts.path}{parts.query}".encode("ascii")
+        valid = parts.scheme in {"http", "https"} and host and parts.port != 0 and " " not in value
     except ValueError:
         valid = False
     if not valid:
@@ -95,6 +106,17 @@ class Settings(BaseSettings):
     """Full commit, written into the image when it is built."""
     graceful_shutdown_seconds: int = Field(default=20, ge=1)
     """How long requests in flight may take to finish after SIGTERM."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _clean(cls, value: object) -> object:
+        """Take away a line break at the end, which a file brings; refuse what is no UTF-8."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return value.strip().encode().decode()
+        except UnicodeError:
+            raise ValueError("must be text in UTF-8") from None
 
     @property
     def embedded_database(self) -> bool:

@@ -47,6 +47,15 @@ def test_empty_variables_count_as_missing(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.app_revision == "unknown"
 
 
+def test_line_break_of_a_file_is_none_of_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db/app\n")
+    monkeypatch.setenv("LOG_LEVEL", "debug\r\n")
+
+    settings = Settings.from_environment()
+
+    assert (settings.database.database, settings.log_level) == ("app", "DEBUG")
+
+
 @pytest.mark.parametrize(
     ("given", "used"),
     [
@@ -67,9 +76,18 @@ def test_database_urls(given: str, used: str) -> None:
         ("DATABASE_URL", "mysql://u:s3cret@h/d", "must be a postgresql:// or sqlite:/// URL"),
         ("DATABASE_URL", "postgresql://u:s3cret@h:x/d", "must be a postgresql://"),
         ("DATABASE_URL", "sqlite://", "must name a file"),
+        ("DATABASE_URL", "sqlite://s3cret/app.db", "must be a postgresql://"),
+        ("DATABASE_URL", "sqlite:///app.db?timeout=s3cret", "must be a postgresql://"),
+        ("DATABASE_URL", "postgresql://u:s3cret@db..example/d", "must be a postgresql://"),
         ("EXTERNAL_SERVICES", "ftp://u:s3cret@h", "must be http:// or https:// URLs"),
         ("EXTERNAL_SERVICES", "https://h:s3cret", "must be http:// or https:// URLs"),
         ("EXTERNAL_SERVICES", "https://", "must be http:// or https:// URLs"),
+        ("EXTERNAL_SERVICES", "https://u:s3cret@a\u2100b", "must be http:// or https:// URLs"),
+        ("EXTERNAL_SERVICES", "https://[s3cret]", "must be http:// or https:// URLs"),
+        ("EXTERNAL_SERVICES", "https://s3cret..example", "must be http:// or https:// URLs"),
+        ("EXTERNAL_SERVICES", "https://h/\xe4?s3cret", "must be http:// or https:// URLs"),
+        ("EXTERNAL_SERVICES", "https://a https://s3cret", "must be http:// or https:// URLs"),
+        ("ENVIRONMENT_NAME", "s3cret \udcff", "must be text in UTF-8"),
         ("MAX_BODY_BYTES", "s3cret", "valid integer"),
         ("MAX_BODY_BYTES", "-1", "greater than or equal to 0"),
         ("LOG_LEVEL", "s3cret", "'DEBUG', 'INFO'"),
