@@ -44,12 +44,14 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
+        # FastAPI's routes know no HEAD: the same answer, and the server leaves out its body.
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         exchange = _Exchange(scope, receive, send, self.max_body_bytes)
         self.metrics.in_flight.inc()
         try:
             await exchange.check_declared_length()
             if not exchange.status:
-                await self.app(scope, exchange.receive, exchange.send)
+                await self.app(asked, exchange.receive, exchange.send)
         except Exception:
             self.log.exception("unhandled error")
             if exchange.status:  # too late to answer: the server cuts the connection
@@ -58,16 +60,16 @@ class RequestMiddleware:
             await problem(500)(scope, receive, exchange.send)
         finally:
             self.metrics.in_flight.dec()
-            self._record(scope, exchange.status or 500, perf_counter() - started)
+            self._record(scope["method"], asked, exchange.status or 500, perf_counter() - started)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, method: str, scope: Scope, status: int, seconds: float) -> None:
         route = scope.get("route")
         template = route.path if route else UNMATCHED
-        self.metrics.observe_request(scope["method"], template, status, seconds)
+        self.metrics.observe_request(method, template, status, seconds)
         self.log_request(
             {
                 "event": "request",
-                "method": scope["method"],
+                "method": method,
                 "path": scope["path"],  # without the query, which may hold secrets
                 "status": status,
                 "duration_ms": round(seconds * 1000, 3),

@@ -11,6 +11,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from .logs import get_logger, request_id
 
@@ -62,10 +63,16 @@ def problem(
     return Response(json.dumps(content), status, headers, MEDIA_TYPE)
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    return problem(error.status_code, error.detail, headers=error.headers)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # Starlette names those of the first route with this path, and another may have more.
+        routes = [it for it in request.app.routes if it.matches(request.scope)[0] != Match.NONE]
+        allowed = {method for route in routes for method in route.methods}
+        headers = {"Allow": ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))}
+    return problem(error.status_code, error.detail, headers=headers)
 
 
 async def _invalid_request(_request: Request, error: Exception) -> Response:

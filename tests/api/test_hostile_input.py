@@ -115,14 +115,30 @@ def test_any_json_is_stored_or_refused(client: TestClient, body: object) -> None
     assert answer.status_code in {201, 400, 422}
 
 
-def test_unknown_path_and_method(client: TestClient) -> None:
+def test_unknown_path(client: TestClient) -> None:
     missing = client.get("/nothing")
     slash = client.get("/items/", headers={"host": "evil.example"})
-    wrong = client.post("/health")
 
     assert (missing.status_code, missing.json()["title"]) == (404, "Not Found")
     assert (slash.status_code, slash.headers.get("location")) == (404, None)
-    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/health", "GET, HEAD"),
+        ("/items", "GET, HEAD, POST"),
+        ("/items/1", "DELETE, GET, HEAD, PUT"),
+        ("/docs", "GET, HEAD"),
+    ],
+)
+def test_methods_of_a_path(new_client: NewClient, path: str, allowed: str) -> None:
+    client = new_client(Settings())
+
+    wrong = client.patch(path)
+
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, allowed)
+    assert wrong.headers["content-type"] == "application/problem+json"
 
 
 @pytest.fixture

@@ -74,6 +74,16 @@ def test_health_says_what_runs(new_client: NewClient) -> None:
     }
 
 
+def test_head_is_get_without_a_body(new_client: NewClient) -> None:
+    """Uptime monitors ask so; on a route of FastAPI it would be 405."""
+    client = new_client(Settings())
+
+    assert client.head("/health").status_code == 200
+    assert client.head("/items/x").status_code == 422
+    count = "http_request_duration_seconds_count"
+    assert value(client, count, method="HEAD", route="/health", status="200") == 1
+
+
 def test_ready(client: TestClient) -> None:
     answer = client.get("/ready")
 
