@@ -61,14 +61,14 @@ Besides, whatever is Python is looked at by CodeQL.
 
 
 GATES = (
-    *("**/.coveragerc*", "**/.hadolint.y*ml", "**/.shellcheckrc", "**/.trivyignore"),
+    *("**/.coveragerc*", "**/.gitattributes", "**/.hadolint.y*ml", "**/.shellcheckrc"),
     *("**/*mypy.ini", "**/*pytest.ini", "**/*pytest.toml", "**/*ruff.toml", "**/setup.cfg"),
     *("**/actionlint.y*ml", "**/shellcheckrc", "**/tox.ini", "**/uv.toml", "**/zizmor.y*ml"),
     *(".github/accepted-advisories.toml", ".github/actions/**", ".github/codeql/**"),
     *(".github/dependency-review-config.yml", f"{SCRIPTS}/**", f"{WORKFLOWS}/**"),
-    ".pre-commit-config.yaml",
+    *(".pre-commit-config.yaml", ".trivyignore"),
 )
-"""What decides how gates judge, besides the tables of tools in pyproject.toml."""
+"""What decides how gates judge, and what a diff shows, besides tables of pyproject.toml."""
 
 
 def list_gates(files: Sequence[str], base: str) -> list[str]:
