@@ -58,8 +58,9 @@ read_serving() {
 
 # fail REASON [EXIT CODE]
 fail() {
-  local now=''
-  [[ ! $(show_current) ]] || now='What served before still serves.'
+  local now='' before
+  before=$(show_current)
+  [[ ! $before || $before != "$(describe "$(read_state serving)")" ]] || now='What served before still serves.'
   echo "::error title=${1//:/}::$now" >&2
   exit "${2:-1}"
 }
@@ -420,6 +421,10 @@ main() {
     stage | switch | confirm | rollback)
       read_input
       [[ $1 != rollback ]] || ! is_taken || fail "Another deployment is under way here, of $(find_note OWNER)" "$OTHERS"
+      case $1 in # what a rollback writes finds room on a disk that the new version has filled
+        stage) [[ -s $HOST_FOLDER/reserve ]] || head -c 65536 /dev/urandom | write_state reserve ;;
+        rollback) rm -f "$HOST_FOLDER"/reserve* ;;
+      esac
       lock "$1"
       repeat engine docker ps --quiet || {
         quote_log <"$HOST_FOLDER/log" >&2

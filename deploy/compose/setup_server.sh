@@ -59,14 +59,15 @@ read_arguments() {
   check --environment "$ENVIRONMENT" '[A-Za-z0-9_-]+'
   check --user "$ACCOUNT" '[a-z_][a-z0-9_-]{0,30}'
   check --port "$PORT" '[0-9]{1,5}'
-  check --http "$HTTP" '([0-9.]+:)?[0-9]*'
-  check --https "$HTTPS" '([0-9.]+:)?[0-9]*'
+  check --http "$HTTP" '(([0-9.]+|\[[0-9a-f:.]+\]):)?[0-9]+'
+  check --https "$HTTPS" '(([0-9.]+|\[[0-9a-f:.]+\]):)?[0-9]+'
   FILES=/opt/$ACCOUNT HOUSE=/var/lib/$ACCOUNT
 }
 
 check_server() {
   [[ $DRY ]] || ((EUID == 0)) || fail 'run it as root, such as with sudo'
-  docker compose version >/dev/null 2>&1 || fail 'Docker is missing, or its plug-in compose: https://docs.docker.com/engine/install/'
+  docker compose --progress quiet version >/dev/null 2>&1 ||
+    fail 'Docker is missing, or its plug-in compose, or that is too old: https://docs.docker.com/engine/install/'
   [[ $DRY ]] || getent group docker >/dev/null || fail 'there is no group docker, which may use the Docker Engine'
 }
 

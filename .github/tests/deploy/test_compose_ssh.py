@@ -364,6 +364,7 @@ def test_key_opens_no_shell_no_copy_and_no_tunnel(server: Server, tmp_path: Path
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHdoYXRldmVyIHRoaXMgaXMsIGl0IGlzIG5vIGtl me@home"
 SETUP = "/source/setup_server.sh --domain app.example.com --port 2222 ghcr.io/octo-org/widget"
 OTHER = "/source/setup_server.sh ghcr.io/octo-org/another"
+OLD_COMPOSE = """docker() { case $* in *--progress*) return 125 ;; esac; }; export -f docker;"""
 USABLE = """
 set -e
 groupadd docker
@@ -431,6 +432,8 @@ def test_server_is_set_up_by_one_command(image: str) -> None:
 def test_setup_refuses(image: str) -> None:
     refused = {
         f'{SETUP} "$key" host': "Docker is missing",
+        f'{OLD_COMPOSE} {SETUP} "$key" host': "or that is too old",
+        f'{OTHER.replace(" ", " --http 192.0.2.1: ", 1)} "$key" host': "--http cannot be",
         f'{USABLE} {SETUP} "$key" "host;id"': "HOST cannot be host;id",
         f'{SETUP} "$key"': "usage: setup_server.sh",
         f'{SETUP} "x\\",command=\\"sh" host': "PUBLIC_KEY cannot be",
@@ -466,6 +469,7 @@ def test_address_of_the_site_has_an_unusual_port(image: str) -> None:
         "--http 443 host": "http://host:443",
         "--http 192.0.2.1:8080 2001:db8::1": "http://[2001:db8::1]:8080",
         "--https 8443 host": "http://host",
+        "--http [2001:db8::2]:8080 host": "http://host:8080",
         "--domain a.example.com --https 8443 host": "https://a.example.com:8443",
         "--domain a.example.com --https 192.0.2.1:443 host": "https://a.example.com",
         "--domain a.example.com --http 8080 host": "https://a.example.com",

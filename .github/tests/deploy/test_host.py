@@ -69,7 +69,10 @@ def test_same_version_with_other_settings_is_put_back_with_its_own(server: Host)
     server.ask("confirm")
     before = (server.folder / "serving").read_text().strip()
     server.deploy(DATABASE_URL="bad")
+    reserve = server.folder / "reserve"
+    assert reserve.stat().st_size == 65_536, "room on a disk that the new version fills"
     server.ask("rollback", IMAGE, "v1")
+    assert not reserve.exists()
     assert (server.folder / "serving").read_text().strip() == before
     assert "DATABASE_URL='good'" in (server.folder / f"{before}.env").read_text()
     assert (server.folder / "live" / before).exists()
@@ -85,6 +88,9 @@ def test_proxy_of_a_state_that_is_gone_looks_up_the_new_one(server: Host) -> Non
     again = log.read_text().removeprefix(first)
     assert "service=proxy" in first
     assert "service=proxy" not in again, "it serves"
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        server.ask("confirm", DEPLOYMENT="theirs")
+    assert refused.value.stderr == "::error title=Another deployment came between::\n"
 
 
 @pytest.mark.parametrize(
