@@ -40,6 +40,7 @@ def make_job(
     del template["metadata"]["labels"]  # annotations stay: they may be what brings it secrets
     pod = template["spec"]
     pod.pop("topologySpreadConstraints", None)
+    (pod.get("affinity") or {}).pop("podAntiAffinity", None)  # each node may have a pod of the app
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {
         "activeDeadlineSeconds": JOB_SECONDS + find_deadline(deployment), "backoffLimit": 0,
         "ttlSecondsAfterFinished": 3600, "template": template,

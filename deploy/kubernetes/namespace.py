@@ -5,7 +5,6 @@ seconds the cluster may be away.
 """
 
 import base64
-import binascii
 import json
 import os
 import re
@@ -246,7 +245,7 @@ def connect() -> Iterator[Namespace]:
         )
     try:
         content = base64.b64decode("".join(text.split()), validate=True)
-    except binascii.Error:
+    except ValueError:  # letters that are none of base64, too
         remedy = "Encode the kubeconfig: base64 --wrap=0 FILE."
         raise Failure("KUBE_CONFIG is not base64", remedy) from None
     place = os.environ.get("RUNNER_TEMP") or tempfile.gettempdir()

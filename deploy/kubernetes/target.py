@@ -109,7 +109,7 @@ def check_versions(text: str) -> None:
     found = json.loads(text)
     for key, name in (("clientVersion", "kubectl"), ("serverVersion", "The server")):
         version = found.get(key) or {}
-        if "minor" not in version:
+        if not version.get("minor"):  # a kubectl that somebody has built does not know it
             continue
         number = tuple(int(re.sub(r"\D", "", version[name])) for name in ("major", "minor"))
         if number < MINIMUM:
@@ -129,6 +129,13 @@ def has_migrations() -> bool:
     except (OSError, KeyError, tomllib.TOMLDecodeError):
         return True
     return bool(pipelines.get("migrate"))
+
+
+def uses_node_port(deployment: Json) -> bool:
+    """Tell whether its pods have ports of their node: two of them fit on none."""
+    pod = deployment["spec"]["template"]["spec"]
+    ports = [port for container in pod["containers"] for port in container.get("ports", [])]
+    return bool(pod.get("hostNetwork")) or any(port.get("hostPort") for port in ports)
 
 
 def wait_for_rollout(namespace: Namespace, own: str = "", image: str = "") -> None:
@@ -244,6 +251,8 @@ def deploy(namespace: Namespace, image: str, command: Sequence[str]) -> None:
         print("No migration: [tool.pipelines] in pyproject.toml names none.")
     if deployment["spec"].get("strategy", {}).get("type") == "Recreate":
         skip_preview("the Deployment stops its pods before it starts new ones.")
+    elif uses_node_port(deployment):
+        skip_preview("it would need a port of the node that the old pod has.")
     else:
         preview(namespace, trial, command, find_deadline(deployment))
     began_with, deployment = find_revision(deployment), namespace.read_deployment()

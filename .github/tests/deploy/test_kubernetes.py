@@ -298,6 +298,7 @@ def test_killed_and_run_again(deployed: Deployment, sent: signal.Signals) -> Non
     [
         ("KUBE_CONFIG", "", "KUBE_CONFIG is not set::deploy/kubernetes/setup.sh prints it"),
         ("KUBE_CONFIG", "%%%", "KUBE_CONFIG is not base64::"),
+        ("KUBE_CONFIG", "\ufeffe30=", "KUBE_CONFIG is not base64::"),
         ("KUBE_CONFIG", "bm90aGluZw==", "KUBE_CONFIG is no kubeconfig::"),
         ("KUBE_CONFIG", "e30=", "KUBE_CONFIG is no kubeconfig::"),
         ("KUBE_NAMESPACE", "other", "KUBE_CONFIG does not allow this in the namespace other::"),
@@ -634,6 +635,13 @@ def forget_port(cluster: Cluster) -> None:
     change_deployment(cluster, lambda spec: spec["template"]["spec"]["containers"][0].pop("ports"))
 
 
+def take_node_port(cluster: Cluster) -> None:
+    change_deployment(
+        cluster,
+        lambda spec: spec["template"]["spec"]["containers"][0]["ports"][0].update(hostPort=80),
+    )
+
+
 def recreate(cluster: Cluster) -> None:
     change_deployment(cluster, lambda spec: spec.update(strategy={"type": "Recreate"}))
 
@@ -646,6 +654,7 @@ def recreate(cluster: Cluster) -> None:
             "the Role does not allow it. Run deploy/kubernetes/setup.sh again.",
         ),
         (forget_port, "traffic: the container names no port. Name it in the Deployment."),
+        (take_node_port, "traffic: it would need a port of the node that the old pod has."),
         (recreate, "traffic: the Deployment stops its pods before it starts new ones."),
     ],
 )

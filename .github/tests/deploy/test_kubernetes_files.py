@@ -10,6 +10,7 @@ import pytest
 import yaml
 from jobs import Watch, find_port, make_job, make_migration
 from namespace import Failure, Namespace
+from target import check_versions
 
 ROOT = Path(__file__).parents[3]
 FILES = ROOT / "deploy/kubernetes"
@@ -164,6 +165,9 @@ def test_jobs_are_the_same_pod_with_the_new_image(
     before["command"] = ["serve"]
     secrets = {"vault.hashicorp.com/agent-inject": "true"}
     deployment["spec"]["template"]["metadata"]["annotations"] = secrets
+    near: dict[str, Any] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}}
+    apart = {"podAntiAffinity": near["podAffinity"]}
+    deployment["spec"]["template"]["spec"]["affinity"] = near | apart
     original = copy.deepcopy(deployment)
     preview = make_job(namespace, deployment, "new", {"APP_VERSION": "v2"}, "app-preview-1")
     migration = make_migration(namespace, copy.deepcopy(preview))
@@ -179,6 +183,7 @@ def test_jobs_are_the_same_pod_with_the_new_image(
         assert (pod["restartPolicy"], job["spec"]["backoffLimit"]) == ("Never", 0)
         metadata = job["spec"]["template"]["metadata"]
         assert metadata == {"annotations": secrets}, "no Service may find it"
+        assert pod["affinity"] == near, "each node may have a pod of the app already"
         probes = [key for key in container if "Probe" in key]
         assert (container.get("command"), container.get("args"), len(probes)) == (
             (None, ["migrate"], 0) if job is migration else (["serve"], None, 3)
@@ -211,6 +216,11 @@ def test_kubectl_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("KUBE_NAMESPACE", raising=False)
     with pytest.raises(Failure, match="kubectl is missing"):
         Namespace(tmp_path / "config")
+
+
+def test_kubectl_of_an_unknown_version_is_taken() -> None:
+    """Somebody has built it without saying which it is."""
+    check_versions('{"clientVersion": {"major": "", "minor": "", "gitVersion": "v0.0.0-master"}}')
 
 
 def test_each_pod_has_its_own_time(
