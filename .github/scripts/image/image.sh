@@ -24,9 +24,12 @@ PATIENCE (60), seconds that the registry and GitHub may be away.
 HELP
 }
 
-# Registries refuse upper case.
+# Registries refuse upper case. Docker logs in at an address, too, which is no part of a name.
 name_image() {
-  local name=${REGISTRY:-ghcr.io}/$GITHUB_REPOSITORY
+  local name
+  read -r name <<<"${REGISTRY:-ghcr.io}"
+  name=${name#*://}
+  name=${name%/}/$GITHUB_REPOSITORY
   echo "${name,,}"
 }
 

@@ -13,6 +13,7 @@ SCRIPT = SCRIPTS / "image.sh"
 MANIFEST = '{"schemaVersion": 2}'
 DIGEST = f"sha256:{hashlib.sha256(MANIFEST.encode()).hexdigest()}"
 ENVIRONMENT = {"COMMIT": "1" * 40, "GITHUB_REPOSITORY": "Octo-Org/Widget", "PATIENCE": "2"}
+ENVIRONMENT |= {"REGISTRY": "https://ghcr.io/ "}  # docker logs in there
 FIND, ASSEMBLE, MARK = ("find", "linux/amd64"), ("assemble", "IMAGES"), ("mark", f"a@{DIGEST}", "b")
 FOUND = f"printf '%s' '{MANIFEST}'"
 WARNING = "echo 'WARNING: error reading the config' >&2;"
