@@ -173,6 +173,12 @@ def release_files(version: Version, commit: str, notes: str, files: Sequence[Pat
         return "was published before, with these files"
     is_tagged = has_tag(version)
     existing = min(own, key=lambda draft: is_ours(draft["body"]), default=None)
+    names = {asset["name"] for asset in existing["assets"]} if existing else set()
+    if foreign := names - {file.name for file in files}:
+        raise Refusal(
+            f"The draft of {version} has {', '.join(sorted(foreign))}, which this run did not "
+            "build, and would publish it. Take it out of the draft, and run this job again."
+        )
     draft = prepare_draft(version, commit, notes, existing, is_tagged=is_tagged)
     attach(draft, files, commit)
     finish(version, commit, draft, others)

@@ -148,6 +148,18 @@ def test_what_people_wrote_into_a_draft_stays(
     assert (draft.fields["name"], draft.fields["body"]) == ("The big one", body)
 
 
+def test_file_that_somebody_put_into_a_draft_is_not_published(
+    github: FakeGitHub, files: list[Path], tmp_path: Path
+) -> None:
+    draft = draft_of(github, name="", body="")
+    draft.assets.append(Asset(77, "demo-1.0.0-py3-none-any.exe", b"evil"))
+    assert release(github, files) == 1
+    assert draft.draft
+    assert "demo-1.0.0-py3-none-any.exe, which this run" in (tmp_path / "summary").read_text()
+    draft.assets.clear()
+    assert release(github, files) == 0
+
+
 @pytest.mark.parametrize("body", [None, " \n"])
 def test_empty_draft_is_filled(github: FakeGitHub, files: list[Path], body: str | None) -> None:
     draft_of(github, name="", body=body)
