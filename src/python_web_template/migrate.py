@@ -150,6 +150,8 @@ def _one_line(error: DBAPIError) -> str:
 def _is_behind(config: Config, current: str | None, target: str) -> bool:
     if target in {"base", "head"}:
         return target == "base"
+    if not target:
+        raise MigrationError("no revision is named")
     script = ScriptDirectory.from_config(config)
     wanted = script.get_revision(target)
     passed = script.iterate_revisions(current, "base") if current else ()

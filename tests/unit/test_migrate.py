@@ -1,7 +1,7 @@
 """Migrations, on each kind of database."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from python_web_template import migrate as module
 from python_web_template.migrate import MigrationError, migrate, open_exclusively
 from python_web_template.models import Base
 from python_web_template.settings import parse_database_url
+
+type NewDatabase = Callable[[str], str]
 
 
 def tables(url: str) -> set[str]:
@@ -54,9 +56,16 @@ def test_several_at_the_same_time(empty_database: str) -> None:
     assert reached == ["0001"] * 4
 
 
-def test_unknown_revision(empty_database: str) -> None:
-    with pytest.raises(MigrationError, match="Can't locate revision identified by 'nonsense'"):
-        migrate(parse_database_url(empty_database), "nonsense")
+@pytest.mark.parametrize(
+    ("revision", "message"),
+    [
+        ("nonsense", "Can't locate revision identified by 'nonsense'"),
+        ("", "no revision is named"),
+    ],
+)
+def test_unknown_revision(new_database: NewDatabase, revision: str, message: str) -> None:
+    with pytest.raises(MigrationError, match=message):
+        migrate(parse_database_url(new_database("sqlite")), revision)
 
 
 def test_schema_of_a_later_version_stays_as_it_is(empty_database: str) -> None:
