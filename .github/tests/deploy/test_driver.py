@@ -94,6 +94,18 @@ def test_smoke_tests_that_fail_put_the_old_version_back(driver: Driver) -> None:
     assert Path(driver.settings["SERVING"]).read_text() == f"{OLD}\n"
 
 
+def test_smoke_tests_see_no_secret(driver: Driver, tmp_path: Path) -> None:
+    smoke = tmp_path / "smoke"
+    smoke.write_text("#!/bin/sh\n! env | grep ' of production$'\n")
+    smoke.chmod(0o755)
+    names = ("DATABASE_URL", "DEPLOY_SSH_KEY", "KUBE_CONFIG", "REGISTRY_TOKEN")
+    secrets = {name: f"{name} of production" for name in names}
+    done = driver.run(
+        "deploy", IMAGE, version="v2", revision=NEW, SMOKE_TESTS=str(smoke), **secrets
+    )
+    assert done.code == 0, done.log
+
+
 @pytest.mark.parametrize(
     ("comes_back", "reason"),
     [
