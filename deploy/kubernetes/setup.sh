@@ -100,7 +100,10 @@ main() {
   apply_files "${options[@]}" >&2
   apply_secret >&2
   token=$(find_token)
-  print_kubeconfig "$token"
+  print_kubeconfig "$token" | tee "$FOLDER/config"
+  jq --raw-input --raw-output '@base64d | fromjson | .clusters[0].cluster.server
+    | select(test("^https?://(localhost|127\\.|0\\.0\\.0\\.0|\\[::1?\\])"))
+    | "KUBE_CONFIG leads to \(.), which on GitHub is another machine. Set where it reaches the cluster, such as with kubectl config set-cluster, and run this again."' "$FOLDER/config" >&2
 }
 
 main "$@"

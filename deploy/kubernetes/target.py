@@ -372,8 +372,8 @@ def show_logs(namespace: Namespace) -> None:
     about = [
         f"{event.get('reason', '')} {event['involvedObject']['name']}: "
         f"{flatten(event.get('message', ''))}"
-        for event in sorted(events, key=lambda event: event.get("lastTimestamp") or "")
-        if theirs.fullmatch(event["involvedObject"]["name"])
+        for event in sorted(events, key=find_time)
+        if theirs.fullmatch(event["involvedObject"].get("name", ""))
         and event.get("reason") != "FailedToRetrieveImagePullSecret"
     ]
     print(*about[-10:], sep="\n")
@@ -387,6 +387,11 @@ def show_logs(namespace: Namespace) -> None:
         print(pod["metadata"]["name"], status.get("phase"), *states)
     written = read_log(namespace, pods[-2:])
     print(*(written or [f"No pod of {' or '.join(makers)} has written anything."]), sep="\n")
+
+
+def find_time(event: Json) -> str:
+    """Return when an event was last seen; those of the scheduler have another field for it."""
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def rank(pod: Json) -> int:

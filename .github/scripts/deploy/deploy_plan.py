@@ -64,7 +64,7 @@ def decide(event: Mapping[str, str]) -> Plan:
     """
     ref, commit, default = event["GITHUB_REF"], event["GITHUB_SHA"], event["DEFAULT_BRANCH"]
     manual = event["GITHUB_EVENT_NAME"] == "workflow_dispatch"
-    named = event.get("VERSION", "") if manual else ""
+    named = event.get("VERSION", "").strip() if manual else ""
     tag = named or (ref.removeprefix("refs/tags/") if ref.startswith("refs/tags/") else "")
     if not tag:
         environment = event.get("ENVIRONMENT", "") if manual else "staging"

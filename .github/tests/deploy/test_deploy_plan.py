@@ -91,7 +91,7 @@ def test_by_hand_somebody_chooses(git: Git) -> None:
     assert decide(dispatch(git, "refs/tags/v1.1.0", "staging")).version == "v1.1.0"
     earlier = decide(dispatch(git, "refs/heads/main", "production", "v1.0.0"))
     assert earlier == Plan("production", "v1.0.0", git.find("v1.0.0"), build=False)
-    assert decide(dispatch(git, "refs/heads/main", "production", "v1.1.0")).build
+    assert decide(dispatch(git, "refs/heads/main", "production", " v1.1.0 ")).build
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
 @pytest.mark.parametrize("end", ["", "/"])
 def test_good(driver: Driver, end: str) -> None:
     url = driver.settings["FAKE_URL"] + end
-    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, FAKE_URL=url)
+    with_password = url.replace("//", "//user:secret@")
+    done = driver.run("deploy", IMAGE, version="v2", revision=NEW, FAKE_URL=with_password)
     assert done.code == 0, done.log
     assert done.outputs == {
         "url": url,

@@ -487,6 +487,7 @@ def test_setup_makes_everything_that_a_deploy_needs_and_keeps_what_runs(
     done = set_up(cluster, environment, "shop-staging", DATABASE_URL=url)
     assert done.code == 0, done.errors
     assert url not in done.errors
+    assert "KUBE_CONFIG leads to https://127.0.0.1:" in done.errors, "as that of k3s does"
     data = cluster.objects["secrets"]["app"]["data"]
     assert base64.b64decode(data["DATABASE_URL"]).decode() == url
     assert cluster.deployment["spec"]["replicas"] == 0
@@ -1020,8 +1021,16 @@ def test_log_is_that_of_the_new_version(deployed: Deployment) -> None:
     warn(f"{newest}-pod", "BackOff", "restarting failed container")
     warn(f"{newest}-pod", "FailedToRetrieveImagePullSecret", "noise")
     warn("app", "FailedGetResourceMetric", "noise")
+    for _ in range(10):
+        warn(f"{newest}-pod", "BackOff", "restarting failed container")
+    events = deployed.cluster.objects["events"]
+    events["nameless"] = copy.deepcopy([*events.values()][-1]) | {"involvedObject": {}}
+    events["scheduler"] = [*events.values()][-2] | {
+        "reason": "FailedScheduling", "lastTimestamp": None, "eventTime": "2026-01-02T00:00:00Z"
+    }  # fmt: skip
     output = deployed.call("target_logs").output
     assert "BackOff" in output
+    assert "FailedScheduling" in output
     assert "noise" not in output
     assert f"log of {newest}-pod" in output
     others = set(deployed.cluster.objects["replicasets"]) - {newest}
