@@ -247,7 +247,8 @@ def test_traffic_goes_to_nothing_that_another_deployment_staged(
         assert ask(client.url, "/health", guess) == (200, ONE), "the one that serves"
     assert ask(client.url, "/health", mine) == (200, TWO)
     assert ask(client.url, "/metrics", mine) == (200, TWO)
-    assert ask(client.url, "/metrics")[0] == 404, "nobody else may ask for them"
+    for path in ("/metrics", "/metrics/", "/metrics%2f"):
+        assert ask(client.url, path)[0] == 404, "nobody else may ask for them"
     copy = host(tree, folder, "current") and docker("ps", "--quiet", f"--filter=name={folder.name}")
     rotation = "--format={{json .HostConfig.LogConfig.Config}}"
     assert '"max-size":"10m"' in docker("inspect", rotation, *copy.split())
