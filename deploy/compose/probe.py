@@ -28,7 +28,7 @@ def ask(path: str) -> tuple[int, Any]:
         connection.close()
     try:
         content = json.loads(text)
-    except ValueError:
+    except (RecursionError, ValueError):
         content = {}
     return answer.status, content if isinstance(content, dict) else {}
 

@@ -45,8 +45,12 @@ def tell(needs: Mapping[str, Any]) -> dict[str, str]:
     elif deploy.get("newest") == "false":
         story[environment] = "⏭️ not deployed, because something newer has a run of its own"
     elif environment:
-        ended = [f"{key} ended as {need['result']}" for key, need in needs.items()]
-        why = ", ".join(text for text in ended if not text.endswith(" success"))
+        unbuilt = "skipped" if plan.get("build") == "false" else ""  # by design
+        why = ", ".join(
+            f"{key} ended as {need['result']}"
+            for key, need in needs.items()
+            if need["result"] not in {"success", unbuilt if key == "build" else ""}
+        )
         story[environment] = f"⏭️ not deployed, because {plain(why) or 'nobody knows how it ended'}"
     for other in filter(None, plan.get("elsewhere", "").split("; ")):
         name, _, why = other.partition(": ")

@@ -186,6 +186,10 @@ def test_story_says_what_stopped_a_deployment() -> None:
     stopped = needs(deploy="skipped")
     stopped["build"]["result"] = "failure"
     assert "build ended as failure, deploy ended as skipped" in tell(stopped)["staging"]
+    rejected = needs(deploy="failure")  # of an earlier version, whose image is there
+    rejected["build"]["result"] = "skipped"
+    rejected["plan"]["outputs"] = {"environment": "staging", "build": "false"}
+    assert tell(rejected)["staging"] == "⏭️ not deployed, because deploy ended as failure"
     assert "rehearsal" in tell(needs("deployed", target="rehearsal"))["staging"]
     late = needs()
     late["deploy"]["outputs"] = {"outcome": "", "newest": "false"}

@@ -26,6 +26,22 @@ def test_proxy_of_the_container_is_not_asked(monkeypatch: pytest.MonkeyPatch) ->
         assert probe["ask"]("/health") == (HTTPStatus.OK, {"version": None, "revision": None})
 
 
+def test_answer_that_nobody_can_read_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = runpy.run_path(str(ROOT / "deploy/compose/probe.py"))
+    monkeypatch.setattr("small_app.Handler.do_GET", answer_deep)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        monkeypatch.setitem(probe["ask"].__globals__, "APP", server.server_address)
+        assert probe["ask"]("/health") == (HTTPStatus.OK, {})
+
+
+def answer_deep(handler: Handler) -> None:
+    """Answer with JSON that is too deep."""
+    handler.send_response(HTTPStatus.OK)
+    handler.end_headers()
+    handler.wfile.write(b"[" * 90_000)
+
+
 @pytest.mark.parametrize(
     ("health", "ready", "said"),
     [
