@@ -20,6 +20,7 @@ usage: image.sh find PLATFORM | assemble FOLDER | verify IMAGE | publish DIGEST 
 
 Sets the outputs of the step. Environment: REGISTRY (ghcr.io), GITHUB_REPOSITORY, COMMIT
 (GITHUB_SHA), GH_TOKEN to verify; REBUILD=true finds nothing, so that everything is built again;
+VERIFY=true finds only what `verify` takes;
 PATIENCE (60), seconds that the registry and GitHub may be away.
 HELP
 }
@@ -72,6 +73,11 @@ find_platform() {
   arch=${arch//\//-} # of linux/arm/v7, say
   tag=sha-$COMMIT-$arch
   digest=$(find_digest "$image:$tag")
+  # Any branch may push to the registry; or the run that built it ended before it was attested.
+  if [[ $digest && ${VERIFY:-} == true ]] && ! is_attested "$image@$digest"; then
+    tell notice 'Built again' "$image:$tag is there, and is not attested as made of $COMMIT. gh says: $SAID"
+    digest=''
+  fi
   set_output image "$image"
   set_output tag "$tag"
   set_output arch "$arch"
@@ -108,19 +114,23 @@ assemble() {
   set_output built "$built"
 }
 
-# Signed in this repository is not enough: any workflow of any branch could be that.
-verify() {
+# Signed in this repository is not enough: any workflow of any branch could be that. Else SAID is why.
+is_attested() {
   local workflow said='no workflow here publishes images'
   while IFS= read -r workflow; do
     { said=$(TOLD_TO=5 repeat GitHub gh attestation verify "oci://$1" --repo "$GITHUB_REPOSITORY" --source-digest "$COMMIT" \
       --signer-workflow "$GITHUB_REPOSITORY/$workflow" 2>&1); } 5>&2 && echo "$said" && return
     ! is_outage "$said" || break
   done < <(grep --files-with-matches --recursive 'uses: ./.github/actions/publish-image' .github/workflows)
-  said=$(tr -s '[:cntrl:] ' ' ' <<<"$said")
-  if is_outage "$said" || grep -qE 'command not found|gh auth login|HTTP 40[13]' <<<"$said"; then
-    fail 'GitHub does not say who made the image' "Run the job again. If that does not help, gh says why: $said"
+  SAID=$(tr -s '[:cntrl:] ' ' ' <<<"$said")
+  if is_outage "$SAID" || grep -qE 'command not found|gh auth login|HTTP 40[13]' <<<"$SAID"; then
+    fail 'GitHub does not say who made the image' "Run the job again. If that does not help, gh says why: $SAID"
   fi
-  fail 'The image is not attested' "$1 has no attestation that a workflow which publishes images made it of $COMMIT in $GITHUB_REPOSITORY. Build it again: gh workflow run docker.yml --ref TAG -f rebuild=true. gh says: $said"
+  return 1
+}
+
+verify() {
+  is_attested "$1" || fail 'The image is not attested' "$1 has no attestation that a workflow which publishes images made it of $COMMIT in $GITHUB_REPOSITORY. Build it again: gh workflow run docker.yml --ref TAG -f rebuild=true. gh says: $SAID"
 }
 
 publish() {

@@ -62,6 +62,18 @@ def test_warning_is_no_part_of_the_digest(
     assert outputs in written
 
 
+@pytest.mark.parametrize("attested", [True, False])
+def test_platform_is_taken_only_with_its_attestation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, attested: bool
+) -> None:
+    monkeypatch.setenv("VERIFY", "true")
+    gh = "case $0 in *gh) echo 'no attestations found' >&2; exit 1 ;; esac\n"
+    code, written, said = call(tmp_path, FOUND if attested else gh + FOUND, *FIND)
+    assert code == 0, said
+    assert f"digest={DIGEST if attested else ''}\n" in written
+    assert ("::notice title=Built again::" in said) != attested
+
+
 @pytest.mark.parametrize("command", [FIND, ("publish", DIGEST, "/nowhere", "v1"), MARK])
 def test_registry_that_comes_back_is_waited_for(tmp_path: Path, command: tuple[str, ...]) -> None:
     code, outputs, said = call(tmp_path, AWAY + FOUND, *command)
