@@ -20,7 +20,7 @@ def _parser() -> argparse.ArgumentParser:
 
     serving = commands.add_parser("serve", help="answer HTTP requests")
     serving.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
-    serving.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
+    serving.add_argument("--port", type=_port, default=8000, help="port (default: %(default)s)")
     serving.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
 
     moving = commands.add_parser("migrate", help="upgrade or downgrade the database schema")
@@ -28,6 +28,12 @@ def _parser() -> argparse.ArgumentParser:
         "--revision", default="head", help="head, base, or a revision (default: %(default)s)"
     )
     return parser
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and (port := int(text)) < 1 << 16:
+        return port
+    raise argparse.ArgumentTypeError("must be a number from 0 to 65535")  # uvloop takes any
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

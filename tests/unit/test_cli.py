@@ -49,7 +49,9 @@ def test_bad_settings(
     )
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["serve", "--port", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["nonsense"], ["serve", "--port", "x"], ["serve", "--port", "65536"]]
+)
 def test_bad_options(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
