@@ -72,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Atheris is not installed: it is there for Linux on x86_64 only, in the group fuzz.")
         return 1
     targets = [Path(name).resolve() for name in options.targets] or find_targets(ROOT)
+    if missing := [str(target) for target in targets if not target.is_file()]:
+        parser.error(f"there is no file {', '.join(missing)}")
     output = options.output.resolve()
     broken = [target.stem for target in targets if not fuzz(target, options.seconds, output)]
     if broken:

@@ -78,3 +78,12 @@ def test_missing_atheris_breaks_no_target(
     monkeypatch.setitem(sys.modules, "atheris", None)
     assert fuzz.main([str(tmp_path / "fuzz_any.py")]) == 1
     assert capsys.readouterr().out.startswith("Atheris is not installed")
+
+
+@atheris
+def test_target_that_is_not_there_is_no_broken_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        fuzz.main(["nonsense"])
+
+    assert caught.value.code == 2
+    assert "there is no file" in capsys.readouterr().err
