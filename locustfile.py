@@ -13,8 +13,8 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
-MAX_P95_MS = float(os.environ.get("LOCUST_MAX_P95_MS", "500"))
-MAX_ERROR_RATE = float(os.environ.get("LOCUST_MAX_ERROR_RATE", "0.01"))
+MAX_P95_MS = float(os.environ.get("LOCUST_MAX_P95_MS") or "500")
+MAX_ERROR_RATE = float(os.environ.get("LOCUST_MAX_ERROR_RATE") or "0.01")
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 class Visitor(FastHttpUser):
     """One person."""
 
-    host = os.environ.get("BASE_URL", "http://127.0.0.1:8000")
+    host = os.environ.get("BASE_URL") or "http://127.0.0.1:8000"
     wait_time = between(0.1, 0.5)
     connection_timeout = network_timeout = 5  # seconds
 

@@ -1,7 +1,10 @@
 """The app under load, with real Locust and k6, and with faults put into the app."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +19,7 @@ from performance import history
 from performance.performance_report import MARKER
 from performance.results import Result
 
+ROOT = Path(__file__).parents[3]
 FAULTY = """
 
 import asyncio
@@ -200,3 +204,11 @@ def test_pull_request_gets_one_comment(measure: Measure) -> None:
     assert comment.startswith(MARKER)
     assert "| Load test | ✅ success |" in comment
     assert "2 processes, PostgreSQL. A request takes" in comment
+
+
+def test_empty_limits_of_the_load_test_count_as_not_set() -> None:
+    """As where a workflow sets them from a variable that nobody has set."""
+    empty = {"BASE_URL": "", "LOCUST_MAX_ERROR_RATE": "", "LOCUST_MAX_P95_MS": ""}
+    code = "import locustfile; print(locustfile.MAX_P95_MS, locustfile.Visitor.host)"
+    shown = subprocess.check_output([sys.executable, "-c", code], env=os.environ | empty, cwd=ROOT)
+    assert shown.decode().split() == ["500.0", "http://127.0.0.1:8000"]
