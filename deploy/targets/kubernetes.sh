@@ -8,7 +8,7 @@
 # DEPLOY_URL       where it answers
 
 # Prints the ReplicaSet that was last rolled out in full, nothing if none ever was.
-target_current() { kube_drive current; }
+target_current() { target_url >/dev/null && kube_drive current; } # the address is asked for before anything is changed
 
 target_deploy() {
   # shellcheck disable=SC2016 # another shell expands this

@@ -168,6 +168,7 @@ def environment(tmp_path: Path, home: Path) -> dict[str, str]:
         folder.mkdir()
     (tmp_path / "judge.sh").write_text(JUDGE)
     return {
+        "DEPLOY_URL": "https://shop.example.com",
         "GOGC": "off",  # kubectl ends before it would collect anything
         "PATH": f"{programs}:{os.environ['PATH']}",
         "HOME": str(home),
@@ -347,9 +348,11 @@ def test_another_cluster_at_the_address(deployed: Deployment, tmp_path: Path) ->
 
 
 def test_no_address(deployed: Deployment) -> None:
-    done = deployed.call("target_url", DEPLOY_URL="")
-    assert done.code == 1
-    assert "::error title=DEPLOY_URL is not set::" in done.errors
+    before = deployed.cluster.revision
+    ended = deployed.drive(BETTER, "better", DEPLOY_URL="")
+    assert "::error title=DEPLOY_URL is not set::" in ended["log"]
+    assert ended["reason"].startswith("DEPLOY_URL is not set. Nothing was changed")
+    assert (deployed.cluster.revision, deployed.serving) == (before, "good")
 
 
 def check_that_no_right_is_too_many(cluster: Cluster) -> None:
