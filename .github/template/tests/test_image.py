@@ -217,7 +217,11 @@ def compose(tree: Path) -> Iterator[tuple[str, ...]]:
     docker("image", "rm", "--force", f"{project}-app", f"{project}-load")
 
 
-def test_compose_gives_an_app_whose_data_survive(compose: tuple[str, ...]) -> None:
+def test_compose_gives_an_app_whose_data_survive(
+    compose: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTGRES_PASSWORD", "a/b@c#%d")
+
     def up() -> int:
         docker(*compose, "up", "--build", "--detach", "--wait", f"--wait-timeout={START_SECONDS}")
         return int(docker(*compose, "port", "app", "8000").rpartition(":")[2])
