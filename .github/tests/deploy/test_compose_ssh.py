@@ -122,7 +122,8 @@ def test_credentials_reach_the_server_and_do_not_stay(
     assert CREDENTIAL not in done.log
     assert DATABASE not in done.log
     files = [path for folder in (server.state, driver.folder) for path in folder.rglob("*")]
-    holders = {file for file in files if file.is_file() and CREDENTIAL in file.read_text()}
+    credential = CREDENTIAL.encode()
+    holders = {file for file in files if file.is_file() and credential in file.read_bytes()}
     assert holders == set()
     wait_until_no_key_is_left(driver)  # it went with the connection
     settings = server.state / f"{(server.state / 'serving').read_text().strip()}.env"
