@@ -299,7 +299,7 @@ def test_image_that_nobody_attested_is_not_deployed(
 
 
 def test_production_that_nobody_protects_gets_nothing(deploy: Deploy) -> None:
-    real = {"DEPLOY_TARGET": "kubernetes"}
+    real = {"DEPLOY_TARGET": "kubernetes", "DEPLOY_URL": "https://shop.example"}
     refused = deploy("push:v1.0.0", variables=real)
     assert [step.name for step in refused.find_job("deploy").failed_steps] == [
         "Refuse what nobody has to approve"
