@@ -123,7 +123,7 @@ SERVER = {"DEPLOY_TARGET": "compose", "DEPLOY_HOST": "host", "DEPLOY_KNOWN_HOSTS
 OTHERS = {
     "DEPLOY_HOST": SERVER | {"DEPLOY_SSH_KEY": "key"},
     "DEPLOY_SSH_KEY": SERVER,
-    "KUBE_CONFIG": {"DEPLOY_TARGET": "kubernetes"},
+    "KUBE_CONFIG": {"DEPLOY_TARGET": "kubernetes", "DEPLOY_URL": "https://shop.example"},
 }
 """What has to be set too, so that a setting is looked at."""
 ELSEWHERE = {
