@@ -421,11 +421,10 @@ main() {
     stage | switch | confirm | rollback)
       read_input
       [[ $1 != rollback ]] || ! is_taken || fail "Another deployment is under way here, of $(find_note OWNER)" "$OTHERS"
-      case $1 in # what a rollback writes finds room on a disk that the new version has filled
-        stage) [[ -s $HOST_FOLDER/reserve ]] || head -c 65536 /dev/urandom | write_state reserve ;;
-        rollback) rm -f "$HOST_FOLDER"/reserve* ;;
-      esac
+      # What a rollback writes finds room on a disk that the new version has filled.
+      [[ $1 != rollback ]] || rm -f "$HOST_FOLDER"/reserve*
       lock "$1"
+      [[ $1 != stage || -s $HOST_FOLDER/reserve ]] || head -c 65536 /dev/urandom | write_state reserve
       repeat engine docker ps --quiet || {
         quote_log <"$HOST_FOLDER/log" >&2
         echo '::error title=Docker cannot be used on the server::The log above says why.' >&2
