@@ -116,9 +116,9 @@ assemble() {
 
 # Signed in this repository is not enough: any workflow of any branch could be that. Else SAID is why.
 is_attested() {
-  local workflow said='no workflow here publishes images'
+  local workflow server=${GITHUB_SERVER_URL:-https://github.com} said='no workflow here publishes images'
   while IFS= read -r workflow; do
-    { said=$(TOLD_TO=5 repeat GitHub gh attestation verify "oci://$1" --repo "$GITHUB_REPOSITORY" --source-digest "$COMMIT" \
+    { said=$(TOLD_TO=5 GH_HOST=${server#*://} repeat GitHub gh attestation verify "oci://$1" --repo "$GITHUB_REPOSITORY" --source-digest "$COMMIT" \
       --signer-workflow "$GITHUB_REPOSITORY/$workflow" 2>&1); } 5>&2 && echo "$said" && return
     ! is_outage "$said" || break
   done < <(grep --files-with-matches --recursive 'uses: ./.github/actions/publish-image' .github/workflows)

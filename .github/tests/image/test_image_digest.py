@@ -67,8 +67,10 @@ def test_platform_is_taken_only_with_its_attestation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, attested: bool
 ) -> None:
     monkeypatch.setenv("VERIFY", "true")
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://acme.ghe.com")
     gh = "case $0 in *gh) echo 'no attestations found' >&2; exit 1 ;; esac\n"
-    code, written, said = call(tmp_path, FOUND if attested else gh + FOUND, *FIND)
+    host = "case $0=$GH_HOST in *gh=github.com | *gh=) echo 'HTTP 401' >&2; exit 1 ;; esac\n"
+    code, written, said = call(tmp_path, host + ("" if attested else gh) + FOUND, *FIND)
     assert code == 0, said
     assert f"digest={DIGEST if attested else ''}\n" in written
     assert ("::notice title=Built again::" in said) != attested
