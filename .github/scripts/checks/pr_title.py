@@ -156,7 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         request = {"title": title}
         origin = "As it stood when the event fired: GitHub could not be asked for the present one."
         annotate("warning", TITLE, f"{origin} ({error})")
-    fault = find_fault(title) or find_skip(request, setting, commits)
+    # what would keep GitHub from starting anything would have kept it from starting this in a queue
+    fault = find_fault(title) or ("" if queued else find_skip(request, setting, commits))
     report(title, fault, origin)
     print(fault or "The title is a Conventional Commit.")
     return 1 if fault else 0

@@ -134,6 +134,13 @@ def test_commit_that_would_let_a_merge_start_nothing_is_refused(
     assert "The commit 1111111 has [skip ci] in it" in capsys.readouterr().out
 
 
+def test_queue_does_not_judge_a_description_that_it_may_not_take(github: FakeGitHub) -> None:
+    # the event of a queue does not tell what a squash takes over
+    github.resources["/repos/octo-org/widget/pulls/7"] = {"title": "feat: x", "body": "[skip ci]"}
+    queue = f"refs/heads/gh-readonly-queue/main/pr-7-{'0' * 40}"
+    assert pr_title.main(["--pull-request", "", "--queue", queue]) == 0
+
+
 def check_message(tmp_path: Path, text: str | bytes) -> subprocess.CompletedProcess[str]:
     message = tmp_path / "COMMIT_EDITMSG"
     message.write_bytes(text if isinstance(text, bytes) else text.encode())
