@@ -23,8 +23,10 @@ NO_REVIEWERS = (
     "Failed to create the environment protection rule. Please ensure the billing plan supports "
     "the required reviewers protection rule."
 )
-SWITCHES = {"prevent_self_review", "can_admins_bypass"}
-PROTECTION = SWITCHES | {"wait_timer", "reviewers", "deployment_branch_policy"}
+SWITCHES = {"prevent_self_review": False, "can_admins_bypass": True}
+PROTECTION: dict[str, Any] = {"wait_timer": 0, "reviewers": [], **SWITCHES}
+"""What a new environment has, and what one gets back that is not sent."""
+POLICY = "deployment_branch_policy"
 ENVIRONMENT = r"/environments/([^/]+)"
 
 
@@ -199,15 +201,14 @@ class Settings(Part):
         }
 
     def _put_environment(self, request: Request, name: str) -> Answer:
-        sent = request.fields
         if self._is_free:
-            return refuse(UPGRADE)
-        if sent.keys() != PROTECTION:
-            return refuse("what is not sent would be reset")
+            return not_found()  # though GitHub says elsewhere what to upgrade to
+        is_large = not self.private or self.plan == "enterprise"
+        if request.fields.keys() - ({POLICY, *PROTECTION} if is_large else {POLICY}):
+            return refuse(NO_REVIEWERS)  # even if it is what the environment has
+        sent = PROTECTION | {POLICY: None} | request.fields
         if not all(isinstance(sent[key], bool) for key in SWITCHES):
             return refuse("not a boolean")
-        if (sent["reviewers"] or sent["wait_timer"]) and self.private and self.plan != "enterprise":
-            return refuse(NO_REVIEWERS)
         if any(reviewer["id"] not in PEOPLE.values() for reviewer in sent["reviewers"]):
             return refuse("Could not resolve to a reviewer")
         self.environments[name] = sent
@@ -254,7 +255,9 @@ class Settings(Part):
         rules = {rule["type"]: rule.get("parameters") for rule in sent["rules"]}
         if rules.keys() - RULES or sent["enforcement"] not in {"active", "disabled", "evaluate"}:
             return refuse("Invalid rule")
-        checks = (rules.get(CHECKS) or {}).get(CHECKS, [])
+        checks = rules[CHECKS][CHECKS] if CHECKS in rules else [{}]
+        if not checks:
+            return refuse(f"Invalid rule '{CHECKS}': Expected at least 1 elements, got 0")
         if any(check.keys() - {"context", "integration_id"} for check in checks):
             return refuse("Invalid check")
         roles = ROLES if self.kind == "Organization" else ROLES - {2}

@@ -150,8 +150,11 @@ def list_settings(
         now = find(path)
         # without a list here, what a person chose stays
         limit = {"deployment_branch_policy": ONLY_SOME} if allowed else {}
+        new = _describe(None)
         if text := explain(limit, _describe(now)) if now else "create":
-            yield Change("PUT", path, _describe(now) | limit, text)
+            # a plan without a protection refuses even to switch it off
+            kept = {key: value for key, value in _describe(now).items() if value != new[key]}
+            yield Change("PUT", path, kept | limit, text)
         policies = f"{path}/deployment-branch-policies"
         listed = find(policies) or {} if allowed else {}
         refs = {policy["name"]: policy["id"] for policy in listed.get("branch_policies", [])}

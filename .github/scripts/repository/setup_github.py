@@ -49,7 +49,7 @@ GITHUB_ACTIONS = 15368
 """The app that reports the checks; no other may report one of their names."""
 MAINTAIN = 2
 """The role that only a repository of an organisation has."""
-COUNT = "required_approving_review_count"
+COUNT, CHECKS = "required_approving_review_count", "required_status_checks"
 REVIEWED = {
     "dismiss_stale_reviews_on_push",
     "require_code_owner_review",
@@ -63,6 +63,8 @@ NOT_OFFERED = re.compile(
     re.IGNORECASE,
 )
 """How GitHub says that an account's plan does not have something."""
+NO_ENVIRONMENTS = re.compile(r"(?<=^PUT )environments/\w+: HTTP 404.*")
+"""How it says so of environments."""
 MARKS = {"same": "=", "different": "~", "changed": "✔", "skipped": "-", "failed": "✘"}
 
 
@@ -221,7 +223,8 @@ def _make_so(setting: Setting, *, apply: bool) -> tuple[str, str]:
         for change in changes if apply else ():
             send(change)
     except GitHubError as error:
-        return ("skipped" if NOT_OFFERED.search(str(error)) else "failed"), str(error)
+        said = NO_ENVIRONMENTS.sub("not available in a private repository of this plan", str(error))
+        return ("skipped" if NOT_OFFERED.search(said) else "failed"), said
     text = "; ".join(change.text for change in changes)
     return ("changed" if apply else "different") if changes else "same", text
 
@@ -274,13 +277,19 @@ def _make_ruleset(account: Account, path: Path, reviews: int | None) -> Setting:
         now = ask("GET", f"rulesets/{number}") if number else None
         checks = find_checks(account.repository["default_branch"])
         _complete(wanted, now, account, reviews, checks)
+        if now:
+            _keep(wanted, now)
+        wanted["rules"] = [
+            rule for rule in wanted["rules"] if (rule.get("parameters") or {}).get(CHECKS) != []
+        ]  # GitHub takes no empty list
         if not now:
             required = ", ".join(checks) or "no check: none comes for each pull request"
             text = f"; required: {required}" if path.stem == "main" else ""
             yield Change("POST", "rulesets", wanted, f"create{text}")
             return
-        _keep(wanted, now)
-        if text := explain(_flatten(wanted), _flatten(now)):
+        gone = {rule["type"] for rule in now["rules"]} - {rule["type"] for rule in wanted["rules"]}
+        text = f"no {', '.join(gone)}" if gone else explain(_flatten(wanted), _flatten(now))
+        if text:
             text = f"differs from {path.relative_to(ROOT)}: {text}"
             yield Change("PUT", f"rulesets/{number}", wanted, text)
 
@@ -301,12 +310,12 @@ def _complete(
         for key in fields.keys() & {*REVIEWED, COUNT}:
             given = reviews if key == COUNT else bool(reviews)
             fields[key] = before.get(key, fields[key]) if reviews is None else given
-        if rule["type"] == "required_status_checks":
-            fields["required_status_checks"] = [
+        if rule["type"] == CHECKS:
+            fields[CHECKS] = [
                 {"context": check, "integration_id": GITHUB_ACTIONS} for check in checks
             ] + [
                 check  # of another app
-                for check in before.get("required_status_checks", [])
+                for check in before.get(CHECKS, [])
                 if check.get("integration_id") not in {None, GITHUB_ACTIONS}
             ]
     if not account.is_organisation and "bypass_actors" in wanted:
