@@ -32,6 +32,9 @@ from .models import Base
 LOCK = crc32(DISTRIBUTION.encode())
 """Key of the PostgreSQL advisory lock that lets one migration run at a time."""
 
+PATIENCE = "5s"
+"""How long a migration waits for a table: whoever wants to read it waits behind the migration."""
+
 
 class MigrationError(Exception):
     """The schema could not be read or moved; the text says why in one line."""
@@ -174,6 +177,7 @@ def open_exclusively(url: URL) -> Iterator[Connection]:
     with engine.begin() as connection:
         if not sqlite:
             connection.execute(select(func.pg_advisory_xact_lock(bindparam("key", LOCK))))
+            connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
         yield connection
 
 

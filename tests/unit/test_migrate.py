@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import NullPool, create_engine, inspect, text
 
 from python_web_template import migrate as module
 from python_web_template.migrate import MigrationError, migrate, open_exclusively
@@ -54,6 +54,21 @@ def test_several_at_the_same_time(empty_database: str) -> None:
         reached = list(pool.map(lambda _: migrate(url), range(4)))
 
     assert reached == ["0001"] * 4
+
+
+def test_table_that_is_in_use_is_not_waited_for_by_everybody(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as by a backup: who wants to read it would wait behind the migration."""
+    monkeypatch.setattr(module, "PATIENCE", "10ms")
+    url = parse_database_url(new_database("postgresql"))
+    migrate(url)
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT count(*) FROM items"))
+        with pytest.raises(MigrationError, match="lock timeout"):
+            migrate(url, "base")
+    assert migrate(url, "base") is None
 
 
 @pytest.mark.parametrize(
