@@ -47,6 +47,8 @@ prepare() {
   HOST_PROJECT=$(basename "$HOST_FOLDER")-$(cksum <<<"$HOST_FOLDER" | cut -d ' ' -f 1)
   DEPLOYMENT=''
   mkdir -p "$HOST_FOLDER/live"
+  LIVE=$(stat --format='%i %W' "$HOST_FOLDER/live")
+  export LIVE
   (umask 077 && touch "$HOST_FOLDER"/{images,proxy,blue,green}.env)
   read_serving
 }
@@ -296,9 +298,12 @@ start_proxy() {
 }
 
 stage() {
-  local image=$1 version=$2 revision=$3 preview why
+  local image=$1 version=$2 revision=$3 live preview why
   ! is_open || undo # of a deployment that was given up in the middle
-  [[ $SERVING ]] || remove proxy # it may look up the files of a state that is gone
+  [[ $SETTINGS == *DATABASE_URL=* ]] || ! grep -qs ^DATABASE_URL= "$HOST_FOLDER/$SERVING.env" ||
+    fail 'DATABASE_URL is not set although what serves has one, so this version would begin with an empty database'
+  live=$(docker inspect --format '{{index .Config.Labels "live"}}' "$(name_container proxy)" 2>/dev/null) || true
+  [[ $SERVING && ${live:-$LIVE} == "$LIVE" ]] || remove proxy # it may look up the files of a state that is gone
   note "OWNER=$DEPLOYMENT" STATE=open "PREVIOUS=$(describe "$SERVING")" "COPY=$IDLE" PREVIEW=
   direct_traffic
   start_proxy
@@ -358,8 +363,8 @@ rollback() {
   local wanted=${*:-}
   if is_open; then
     undo
-  elif [[ $(describe "$SERVING") != "$wanted" ]]; then
-    is_ours || refuse_to_replace
+  else
+    [[ $(describe "$SERVING") == "$wanted" ]] || is_ours || refuse_to_replace
     restore "$wanted"
   fi
 }
@@ -388,7 +393,7 @@ restore() {
     set_image "$copy" "${1% *}" "${1##* }"
   fi
   if [[ $copy != "$SERVING" ]] || ! is_running "$copy"; then
-    compose up --detach --no-deps --no-recreate "$copy" >&2 || true
+    repeat engine compose up --detach --no-deps --no-recreate "$copy" || quote_log <"$HOST_FOLDER/log" >&2
     why=$(prove "$copy" '' 10) || echo "::warning title=${1##* } was put back, and $why::It gets the traffic all the same." >&2
   fi
   serve "$copy"

@@ -16,8 +16,11 @@ if [ -e "$HOST_FOLDER.away" ]; then
   exit 1
 fi
 echo "$*" >>"$HOST_FOLDER.log"
+dead=$(cat "$HOST_FOLDER.dead" 2>/dev/null)
 case "$*" in
-  "compose "*" proxy" | "ps --quiet"*proxy*) [ ! -e "$HOST_FOLDER.taken" ] || exit 1 ;;
+  "compose "*" ${dead:-nothing}" | "ps --quiet"*"-${dead:-nothing}-1$") exit 1 ;;
+  "compose "*" proxy") echo "$LIVE" >"$HOST_FOLDER.proxy" ;;
+  inspect*live*) cat "$HOST_FOLDER.proxy" ;;
 esac
 [ "$1" != ps ] || echo container
 """
@@ -76,6 +79,9 @@ def test_same_version_with_other_settings_is_put_back_with_its_own(server: Host)
     assert (server.folder / "serving").read_text().strip() == before
     assert "DATABASE_URL='good'" in (server.folder / f"{before}.env").read_text()
     assert (server.folder / "live" / before).exists()
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        server.deploy()
+    assert "would begin with an empty database" in refused.value.stderr
 
 
 def test_proxy_of_a_state_that_is_gone_looks_up_the_new_one(server: Host) -> None:
@@ -91,6 +97,9 @@ def test_proxy_of_a_state_that_is_gone_looks_up_the_new_one(server: Host) -> Non
     with pytest.raises(subprocess.CalledProcessError) as refused:
         server.ask("confirm", DEPLOYMENT="theirs")
     assert refused.value.stderr == "::error title=Another deployment came between::\n"
+    server.folder.with_name("state.proxy").write_text("the folder before a backup was restored")
+    server.deploy()
+    assert "service=proxy" in log.read_text().removeprefix(first)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +118,8 @@ def test_refusal_is_told(server: Host, settings: dict[str, str], said: str) -> N
 
 
 def test_first_deployment_whose_port_is_taken_leaves_nothing(server: Host) -> None:
-    taken = server.folder.with_name("state.taken")
-    taken.touch()
+    taken = server.folder.with_name("state.dead")
+    taken.write_text("proxy")
     with pytest.raises(subprocess.CalledProcessError) as refused:
         server.ask("stage", IMAGE, "v1", REVISION)
     assert "::error title=The proxy does not start. Is its port taken" in refused.value.stderr
@@ -124,6 +133,20 @@ def test_engine_that_starts_after_the_ssh_server_is_waited_for(server: Host) -> 
     server.folder.with_name("state.away").touch()
     server.ask("rollback")
     assert not (server.folder / "serving").read_text().strip()
+
+
+def test_rollback_that_started_nothing_is_tried_again(server: Host) -> None:
+    """Such as because the engine went away in the middle of it."""
+    server.deploy()
+    server.ask("confirm")
+    server.deploy(IMAGE.replace("1", "2"))
+    server.ask("rollback")
+    copy = (server.folder / "serving").read_text().strip()
+    log = server.folder.with_name("state.log")
+    before = log.read_text()
+    server.folder.with_name("state.dead").write_text(copy)
+    server.ask("rollback", IMAGE, "v1")
+    assert f"--no-recreate {copy}\n" in log.read_text().removeprefix(before)
 
 
 def test_deployment_of_the_future_is_abandoned(server: Host) -> None:
