@@ -49,7 +49,7 @@ prepare() {
   mkdir -p "$HOST_FOLDER/live"
   LIVE=$(stat --format='%i %W' "$HOST_FOLDER/live")
   export LIVE
-  (umask 077 && touch "$HOST_FOLDER"/{images,proxy,blue,green}.env)
+  (umask 077 && for name in app images proxy blue green; do [[ -e $HOST_FOLDER/$name.env ]] || touch "$HOST_FOLDER/$name.env"; done)
   read_serving
 }
 
@@ -175,6 +175,7 @@ show_current() {
 read_input() {
   local name value
   REGISTRY='' REGISTRY_USER='' REGISTRY_TOKEN='' SETTINGS=''
+  [[ ! -t 0 ]] || return 0 # a person has nothing to say
   while read -r value; do
     name=${value%%=*} value=${value#*=} # read itself would cut an = at the end
     case $name in
@@ -391,6 +392,7 @@ restore() {
     copy=$IDLE
     remove "$copy"
     set_image "$copy" "${1% *}" "${1##* }"
+    [[ ! $SERVING ]] || (umask 077 && write_state "$copy.env" <"$HOST_FOLDER/$SERVING.env")
   fi
   if [[ $copy != "$SERVING" ]] || ! is_running "$copy"; then
     repeat engine compose up --detach --no-deps --no-recreate "$copy" || quote_log <"$HOST_FOLDER/log" >&2

@@ -79,6 +79,10 @@ def test_same_version_with_other_settings_is_put_back_with_its_own(server: Host)
     assert (server.folder / "serving").read_text().strip() == before
     assert "DATABASE_URL='good'" in (server.folder / f"{before}.env").read_text()
     assert (server.folder / "live" / before).exists()
+    server.ask("rollback", IMAGE.replace("1", "2"), "v2")
+    assert not (server.folder / "live" / before).exists()
+    for copy in ("blue", "green"):
+        assert "DATABASE_URL='good'" in (server.folder / f"{copy}.env").read_text()
     with pytest.raises(subprocess.CalledProcessError) as refused:
         server.deploy()
     assert "would begin with an empty database" in refused.value.stderr
