@@ -5,16 +5,16 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 from unittest.mock import patch
 
 import jsonschema
 import pytest
 from deploy import notify as script
+from fakes.servers import Asked, Reply, serve
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -123,31 +123,19 @@ class Service:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Service]:
-    service, done = Service(), Event()
+    service = Service()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert self.path == f"/services/{PATH}"
-            assert self.headers["Content-Type"] == "application/json"
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            service.messages.append(json.loads(body))
-            if service.hangs:
-                done.wait(20)
-            self.send_response(service.status)
-            if service.wait:
-                self.send_header("Retry-After", service.wait)
-            self.end_headers()
+    def answer(asked: Asked) -> Reply:
+        assert (asked.method, asked.path) == ("POST", f"/services/{PATH}")
+        assert asked.headers["Content-Type"] == "application/json"
+        service.messages.append(json.loads(asked.body))
+        if service.hangs:
+            Event().wait(20)
+        return Reply(service.status, headers={"Retry-After": service.wait} if service.wait else {})
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        service.address = f"http://127.0.0.1:{http.server_port}/services/{PATH}"
-        http.daemon_threads = True
-        Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    with serve(answer) as address:
+        service.address = f"{address}/services/{PATH}"
         yield service
-        done.set()
-        http.shutdown()
 
 
 @pytest.fixture
@@ -370,8 +358,3 @@ def test_nobody_to_tell() -> None:
     output = start()
     assert output.startswith("::notice title=Nobody got a message::To tell a channel")
     assert "SLACK_WEBHOOK_URL or DISCORD_WEBHOOK_URL" in output
-
-
-def test_help() -> None:
-    done = subprocess.run([SCRIPT, "--help"], check=True, text=True, capture_output=True)
-    assert "usage: notify.py" in done.stdout

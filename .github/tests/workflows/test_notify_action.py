@@ -1,10 +1,7 @@
 import json
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
-import pytest
+from fakes.servers import Asked, Reply, serve
 from harness import RunPipeline, explain, write
 
 WORKFLOW = """name: CI
@@ -30,33 +27,20 @@ jobs:
 HOSTILE = 'feat: "$(touch /tmp/x)" `@everyone` ::error::x'
 
 
-@pytest.fixture
-def messages() -> Iterator[tuple[str, list[Any]]]:
-    """Address of a webhook, and what it gets."""
+def test_action_passes_everything_on(run_pipeline: RunPipeline) -> None:
     got: list[Any] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
+    def answer(asked: Asked) -> Reply:
+        got.append(json.loads(asked.body))
+        return Reply(204)
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/secret", got
-        server.shutdown()
-
-
-def test_action_passes_everything_on(
-    run_pipeline: RunPipeline, messages: tuple[str, list[Any]]
-) -> None:
-    address, got = messages
-    run = run_pipeline(
-        "ci",
-        "push:main",
-        edit=write(".github/workflows/ci.yml", WORKFLOW.replace("ADDRESS", address)),
-        overrides={"head_commit.message": HOSTILE},
-    )
+    with serve(answer) as address:
+        run = run_pipeline(
+            "ci",
+            "push:main",
+            edit=write(".github/workflows/ci.yml", WORKFLOW.replace("ADDRESS", f"{address}/x")),
+            overrides={"head_commit.message": HOSTILE},
+        )
     assert run.jobs[0].conclusion == "success", explain(run)
     (message,) = got
     embed = message["embeds"][0]
