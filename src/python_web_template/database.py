@@ -18,6 +18,14 @@ from .metrics import Metrics
 
 CONNECT_TIMEOUT_SECONDS = 5
 
+LIMITS = {
+    "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "tcp_user_timeout": 10_000,
+}
+"""What libpq is told, or it waits a quarter of an hour for a server that is gone without a word."""
+
 _OPERATIONS = frozenset({"select", "insert", "update", "delete"})
 
 
@@ -39,11 +47,11 @@ class Database:
         await self.engine.dispose()
 
 
-def connect_arguments(url: URL) -> dict[str, str | int]:
-    """Limit how long connecting to PostgreSQL may take, unless the URL already does."""
-    if url.get_backend_name() == "sqlite" or "connect_timeout" in url.query:
+def connect_arguments(url: URL) -> dict[str, int]:
+    """Limit how long PostgreSQL is waited for; what the URL says itself stays."""
+    if url.get_backend_name() == "sqlite":
         return {}
-    return {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
+    return {name: value for name, value in LIMITS.items() if name not in url.query}
 
 
 def make_engine(url: URL) -> AsyncEngine:

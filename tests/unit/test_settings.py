@@ -2,6 +2,7 @@
 
 import pytest
 
+from python_web_template.database import connect_arguments
 from python_web_template.settings import Settings, SettingsError, parse_database_url
 
 pytestmark = pytest.mark.usefixtures("default_settings")
@@ -107,6 +108,13 @@ def test_bad_settings_are_named_but_not_repeated(
     assert message in text
     assert "s3cret" not in text
     assert "\n" not in text
+
+
+def test_database_that_is_gone_without_a_word_is_noticed() -> None:
+    url = parse_database_url("postgresql://host/app?connect_timeout=9")
+    assert connect_arguments(url).keys() >= {"keepalives_idle", "tcp_user_timeout"}
+    assert "connect_timeout" not in connect_arguments(url), "what the URL says stays"
+    assert connect_arguments(parse_database_url("sqlite:///app.sqlite3")) == {}
 
 
 def test_all_bad_settings_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
