@@ -80,6 +80,8 @@ class Security(Part):
         log = json.loads(gzip.decompress(base64.b64decode(sent["sarif"], validate=True)))
         if sent.keys() != {"commit_sha", "ref", "sarif"} or log["version"] != "2.1.0":
             return 400, {"message": "Invalid request"}
+        if "/gh-readonly-queue/" in sent["ref"]:  # it may be gone already
+            return 404, {"message": f"ref '{sent['ref']}' not found in this repository"}
         tools = {run["tool"]["driver"]["name"] for run in log["runs"]}
         self._refused.append([REFUSED] if self.default_setup and "CodeQL" in tools else [])
         if not self._refused[-1]:

@@ -97,9 +97,11 @@ def test_pull_request_is_about_the_files_that_it_changes(
     run = run_pipeline("codeql", event, github=fake, **options)
     job = run.find_job("analyze")
     assert job.conclusion == "success"
+    log = json.loads((run.artifacts / "codeql-results/python-filtered.sarif").read_text())
+    assert fake.security.uploads[1:] == ([log] if event == "pull_request" else [])
     places = [
         result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
-        for result in fake.security.uploads[1]["runs"][0]["results"]
+        for result in log["runs"][0]["results"]
     ]
     assert len(places) == 2
     assert all("src/" in place and "__init__" not in place for place in places)

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 import refusal
 from containers import docker
-from engine import Run
+from engine import ROOT, Run
 from fakes.fake_advisories import Advisory, FakeAdvisories
 from fakes.github_api import FakeGitHub
 from fakes.github_runs import WorkflowRun
@@ -28,6 +28,7 @@ from harness import (
     write,
 )
 from performance import history
+from workflows import load
 
 OWNER = {"repository.full_name": "Octo-Org/Widget"}
 IMAGE = "octo-org/widget"
@@ -203,6 +204,12 @@ def test_grave_vulnerability_with_a_fix_stops_the_image(build: Build) -> None:
         "GHSA-x",
     }
     assert run.find_job("publish").conclusion == "skipped"
+
+
+def test_nothing_is_uploaded_from_a_merge_queue() -> None:
+    steps = load(ROOT / ".github/actions/check-image/action.yml")["runs"]["steps"]
+    (upload,) = [step for step in steps if "upload-sarif" in step.get("uses", "")]
+    assert upload["if"].endswith(" && github.event_name != 'merge_group'")
 
 
 def test_scan_that_could_not_look_is_no_pass(build: Build) -> None:

@@ -200,6 +200,12 @@ def test_upload_of_sarif_refuses(tree: Path, github: FakeGitHub, text: str, reas
     assert not github.security.uploads
 
 
+def test_branch_of_a_queue_takes_no_upload(tree: Path, github: FakeGitHub) -> None:
+    queue = "refs/heads/gh-readonly-queue/main/pr-1-0"
+    code, said = send(tree, github, sarif_of("a"), GITHUB_REF=queue)
+    assert (code, f"ref '{queue}' not found" in said) == (1, True)
+
+
 def test_category_is_uploaded_once_in_a_job(tree: Path, github: FakeGitHub) -> None:
     assert send(tree, github, sarif_of("a", "b")) == (0, "")
     asked = [request.rpartition("widget")[2] for request in github.requests]
