@@ -89,8 +89,8 @@ make_account() {
   local home known
   home=$(getent passwd "$ACCOUNT" | cut -d : -f 6) || true
   [[ ${home:-$HOUSE} == "$HOUSE" ]] || fail "the account $ACCOUNT is somebody's, with the folder $home: name another one with --user"
-  known=$(sed -n 's/.* \([^ ]*\)" .*/\1/p' "$HOUSE/.ssh/authorized_keys" 2>/dev/null) || true
-  [[ ${known:-$REPOSITORY} == "$REPOSITORY" ]] || fail "the account $ACCOUNT deploys $known: name another one with --user, or remove $HOUSE/.ssh/authorized_keys if that was renamed"
+  known=$(sed -n 's/.* \([^ ]*\)" [^ ]* [^ ]*/\1/p' "$HOUSE/.ssh/authorized_keys" 2>/dev/null) || true
+  [[ "${known:-$REPOSITORY} $ENVIRONMENT " == "$REPOSITORY $ENVIRONMENT "* ]] || fail "the account $ACCOUNT deploys $known: name another one with --user, or remove $HOUSE/.ssh/authorized_keys if that was renamed"
   [[ $home ]] ||
     run useradd --system --no-create-home --home-dir "$HOUSE" --shell /bin/sh --password '*' "$ACCOUNT"
   run usermod --append --groups docker "$ACCOUNT"
@@ -108,7 +108,7 @@ write_settings() {
   read -r kind blob _ <<<"$KEY"
   printf 'SITE_ADDRESS=%s\nHTTP_BIND=%s\nHTTPS_BIND=%s\n' "${DOMAIN:-:80}" "$HTTP" "$HTTPS" | write "$HOUSE/app/proxy.env"
   run chown "$ACCOUNT" "$HOUSE/app/proxy.env"
-  printf 'restrict,command="%s/gate.sh %s/app %s" %s %s\n' "$FILES" "$HOUSE" "$REPOSITORY" "$kind" "$blob" |
+  printf 'restrict,command="%s/gate.sh %s/app %s" %s %s %s\n' "$FILES" "$HOUSE" "$REPOSITORY" "$kind" "$blob" "$ENVIRONMENT" |
     write "$HOUSE/.ssh/authorized_keys"
 }
 

@@ -129,7 +129,7 @@ ssh_explain() {
         "Either it is not your server, or it has a new key. On the server, run deploy/compose/setup_server.sh again: it prints the right value. Do not take it from the network." ;;
     *'Permission denied'*)
       ssh_fail "$DEPLOY_HOST does not accept DEPLOY_SSH_KEY for $DEPLOY_USER" \
-        "Give its public half to deploy/compose/setup_server.sh on the server, or store the right key: gh secret set DEPLOY_SSH_KEY$(ssh_place) <FILE" ;;
+        "Give its public half to deploy/compose/setup_server.sh on the server, whose AllowUsers must let $DEPLOY_USER in, or store the right key: gh secret set DEPLOY_SSH_KEY$(ssh_place) <FILE" ;;
     *'Could not resolve'* | *'timed out'* | *'refused'* | *'No route'* | *'unreachable'*)
       ssh_fail "$DEPLOY_HOST cannot be reached" \
         "Does $where have an SSH server that GitHub's runners can reach? Else set DEPLOY_HOST and DEPLOY_PORT anew." ;;

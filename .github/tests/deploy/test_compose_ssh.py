@@ -419,7 +419,7 @@ def test_server_is_set_up_by_one_command(image: str) -> None:
     key = " ".join(PUBLIC_KEY.split()[:2])
     gate = "/opt/deploy/gate.sh /var/lib/deploy/app ghcr.io/octo-org/widget"
     assert files.splitlines()[-8:] == [
-        f'restrict,command="{gate}" {key}',
+        f'restrict,command="{gate}" {key} production',
         "SITE_ADDRESS=app.example.com",
         "HTTP_BIND=80",
         "HTTPS_BIND=443",
@@ -443,6 +443,7 @@ def test_setup_refuses(image: str) -> None:
         "/source/setup_server.sh --domain": "--domain has no value",
         f'useradd --create-home deploy; {SETUP} "$key" host': "deploy is somebody's",
         f'userdel deploy; {SETUP} "$key" host && {OTHER} "$key" host': "deploy deploys ghcr.io",
+        f'{SETUP.replace(" ", " --environment staging ", 1)} "$key" host': "deploys ghcr.io/octo-org/widget production: name",
         f'rm /etc/ssh/*; {SETUP} "$key" host': "ssh-keygen -A",
     }
     tried = [f"({script}) 2>&1 && echo accepted" for script in refused]
