@@ -443,7 +443,7 @@ def test_setup_refuses(image: str) -> None:
         "/source/setup_server.sh --domain": "--domain has no value",
         f'useradd --create-home deploy; {SETUP} "$key" host': "deploy is somebody's",
         f'userdel deploy; {SETUP} "$key" host && {OTHER} "$key" host': "deploy deploys ghcr.io",
-        f'{SETUP.replace(" ", " --environment staging ", 1)} "$key" host': "deploys ghcr.io/octo-org/widget production: name",
+        f'{SETUP} "$key" host'.replace("--", "--environment x --", 1): "widget production: name",
         f'rm /etc/ssh/*; {SETUP} "$key" host': "ssh-keygen -A",
     }
     tried = [f"({script}) 2>&1 && echo accepted" for script in refused]
