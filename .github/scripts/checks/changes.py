@@ -116,7 +116,7 @@ def compile_patterns(patterns: tuple[str, ...]) -> re.Pattern[str]:
 def decide(base: str) -> tuple[set[str], str, Sequence[str]]:
     """Return the areas to look at, why, and what the change sets of the gates."""
     if not base:
-        return {*AREAS}, "this is no pull request", ()
+        return {*AREAS}, "this is no pull request, or its base is new", ()
     try:
         files = Git().list_changed(base)
         code = read_project(Path.cwd()).code
