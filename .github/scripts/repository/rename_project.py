@@ -86,7 +86,7 @@ def check_name(tree: Path, name: str) -> None:
     module = to_module(name)
     if keyword.iskeyword(module) or keyword.issoftkeyword(module):
         raise RefusedError(f"{module} is a word of Python itself.")
-    if module in sys.stdlib_module_names:
+    if module in {*sys.stdlib_module_names, "test"}:  # that list goes without it
         raise RefusedError(f"{module} is a module of Python's standard library.")
     lock = (tree / "uv.lock").read_text(encoding="utf-8")
     if (

@@ -77,6 +77,7 @@ def git(tmp_path: Path) -> Git:
         ("", "such as 'my-service'"),
         ("import", "a word of Python"),
         ("json", "standard library"),
+        ("test", "standard library"),
         ("fastapi", "a package that the project uses"),
         ("python", "a program that the project uses"),
         ("serve", "a program that the project uses"),
