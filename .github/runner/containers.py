@@ -5,7 +5,6 @@ of Debian's packages and kept in the engine; a copy of the tree is changed to us
 """
 
 import fcntl
-import getpass
 import json
 import os
 import re
@@ -77,6 +76,11 @@ def find_engine_version() -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
+def find_engine_address() -> str:
+    """Return where the engine of `docker` listens: the steps see no context of the user's."""
+    return docker("context", "inspect", "--format={{.Endpoints.docker.Host}}")
+
+
 @cache
 def pulls() -> bool:
     """Say whether images can be pulled from Docker's own registry."""
@@ -116,7 +120,7 @@ def _stand_in(name: str) -> str:
     if name == "postgres":
         _stand_in("python")
     tag = f"stand-in/{name}:local"
-    lock_file = Path(tempfile.gettempdir()) / f"stand-in-images-{getpass.getuser()}.lock"
+    lock_file = Path(tempfile.gettempdir()) / f"stand-in-images-{os.getuid()}.lock"
     with lock_file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not docker("image", "ls", "--quiet", tag):

@@ -38,11 +38,10 @@ FOREIGN_RUNNERS = re.compile(
 )
 """Whose legs of a matrix cannot be run here: an arm machine emulates amd64, not the other way."""
 
-PASSED_ON = (
-    "DOCKER_HOST", "GITHUB_PATIENCE", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "NO_PROXY",
-    "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE", "UV_DEFAULT_INDEX", "UV_INDEX",
-    "UV_INDEX_URL", "UV_OFFLINE",
-)  # fmt: skip
+PASSED_ON = re.compile(
+    r"(?i:(all|https?|no)_proxy)|DOCKER_HOST|GITHUB_PATIENCE|LANG|REQUESTS_CA_BUNDLE|"
+    r"SSL_CERT_(DIR|FILE)|UV_(DEFAULT_INDEX|EXTRA_INDEX_URL|INDEX\w*|NATIVE_TLS|OFFLINE|SYSTEM_CERTS)"
+)
 """What the steps see of the environment; the rest would make a run differ from GitHub's."""
 
 GRACE_SECONDS = 30
@@ -413,7 +412,7 @@ def _name(key: str) -> str:
 
 def _environment(directory: Path) -> dict[str, str]:
     """A runner's environment: nothing of this project's own, its virtual environment least."""
-    return {key: os.environ[key] for key in PASSED_ON if key in os.environ} | {
+    return {key: text for key, text in os.environ.items() if PASSED_ON.fullmatch(key)} | {
         "GIT_PAGER": "cat",
         "HOME": str(directory / "home"),
         "PAGER": "cat",

@@ -1,7 +1,7 @@
 """Run pipelines on this machine: the command `uv run poe pipelines`."""
 
 import argparse
-import getpass
+import os
 import re
 import shutil
 import signal
@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 from checks.changes import touches
-from containers import ContainersError, adapt, registry
+from containers import ContainersError, adapt, find_engine_address, registry
 from costs import SMALL, estimate, plan
 from engine import ROOT, Job, Run, Step, make_directory, run
 from events import EVENTS, USUAL, Event
@@ -52,7 +52,7 @@ REFUSED = (
     '(eq .Kind "workflow-call")}}{{.Filepath}}:{{.Line}}: {{.Message}}\\n{{end}}{{end}}'
 )
 """What of actionlint's findings keeps GitHub from starting a workflow at all."""
-KEPT = Path(tempfile.gettempdir()) / f"pipelines-of-{getpass.getuser()}"
+KEPT = Path(tempfile.gettempdir()) / f"pipelines-of-{os.getuid()}"
 """Images and what was attested: what a run deploys, the next one can go back to."""
 
 
@@ -420,15 +420,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     options = parse_arguments(arguments)
     with ExitStack() as stack:
-        environment: Mapping[str, str] = {}
+        environment: dict[str, str] = {}
         variables: Mapping[str, str] = {}
         try:
             check_machine(options, console)
             if options.containers:
+                environment["DOCKER_HOST"] = find_engine_address()
                 variables = {"CONTAINER_REGISTRY": stack.enter_context(registry(KEPT / "images"))}
             if options.stand_in_advisories:
                 console.print("[yellow]A stand-in that knows 0 advisories answers the scan.[/]")
-                environment = stack.enter_context(FakeAdvisories()).environment
+                environment |= stack.enter_context(FakeAdvisories()).environment
             with Live(console=console, refresh_per_second=4) as live:
                 runs = execute(options.plan, options, live, environment, variables)
         except (ContainersError, LookupError) as error:

@@ -1,11 +1,14 @@
 """The local runner tells the truth of workflows made up for it."""
 
+import importlib
 import os
+import pwd
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import containers
@@ -16,6 +19,7 @@ from engine import ROOT, run
 from events import Event
 from fakes.github_api import FakeGitHub
 from harness import RunPipeline, write
+from machine import DOCKER, Need
 from origin import Git, commit, create
 from rich.console import Console
 
@@ -390,14 +394,37 @@ def test_steps_see_no_environment_but_a_runners(
     run_pipeline: RunPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_SECRET", "in my shell")
+    monkeypatch.setenv("no_proxy", "here")
     jobs = '  look: {runs-on: ubuntu-24.04, steps: [{run: "env; type python ruff || true"}]}\n'
     done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
     lines = done.find_job("look").steps[0].log
     log = "".join(line for line in lines if not line.startswith("PIPELINES_"))
     assert "MY_SECRET" not in log
+    assert "no_proxy=here" in log, "what a machine needs to reach the others"
     assert "VIRTUAL_ENV" not in log
     assert str(Path(sys.executable).parent) not in log
     assert "GITHUB_REPOSITORY=octo-org/widget" in log
+
+
+def test_steps_reach_the_engine_that_docker_s_context_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: dict[str, str] = {}
+    (tmp_path / "docker").write_text("#!/bin/sh\necho unix:///rootless.sock\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(cli, "registry", lambda _: nullcontext("127.0.0.1:1"))
+    monkeypatch.setattr(cli, "find_needs", lambda *_: [Need(DOCKER, "28.0", pipelines=["pr"])])
+    monkeypatch.setattr(cli, "execute", lambda *given: [*map(seen.update, [given[3]])][1:])
+    assert cli.main(["pr"]) == 0
+    assert seen == {"DOCKER_HOST": "unix:///rootless.sock"}
+
+
+def test_user_needs_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    assert importlib.reload(cli).KEPT
 
 
 @pytest.mark.parametrize(
