@@ -34,7 +34,7 @@ class WorkflowRun:
             "head_sha": self.sha,
             "status": self.status,
             "conclusion": self.conclusion if self.status == "completed" else None,
-            "pull_requests": [{"number": number} for number in self.pull_requests],
+            "pull_requests": [{"number": number} for number in self.pull_requests] or None,
         }
 
 

@@ -52,7 +52,7 @@ def find_earlier_faults(event: Mapping[str, Any], judged: str = "") -> list[str]
     last: Mapping[str, Any] = {}
     for run in list_all(f"actions/workflows/{workflow}/runs?{query}", "workflow_runs"):
         # Those of forks name no pull request.
-        numbers = {request["number"] for request in run["pull_requests"]} or {event["number"]}
+        numbers = {request["number"] for request in run["pull_requests"] or ()} or {event["number"]}
         whole = run["id"] != own and run["display_title"] != TEXT_EDITED
         if whole and event["number"] in numbers and run["run_number"] > last.get("run_number", 0):
             last = run

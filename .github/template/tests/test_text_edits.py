@@ -127,6 +127,8 @@ def test_edit_repeats_the_verdict(quick_pipeline: RunPipeline, name: str, earlie
         before.sha = "0" * 40
     if earlier == "another request's":
         before.pull_requests = [2]
+    if name == "docker":
+        before.pull_requests = []  # as of a fork's pull request
     run = edit_text(quick_pipeline, name, [] if earlier == "none" else [before])
     assert find_verdict(run) == ("success" if earlier == "green" else "failure"), explain(run)
     assert sum(job.conclusion != "skipped" for job in run.jobs) == 1
