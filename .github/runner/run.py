@@ -402,13 +402,16 @@ def show_costs(console: Console, runs: Sequence[Run]) -> None:
 
 def end_cleanly() -> None:
     """Let a signal end what runs, and further ones not the cleaning up: poe sends a second one."""
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which is what nohup asks for
+        signals.append(signal.SIGHUP)
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in signals:
             signal.signal(each, signal.SIG_IGN)
         sys.exit(128 + number)
 
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in signals:
         signal.signal(each, stop)
 
 

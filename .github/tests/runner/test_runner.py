@@ -80,17 +80,20 @@ def test_containers_go_whatever_happens(
 
 
 @pytest.mark.usefixtures("run_pipeline")
-def test_cancelled_command_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_cancelled_command_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, cli.__file__, "pr", "--job", "validate"]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
+    before = signal.signal(number, signal.SIG_DFL)  # nohup may have started the tests
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as running:
+        signal.signal(number, before)
         while not list(tmp_path.glob("pipelines-*/act")):
             assert running.poll() is None
             time.sleep(0.1)
         for _ in range(2):
-            running.send_signal(signal.SIGINT)
+            running.send_signal(number)
             time.sleep(0.1)
-        assert running.wait(45) == 128 + signal.SIGINT
+        assert running.wait(45) == 128 + number
     assert not list(tmp_path.glob("pipelines-*/act"))
 
 
