@@ -7,6 +7,7 @@ its own gates, which take their settings from it.
 """
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -116,7 +117,7 @@ def compile_patterns(patterns: tuple[str, ...]) -> re.Pattern[str]:
 def decide(base: str) -> tuple[set[str], str, Sequence[str]]:
     """Return the areas to look at, why, and what the change sets of the gates."""
     if not base:
-        return {*AREAS}, "this is no pull request, or its base is new", ()
+        return {*AREAS}, "this is no pull request", ()
     try:
         files = Git().list_changed(base)
         code = read_project(Path.cwd()).code
@@ -124,7 +125,16 @@ def decide(base: str) -> tuple[set[str], str, Sequence[str]]:
     except (GitError, OSError, ProjectError, ValueError) as error:
         annotate("warning", "What changed is not known", f"Everything is run. {error}")
         return {*AREAS}, "what changed is not known", ()
+    if has_new_base():
+        return {*AREAS}, "GitHub may have merged into the base that it had before", gates
     return touches(files, code), f"{len(files)} files differ from {base}", gates
+
+
+def has_new_base() -> bool:
+    """Say whether the event is that a pull request got another base."""
+    file = os.environ.get("GITHUB_EVENT_PATH")
+    event = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
+    return "base" in event.get("changes", {})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

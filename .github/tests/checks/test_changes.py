@@ -182,6 +182,17 @@ def test_outputs(git: Git, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert (tmp_path / "out").read_text() == "".join(f"{area}=false\n" for area in AREAS)
 
 
+def test_new_base_touches_everything_and_hides_no_gate(
+    git: Git, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Path(".trivyignore").touch()
+    git.save("chore: accept")
+    (tmp_path / "event").write_text('{"action": "edited", "changes": {"base": {}}}')
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event"))
+    areas, _, gates = decide("HEAD^1")
+    assert (areas, gates) == (EVERYTHING, [".trivyignore"])
+
+
 def test_settings_of_gates_are_named(
     git: Git, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
