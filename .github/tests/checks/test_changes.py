@@ -185,12 +185,15 @@ def test_outputs(git: Git, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 def test_new_base_touches_everything_and_hides_no_gate(
     git: Git, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    Path(".trivyignore").touch()
+    gate = Path(".github/codeql/config.yml")
+    gate.parent.mkdir(parents=True)
+    gate.touch()
     git.save("chore: accept")
+    assert decide("HEAD^1")[0] != EVERYTHING
     (tmp_path / "event").write_text('{"action": "edited", "changes": {"base": {}}}')
     monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event"))
     areas, _, gates = decide("HEAD^1")
-    assert (areas, gates) == (EVERYTHING, [".trivyignore"])
+    assert (areas, gates) == (EVERYTHING, [str(gate)])
 
 
 def test_settings_of_gates_are_named(

@@ -4,14 +4,13 @@ import json
 import re
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from deployments import DRIVER, ROOT, Driver
+from fakes.servers import Asked, Reply, serve
 
 IMAGE = f"registry.example/octo-org/widget@sha256:{'a' * 64}"
 OLD, NEW = "1" * 40, "2" * 40
@@ -39,33 +38,27 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
     (tmp_path / "targets/file.sh").write_text(TARGET)
     (tmp_path / "targets/broken.sh").write_text(TARGET.replace('cat "$SERVING"', "false"))
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            away = (tmp_path / "away").exists() and self.path == "/ready"
-            found = 200 if self.path in {"/health", "/ready"} else 404
-            self.send_response(found if serving.read_text().strip() and not away else 503)
-            self.end_headers()
-            self.wfile.write(f'{{"revision": "{serving.read_text().strip()}"}}'.encode())
+    def answer(asked: Asked) -> Reply:
+        away = (tmp_path / "away").exists() and asked.path == "/ready"
+        found = 200 if asked.path in {"/health", "/ready"} else 404
+        revision = serving.read_text().strip()
+        content = f'{{"revision": "{revision}"}}'.encode()
+        return Reply(found if revision and not away else 503, content)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with serve(answer) as address:
         yield Driver(
             tmp_path / "driver",
             {
                 "DEPLOY_TARGET": "file",
                 "DEPLOY_TARGETS": str(tmp_path / "targets"),
                 "DEPLOY_TIMEOUT": "2",
-                "FAKE_URL": f"http://127.0.0.1:{server.server_port}",
+                "FAKE_URL": address,
                 "FOLDER": str(tmp_path),
                 "http_proxy": "http://127.0.0.1:9",  # not for what is on this machine
                 "SERVING": str(serving),
                 "SMOKE_TESTS": "true",
             },
         )
-        server.shutdown()
 
 
 @pytest.mark.parametrize("end", ["", "/"])
