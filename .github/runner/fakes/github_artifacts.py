@@ -48,7 +48,6 @@ class Artifact:
             "id": self.id,
             "name": self.name,
             "expired": self.expired,
-            "archive_download_url": f"https://api.github.com/artifacts/{self.id}/zip",
             "workflow_run": {
                 "id": self.id,
                 "repository_id": REPOSITORY,

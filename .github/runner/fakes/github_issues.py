@@ -172,9 +172,7 @@ class Issues(Part):
         if sent.keys() - FIELDS or len(sent.get("body", "")) > LONGEST_BODY:
             return refuse("Validation Failed", "custom")
         if set(sent.get("labels", [])) - self.labels:
-            return refuse(
-                "Validation Failed", "label does not exist"
-            )  # stricter than GitHub, which makes a grey one
+            return refuse("Validation Failed", "label does not exist")  # GitHub makes a grey one
         return None
 
     def _find(self, number: str) -> Issue | None:

@@ -74,7 +74,6 @@ class Release:
         uploads = f"https://uploads.github.com/repos/any/any/releases/{self.id}/assets"
         return self.fields | {
             "assets": [asset.describe() for asset in self.assets],
-            "html_url": f"https://github.com/releases/{self.tag}",
             "id": self.id,
             "immutable": self.immutable,
             "upload_url": uploads + "{?name,label}",

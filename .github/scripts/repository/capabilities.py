@@ -71,11 +71,6 @@ def find_attestations() -> Off | None:
     return None
 
 
-def find_comment() -> Off | None:
-    """Say whether this run may comment on its pull request."""
-    return READ_ONLY if _is_read_only() else None
-
-
 def find_dependency_review() -> Off | None:
     """Say whether GitHub can compare the dependencies of two commits."""
     base, head = os.environ.get("BASE_SHA", ""), os.environ.get("HEAD_SHA", "")
@@ -186,7 +181,7 @@ QUESTIONS: dict[str, Callable[[], Off | None]] = {
     "approval": find_approval,
     "attestations": find_attestations,
     "code-scanning": find_code_scanning,
-    "comment": find_comment,
+    "comment": lambda: READ_ONLY if _is_read_only() else None,
     "dependency-review": find_dependency_review,
     "deployment": find_deployment,
     "newest": find_newest,
