@@ -24,7 +24,7 @@ build() {
 }
 
 check_same() {
-  cmp "$1" "$2" || fail "$3: $(basename "$1") has other bytes. Something in the build depends on time, place or order."
+  cmp "$1" "$2" || fail "$3: $(basename "$1") has other bytes. Something in the build depends on time, place or order, as with setuptools, which writes the time into source distributions."
 }
 
 # As a clone has it: `git archive` would leave out what .gitattributes tells it to.
