@@ -412,21 +412,23 @@ def _name(key: str) -> str:
 
 def _environment(directory: Path) -> dict[str, str]:
     """A runner's environment: nothing of this project's own, its virtual environment least."""
+    uv = str((directory / "bin/uv").resolve())
     return {key: text for key, text in os.environ.items() if PASSED_ON.fullmatch(key)} | {
         "GIT_PAGER": "cat",
         "HOME": str(directory / "home"),
         "PAGER": "cat",
         "PATH": os.pathsep.join([str(directory / "bin"), _machine_path()]),
         "TERM": "dumb",
-        "UV_CACHE_DIR": _find_cache(str((directory / "bin/uv").resolve())),
+        "UV_CACHE_DIR": _find_folder("cache", uv),
+        "UV_PYTHON_INSTALL_DIR": _find_folder("python", uv),
     }
 
 
 @cache
-def _find_cache(uv: str) -> str:
-    """Return the folder where uv keeps packages."""
+def _find_folder(kind: str, uv: str) -> str:
+    """Return the folder where uv keeps packages or interpreters."""
     return subprocess.run(
-        [uv, "cache", "dir"], check=True, text=True, capture_output=True
+        [uv, kind, "dir"], check=True, text=True, capture_output=True
     ).stdout.strip()
 
 

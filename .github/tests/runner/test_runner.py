@@ -404,6 +404,7 @@ def test_steps_see_no_environment_but_a_runners(
     log = "".join(line for line in lines if not line.startswith("PIPELINES_"))
     assert "MY_SECRET" not in log
     assert "no_proxy=here" in log, "what a machine needs to reach the others"
+    assert "UV_PYTHON_INSTALL_DIR=/" in log, "no Python is fetched that is here"
     assert "VIRTUAL_ENV" not in log
     assert str(Path(sys.executable).parent) not in log
     assert "GITHUB_REPOSITORY=octo-org/widget" in log
