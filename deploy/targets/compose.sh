@@ -100,7 +100,7 @@ ssh_place() {
 # the connection fails. The gate explains the rest. A command whose connection is lost is sent again:
 # the server takes each of them more than once.
 ssh_ask() {
-  local code settings=DEPLOYMENT=$DEPLOYMENT told='' deadline=$((SECONDS + ${PATIENCE:-60}))
+  local code settings=DEPLOYMENT=$DEPLOYMENT told='' pause=1 deadline=$((SECONDS + ${PATIENCE:-60}))
   [[ $1 != stage ]] || settings+=$'\n'$(cat)
   while true; do
     code=0
@@ -113,7 +113,8 @@ ssh_ask() {
     if ((code != 255 || SECONDS >= deadline)) || grep -qE 'verification failed|Permission denied' "$SSH_FOLDER/error"; then break; fi
     [[ $told ]] || echo "Waiting for $DEPLOY_HOST: $(tail -n 1 "$SSH_FOLDER/error")" >&2
     told=true
-    sleep 1
+    sleep "$pause"
+    ((pause = pause < 27 ? pause * 3 : pause)) # a firewall that limits connections counts those that it refuses
   done
   cat "$SSH_FOLDER/error" >&2
   cat "$SSH_FOLDER/answer"

@@ -274,6 +274,16 @@ def test_setting_that_is_missing_or_wrong(
     assert Client(driver.settings["DEPLOY_URL"]).ask().endswith((ONE, TWO))
 
 
+def test_firewall_that_limits_connections_gets_time(tmp_path: Path) -> None:
+    """`ufw limit` refuses whoever tries six times in 30 seconds, and counts what it refuses."""
+    script = f"""source {ROOT}/deploy/targets/compose.sh; DEPLOYMENT=x SSH_FOLDER={tmp_path}
+    ssh() {{ return 255; }}
+    sleep() {{ echo "$1" >&3; ((SECONDS += $1)); }}
+    DEPLOY_USER=deploy DEPLOY_HOST=host DEPLOY_PORT=22 ssh_ask current 3>&1 2>{tmp_path}/said"""
+    done = subprocess.run(["bash", "-c", script], check=False, text=True, capture_output=True)
+    assert done.stdout.split() == ["1", "3", "9", "27", "27"], done.stderr
+
+
 def test_ssh_that_is_missing() -> None:
     script = f". {ROOT}/deploy/targets/compose.sh; PATH=/nowhere; target_current"
     done = subprocess.run(["bash", "-c", script], check=False, text=True, capture_output=True)
