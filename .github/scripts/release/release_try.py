@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             install(options.wheel, environment)
             told = judge(ask_health(environment, command, port), options.version)
     except (Failure, NoAnswerError, ProjectError, subprocess.CalledProcessError) as failure:
-        hint = f" {SERVED}." if isinstance(failure, NoAnswerError) else ""
+        hint = f" {SERVED}, with no setting given." if isinstance(failure, NoAnswerError) else ""
         refuse(TITLE, f"{failure}. What its command printed is in the log above.{hint}")
         return 1
     result = f"Installed, `{command[0]}` started, `/health` {told}."
