@@ -24,6 +24,8 @@ from lib import lockfile
 from lib.git import Git, GitError
 
 UV = os.environ.get("UV") or "uv"
+for freezing in ("UV_FROZEN", "UV_LOCKED"):  # a person's; uv would leave the lock file as it was
+    os.environ.pop(freezing, None)
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 50
 COMMANDS = {"migrate", "serve", "uv"}

@@ -29,8 +29,8 @@ requires-python = ">=3.13"
 scripts = { the-template = "the_template.cli:main" }
 
 # template
-[tool.proof]
-name = "the-template"
+[project.optional-dependencies]
+the-template = []
 # /template
 
 [tool.kept]
@@ -50,6 +50,9 @@ requires-python = ">=3.13"
 name = "the-template"
 version = "1"
 source = { virtual = "." }
+
+[package.metadata]
+provides-extras = ["the-template"]
 """,
 }
 
@@ -116,7 +119,8 @@ def test_what_could_not_be_tidied_is_said(git: Git, uv: Path) -> None:
 
 
 @pytest.mark.usefixtures("uv")
-def test_name_is_changed_everywhere(git: Git) -> None:
+def test_name_is_changed_everywhere(git: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_LOCKED", "1")
     (git.directory / ".git/info/exclude").write_text("__pycache__/\n")
     left = git.directory / "src/my_service/__pycache__"  # by a rename that was taken back
     left.mkdir(parents=True)
