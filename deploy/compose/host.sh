@@ -43,12 +43,11 @@ name_container() { echo "$HOST_PROJECT-$1-1"; }
 is_running() { [[ $(docker ps --quiet --filter status=running --filter "name=^$(name_container "$1")$") ]]; }
 
 prepare() {
-  export HOST_FOLDER=${HOST_FOLDER:-/var/lib/app}
+  export LIVE HOST_FOLDER=${HOST_FOLDER:-/var/lib/app}
   HOST_PROJECT=$(basename "$HOST_FOLDER")-$(cksum <<<"$HOST_FOLDER" | cut -d ' ' -f 1)
   DEPLOYMENT=''
   mkdir -p "$HOST_FOLDER/live"
   LIVE=$(stat --format='%i %W' "$HOST_FOLDER/live")
-  export LIVE
   (umask 077 && for name in app images proxy blue green; do [[ -e $HOST_FOLDER/$name.env ]] || touch "$HOST_FOLDER/$name.env"; done)
   read_serving
 }

@@ -13,8 +13,6 @@ import pytest
 import ssh_server
 from containers import docker
 from deployments import (
-    BROKEN,
-    FAULTS,
     ONE,
     ROOT,
     SLOW_START,
@@ -22,7 +20,6 @@ from deployments import (
     Client,
     Driver,
     Releases,
-    deploy_broken,
     fail_network,
     host,
 )
@@ -129,13 +126,6 @@ def test_credentials_reach_the_server_and_do_not_stay(
     settings = server.state / f"{(server.state / 'serving').read_text().strip()}.env"
     assert settings.stat().st_mode & 0o777 == 0o600
     assert f'"DATABASE_URL={DATABASE}"' in find_variables(server)
-
-
-def test_broken_version_is_never_seen(driver: Driver, client: Client, releases: Releases) -> None:
-    """The rehearsal, which runs the same host.sh, is tried with all faults."""
-    fault = "fails the smoke tests"
-    done = deploy_broken(driver, client, releases(BROKEN, FAULTS[fault]), fault)
-    assert done.outputs["previous"] == f"{releases(ONE)} v1"
 
 
 ASKS_SLOWLY = """#!/bin/sh

@@ -13,13 +13,13 @@ from deployments import (
     BROKEN,
     CAUSES,
     FAULTS,
+    IMPATIENT,
     ONE,
     SLOW_START,
     TWO,
     Client,
     Driver,
     Releases,
-    deploy_broken,
     fail_network,
     host,
 )
@@ -51,23 +51,6 @@ def client(driver: Driver, tree: Path, releases: Releases) -> Client:
     return serving
 
 
-def test_first_deployment_that_fails_leaves_nothing(
-    driver: Driver, tree: Path, releases: Releases, tmp_path: Path
-) -> None:
-    state = tmp_path / "first"
-    first = Driver(tmp_path / "driver", driver.settings | {"HOST_FOLDER": str(state)})
-    image = releases(BROKEN, FAULTS["ends at once"])
-    done = first.run("deploy", image, version="v0", revision=BROKEN)
-    host(tree, state, "remove")
-    assert done.code == 1
-    assert done.outputs == {
-        "outcome": "failed",
-        "reason": CAUSES["ends at once"].replace("v3", "v0"),
-        "previous": "",
-    }
-    assert "Nothing served before, and nothing serves now" in done.summary
-
-
 def test_new_version_takes_over_without_a_gap(
     driver: Driver, client: Client, releases: Releases
 ) -> None:
@@ -89,8 +72,16 @@ def test_new_version_takes_over_without_a_gap(
 def test_broken_version_is_never_seen(
     driver: Driver, client: Client, releases: Releases, fault: str
 ) -> None:
-    done = deploy_broken(driver, client, releases(BROKEN, FAULTS[fault]), fault)
+    settings = {"SMOKE_TESTS": driver.write_smoke_tests()} if "smoke" in fault else {}
+    settings |= IMPATIENT.get(fault, {})
+    image = releases(BROKEN, FAULTS[fault])
+    with client.asking():
+        done = driver.run("deploy", image, version="v3", revision=BROKEN, **settings)
+    assert (done.code, done.outputs["outcome"]) == (1, "rolled-back"), done.log
+    assert done.outputs["reason"] == CAUSES[fault], done.log
     assert done.outputs["previous"] == f"{releases(ONE)} v1"
+    assert "### ❌ Rolled back" in done.summary
+    assert client.answers.keys() == {f"v1 {ONE}"}
 
 
 def test_nothing_that_a_version_prints_is_obeyed(

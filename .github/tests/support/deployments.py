@@ -296,18 +296,3 @@ class Client:
         finally:
             stop.set()
             thread.join()
-
-
-def deploy_broken(driver: Driver, client: Client, image: str, fault: str) -> Deployment:
-    """Deploy an image with a fault as v3; check that it is put back, and that nobody saw it."""
-    serving = client.ask()
-    settings = {"SMOKE_TESTS": driver.write_smoke_tests()} if "smoke" in fault else {}
-    settings |= IMPATIENT.get(fault, {})
-    with client.asking():
-        done = driver.run("deploy", image, version="v3", revision=BROKEN, **settings)
-    assert (done.code, done.outputs["outcome"]) == (1, "rolled-back"), done.log
-    assert done.outputs["reason"] == CAUSES[fault], done.log
-    assert "### ❌ Rolled back" in done.summary
-    assert client.answers.keys() == {serving}
-    assert client.answers.total() > 10
-    return done
