@@ -300,7 +300,7 @@ start_proxy() {
 stage() {
   local image=$1 version=$2 revision=$3 live preview why
   ! is_open || undo # of a deployment that was given up in the middle
-  [[ $SETTINGS == *DATABASE_URL=* ]] || ! grep -qs ^DATABASE_URL= "$HOST_FOLDER/$SERVING.env" ||
+  [[ $SETTINGS$(read_state app.env) == *DATABASE_URL=* ]] || ! grep -qs ^DATABASE_URL= "$HOST_FOLDER/$SERVING.env" ||
     fail 'DATABASE_URL is not set although what serves has one, so this version would begin with an empty database'
   live=$(docker inspect --format '{{index .Config.Labels "live"}}' "$(name_container proxy)" 2>/dev/null) || true
   [[ $SERVING && ${live:-$LIVE} == "$LIVE" ]] || remove proxy # it may look up the files of a state that is gone

@@ -90,6 +90,9 @@ def test_same_version_with_other_settings_is_put_back_with_its_own(server: Host)
     with pytest.raises(subprocess.CalledProcessError) as refused:
         server.deploy()
     assert "would begin with an empty database" in refused.value.stderr
+    (server.folder / "app.env").write_text("DATABASE_URL='good'")
+    server.folder.with_name("state.dead").unlink()
+    server.deploy()
 
 
 def test_proxy_of_a_state_that_is_gone_looks_up_the_new_one(server: Host) -> None:
