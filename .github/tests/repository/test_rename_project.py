@@ -29,8 +29,8 @@ requires-python = ">=3.13"
 scripts = { the-template = "the_template.cli:main" }
 
 # template
-[project.optional-dependencies]
-the-template = []
+[tool.proof]
+name = "the-template"
 # /template
 
 [tool.kept]
@@ -48,11 +48,8 @@ requires-python = ">=3.13"
 
 [[package]]
 name = "the-template"
-version = "1"
+version = "0"
 source = { virtual = "." }
-
-[package.metadata]
-provides-extras = ["the-template"]
 """,
 }
 
