@@ -211,6 +211,11 @@ def find_base(git: Git, source: str, new: str, tip: str) -> str:
             "Find the commit that took its place, by its date, and add --base COMMIT. It is asked "
             "for once."
         )
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        raise RefusedError(
+            "This clone has no older commits, which say what the copy was made from or updated to "
+            "last: git fetch --unshallow"
+        )
     listed = git("log", "--reverse", "--format=%T %H", new, tip).splitlines()
     trees = dict(line.split() for line in listed)
     for root in git("rev-list", "--max-parents=0", "HEAD").split():

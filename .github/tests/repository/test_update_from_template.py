@@ -162,6 +162,14 @@ def test_copy_of_unknown_origin_needs_a_base(template: Git, tmp_path: Path) -> N
     assert read(other, "LICENSE") == "MIT 2"
 
 
+def test_shallow_clone_needs_its_past(copy: Git, template: Git, tmp_path: Path) -> None:
+    make(copy.directory, {"own.txt": "mine"})
+    shallow = Git(tmp_path / "shallow")
+    copy("clone", "--quiet", "--depth=1", f"file://{copy.directory}", str(shallow.directory))
+    with pytest.raises(RefusedError, match="git fetch --unshallow"):
+        run(shallow, template)
+
+
 def test_what_was_deleted_and_what_is_yours_stays(copy: Git, template: Git) -> None:
     scan = "scan = 1\n" * 9
     files = {"audit/scan.py": scan, "audit/moved.py": f"{scan}2", "kept/a.py": "a\n"}
