@@ -1,6 +1,7 @@
 """A throw-away repository that plays the one on GitHub: the working tree, committed."""
 
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,10 @@ from events import Event
 from lib import git as git_of_scripts
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+PARTIAL = (
+    "This clone was made with --filter and lacks files of older commits, which the jobs check out: "
+    "git fetch --refetch --no-filter"
+)
 
 
 class Git(git_of_scripts.Git):
@@ -41,6 +46,9 @@ def create(source: Path, directory: Path) -> Git:
 
     The history is borrowed, not copied. What Git ignores is left out. The branch that is checked
     out becomes the branch `head`.
+
+    Raises:
+        LookupError: The history has no files.
     """
     directory.mkdir(parents=True)
     git, original = Git(directory), Git(source)
@@ -49,6 +57,10 @@ def create(source: Path, directory: Path) -> Git:
         git("config", key, "0")
     is_repository = (source / ".git").exists()
     if is_repository:
+        if original("config", "--get-regexp", r"remote\..*\.promisor", codes=(0, 1)):
+            listed = original("rev-list", "--objects", "--all", "--missing=print")
+            if re.search(r"^\?", listed, re.MULTILINE):
+                raise LookupError(PARTIAL)
         find = ("rev-parse", "--path-format=absolute", "--git-path")
         (directory / ".git/objects/info/alternates").write_text(f"{original(*find, 'objects')}\n")
         if (shallow := Path(original(*find, "shallow"))).exists():

@@ -508,6 +508,20 @@ def test_shallow_clone_runs(run_pipeline: RunPipeline, tmp_path: Path, event: st
     assert done.conclusion == "success"
 
 
+def test_clone_without_the_files_of_its_history_is_refused(tmp_path: Path) -> None:
+    git = create(tmp_path / "nothing", tmp_path / "whole")
+    for text in ("one", "two"):
+        (git.directory / "file").write_text(text)
+        git.save(f"feat: {text}")
+    git("config", "uploadpack.allowFilter", "true")
+    partial = Git(tmp_path / "partial")
+    git("clone", "--quiet", "--filter=blob:none", f"file://{git.directory}", "../partial")
+    with pytest.raises(LookupError, match="git fetch --refetch --no-filter"):
+        create(partial.directory, tmp_path / "refused")
+    partial("fetch", "--quiet", "--refetch", "--no-filter")
+    assert create(partial.directory, tmp_path / "copy").find("HEAD")
+
+
 def test_copy_has_what_is_there_and_not_what_was_committed(tmp_path: Path) -> None:
     git = Git(tmp_path / "source")
     (git.directory / "folder").mkdir(parents=True)
