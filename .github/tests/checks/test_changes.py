@@ -138,20 +138,6 @@ def test_merge_is_compared_with_its_first_parent(git: Git) -> None:
     assert decide("HEAD^1")[0] == set()
 
 
-def test_many_files(git: Git) -> None:
-    folder = git.directory / "docs"
-    folder.mkdir()
-    for number in range(5000):
-        (folder / f"{number}.md").touch()
-    git.save("docs: many")
-    assert decide("HEAD^1")[0] == set()
-
-
-def test_empty_change_touches_nothing(git: Git) -> None:
-    git("commit", "--quiet", "--allow-empty", "-m", "chore: nothing")
-    assert decide("HEAD^1")[0] == set()
-
-
 def test_first_commit_and_shallow_clone_touch_everything(
     git: Git, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,12 +24,6 @@ def test_success_shows_the_last_line(tmp_path: Path) -> None:
     assert summary == "### ✅ Lint\n\n```text\nall fine\n```\n\n"
 
 
-def test_silent_success(tmp_path: Path) -> None:
-    done, summary = check(tmp_path, "Lint", "true")
-    assert done.returncode == 0
-    assert summary == "### ✅ Lint\n\n"
-
-
 @pytest.mark.parametrize("code", [1, 3, 127])
 def test_failure_keeps_the_code_and_shows_the_end(tmp_path: Path, code: int) -> None:
     command = f"seq 100; echo wrong >&2; exit {code}"
@@ -57,26 +51,3 @@ def test_cause_is_what_is_looked_for_or_the_end(tmp_path: Path, log: str, cause:
     done, summary = check(tmp_path, "--cause", r"\.Failed$", "Hooks", "bash", "-c", command)
     assert f"::error title=Hooks::{cause} " in done.stdout
     assert f"\n{cause} " in summary
-
-
-def test_missing_command_is_a_failure(tmp_path: Path) -> None:
-    done, summary = check(tmp_path, "Lint", "no-such-command")
-    assert done.returncode == 127
-    assert "no-such-command" in summary
-
-
-def test_output_cannot_leave_its_block(tmp_path: Path) -> None:
-    _, summary = check(
-        tmp_path, "Lint", "bash", "-c", "echo '```` <b>'; printf '\\e[31mred'; exit 1"
-    )
-    assert "\n`````text\n```` <b>\nred\n`````\n\n" in summary
-
-
-def test_command_line_mistakes(tmp_path: Path) -> None:
-    for arguments in ([], ["Lint"]):
-        done, _ = check(tmp_path, *arguments)
-        assert done.returncode == 2
-        assert "usage: check.sh" in done.stderr
-    done, _ = check(tmp_path, "--help")
-    assert done.returncode == 0
-    assert "usage: check.sh" in done.stdout

@@ -55,11 +55,6 @@ def test_our_own_break_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert workflow_rules.main([str(ROOT)]) == 0, capsys.readouterr().out
 
 
-def test_plain_workflow_of_somebody_breaks_none(tmp_path: Path) -> None:
-    write(tmp_path, PLAIN.replace("PIN", PIN))
-    assert workflow_rules.main([str(tmp_path)]) == 0
-
-
 @pytest.mark.parametrize("key", FAULTS)
 def test_fault_is_named_and_can_be_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str

@@ -38,11 +38,6 @@ def test_changed_files_have_both_names_or_those_that_are_there(git: Git) -> None
         git.list_changed("HEAD~9")
 
 
-def test_git_says_why_it_failed(git: Git) -> None:
-    with pytest.raises(GitError, match="nothing"):
-        git("show", "nothing")
-
-
 @pytest.mark.parametrize("command", ["rev-parse HEAD", "log -1", "ls-files", "rev-list HEAD"])
 def test_no_repository_and_none_with_a_commit_are_said_with_the_remedy(
     tmp_path: Path, command: str

@@ -44,11 +44,6 @@ def test_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
     assert wait_until_gone(tmp_path)
 
 
-def test_program_that_is_not_there() -> None:
-    with pytest.raises(OSError, match="no-such-program"):
-        run(["no-such-program"], 1)
-
-
 @pytest.mark.parametrize(("grace", "said"), [(30, "bye\n"), (0, "")])
 def test_end_is_polite_if_told_so(grace: float, said: str) -> None:
     script = "exec 2>&-; trap 'echo bye; exit' TERM; echo ready; while :; do sleep 0.05; done"

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine import ROOT
 from lib import processes
 from lib import project as script
 from lib.project import ProjectError, read_project
@@ -15,12 +14,6 @@ SERVE = 'serve = "uvicorn app:app --host {host} --port {port}"'
 def read(folder: Path, table: str) -> object:
     (folder / "pyproject.toml").write_text(f'[project]\nname = "shop"\n\n{table}\n')
     return read_project(folder)
-
-
-def test_our_own() -> None:
-    project = read_project(ROOT)
-    assert (ROOT / project.code).is_dir()
-    assert "8123" in project.serve_command("127.0.0.1", 8123)
 
 
 def test_least(tmp_path: Path) -> None:

@@ -569,12 +569,6 @@ def test_unknown_version_and_shallow_clone_are_errors(
     assert "The clone is shallow" in history.notes("--since", "", code=1)
 
 
-def test_help(history: History) -> None:
-    assert history.start("--help").startswith("usage:")
-    history.start("--unknown", code=2)
-    history.start("--since", code=2)
-
-
 ORDINARY = ("feat: a", "fix(b)!: c", "Merge branch 'x'", "docs: d\n\nBREAKING CHANGE: e")
 MESSAGES = st.one_of(
     st.sampled_from([*NOISE, *ORDINARY]),

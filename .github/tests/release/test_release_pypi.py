@@ -113,8 +113,3 @@ def test_token_comes_first_and_trusted_publishing_sends_attestations(
     code, text = publish(tmp_path, Path("a.whl"), **settings)
     assert code == 0
     assert text.splitlines()[: len(calls)] == calls
-
-
-def test_help(tmp_path: Path) -> None:
-    assert publish(tmp_path, Path("--help"))[1].startswith("usage:")
-    assert publish(tmp_path)[0] == 2

@@ -319,13 +319,6 @@ def test_workflow_that_github_would_not_start_is_named(
     assert said in shown
 
 
-def test_skipped_job_is_no_failure(run_pipeline: RunPipeline) -> None:
-    jobs = "  never: {if: false, runs-on: ubuntu-24.04, steps: [{run: exit 1}]}\n"
-    done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
-    assert done.find_job("never").conclusion == "skipped"
-    assert done.conclusion == "success"
-
-
 def test_workflow_that_cannot_be_read_is_a_failure(run_pipeline: RunPipeline) -> None:
     jobs = "  wrong: {runs-on: ubuntu-24.04, needs: nothing, steps: [{run: exit 0}]}\n"
     done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
