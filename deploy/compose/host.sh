@@ -207,14 +207,14 @@ AWAY[registry]+='|temporar|unavailable|too ?many ?requests|\b(429|50[0234])\b'
 AWAY[database]='connection (was )?(refused|reset|timed out)|connect call failed|can.t connect to|timeout expired|closed the connection|could not translate host'
 AWAY[database]+='|name resolution|service not known|starting up|shutting down|network is unreachable|no route to host'
 
-# repeat WHAT COMMAND...: runs it, what it says goes to the file log. While it fails because WHAT, the
-# engine, registry or database, is away, it is run again, for PATIENCE seconds.
+# repeat WHAT COMMAND...: runs it, what it says goes to the file log. While it fails because the engine
+# or WHAT, the registry or database, is away, it is run again, for PATIENCE seconds.
 repeat() {
   local what=$1 told='' deadline=$((SECONDS + ${PATIENCE:-60}))
   shift
   until "$@" >"$HOST_FOLDER/log" 2>&1; do
-    ((SECONDS < deadline)) && is_away "$what" || return
-    [[ $told ]] || echo "Waiting for the $what: $(tail -n 1 "$HOST_FOLDER/log" | quote_log)" >&2
+    ((SECONDS < deadline)) && { is_away "$what" || is_away engine; } || return
+    [[ $told ]] || echo "Waiting for the $(is_away engine && echo engine || echo "$what"): $(tail -n 1 "$HOST_FOLDER/log" | quote_log)" >&2
     told=true
     sleep 1
   done
@@ -292,8 +292,15 @@ direct_traffic() {
   [[ $SERVING ]] || rm -f "$live"/{blue,green}
 }
 
+# start [--no-recreate] SERVICE
+start() {
+  repeat engine compose up --detach --no-deps "$@" && return
+  quote_log <"$HOST_FOLDER/log" >&2
+  return 1
+}
+
 start_proxy() {
-  is_running proxy || compose up --detach --no-recreate proxy >&2 ||
+  is_running proxy || start --no-recreate proxy ||
     fail 'The proxy does not start. Is its port taken, or can its image not be pulled?'
 }
 
@@ -312,7 +319,7 @@ stage() {
   set_image "$IDLE" "$image" "$version"
   (umask 077 && printf %s "$SETTINGS" | write_state "$IDLE.env")
   migrate "$IDLE" "$version"
-  compose up --detach --no-deps "$IDLE" >&2 || fail "$version cannot be started"
+  start "$IDLE" || fail "$version cannot be started"
   why=$(prove "$IDLE" "$revision") || fail "$version $why"
   [[ $why != *revision* ]] || compare_label "$image" "$version" "$revision"
   [[ ! $why ]] || echo "$version $why" >&2
@@ -394,7 +401,7 @@ restore() {
     [[ ! $SERVING ]] || (umask 077 && write_state "$copy.env" <"$HOST_FOLDER/$SERVING.env")
   fi
   if [[ $copy != "$SERVING" ]] || ! is_running "$copy"; then
-    repeat engine compose up --detach --no-deps --no-recreate "$copy" || quote_log <"$HOST_FOLDER/log" >&2
+    start --no-recreate "$copy" || true
     why=$(prove "$copy" '' 10) || echo "::warning title=${1##* } was put back, and $why::It gets the traffic all the same." >&2
   fi
   serve "$copy"

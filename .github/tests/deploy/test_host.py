@@ -10,8 +10,8 @@ import pytest
 from engine import ROOT
 
 DOCKER = """#!/bin/sh
-if [ -e "$HOST_FOLDER.away" ]; then
-  [ "$*" != "ps --quiet" ] || rm "$HOST_FOLDER.away"
+if [ -e "$HOST_FOLDER.away" ] && expr "$*" : "$(cat "$HOST_FOLDER.away")" >&2; then
+  rm "$HOST_FOLDER.away"
   echo "Cannot connect to the Docker daemon at $DOCKER_HOST. Is the docker daemon running?" >&2
   exit 1
 fi
@@ -139,11 +139,12 @@ def test_first_deployment_whose_port_is_taken_leaves_nothing(server: Host) -> No
     server.deploy()
 
 
-def test_engine_that_starts_after_the_ssh_server_is_waited_for(server: Host) -> None:
+@pytest.mark.parametrize("call", ["ps --quiet$", "compose .* run ", "compose .* up .*blue"])
+def test_engine_that_is_away_is_waited_for(server: Host, call: str) -> None:
+    away = server.folder.with_name("state.away")
+    away.write_text(call)
     server.deploy()
-    server.folder.with_name("state.away").touch()
-    server.ask("rollback")
-    assert not (server.folder / "serving").read_text().strip()
+    assert not away.exists()
 
 
 def test_deployment_of_the_future_is_abandoned(server: Host) -> None:
