@@ -189,6 +189,19 @@ def drop(texts: dict[str, str], names: set[str]) -> dict[str, str]:
     }
 
 
+def refuse_proof(texts: dict[str, str]) -> None:
+    """Make sure that nothing is left which needs every pipeline.
+
+    Raises:
+        RefusedError: There is what proves the template.
+    """
+    if any(path.startswith(f"{PROOF[0]}/") for path in texts):
+        raise RefusedError(
+            f"Rename it first, `uv run poe rename NAME`, or remove {PROOF[0]}, which goes with the "
+            "old name: it proves the template, and needs every pipeline."
+        )
+
+
 def write(tree: Path, texts: dict[str, str], left: dict[str, str]) -> None:
     """Make the files of a tree say what is left of them, and remove the others."""
     removed = sorted(set(texts) - set(left))
@@ -215,9 +228,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     tree = Path.cwd()
     try:
+        texts = read(tree)
         if not options.dry_run:
             refuse_changes(tree)
-        texts = read(tree)
+            refuse_proof(texts)
         left = drop(texts, set(options.names))
     except (RefusedError, GitError, subprocess.CalledProcessError) as error:
         print(f"Nothing dropped. {error}", file=sys.stderr)

@@ -228,6 +228,14 @@ def test_uncommitted_changes_are_refused(copy: Path) -> None:
     assert (copy / "README.md").read_text() == "mine\n"
 
 
+def test_the_name_comes_first(copy: Path) -> None:
+    (copy / ".github/template").mkdir(exist_ok=True)
+    (copy / ".github/template/proof.py").touch()
+    Git(copy).save("chore: not renamed")
+    assert "uv run poe rename NAME" in drop(copy, "performance").stderr
+    assert not Git(copy)("status", "--porcelain")
+
+
 def test_what_a_person_added_stays(copy: Path) -> None:
     script = copy / ".github/scripts/release/own.sh"
     script.write_text("#!/usr/bin/env bash\n# run by hand\n")

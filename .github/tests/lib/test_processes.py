@@ -25,13 +25,6 @@ def wait_until_gone(folder: Path) -> bool:
     return not lives(child)
 
 
-def test_output_comes_back() -> None:
-    done = run(["sh", "-c", "echo out; echo err >&2; cat; exit 3"], 60)
-    assert (done.returncode, done.stdout) == (3, "out\nerr\n")
-    done = run(["sh", "-c", "echo out; echo err >&2"], 60, errors=subprocess.PIPE)
-    assert (done.stdout, done.stderr) == ("out\n", "err\n")
-
-
 def test_what_takes_too_long_ends_with_its_children(tmp_path: Path) -> None:
     with pytest.raises(subprocess.TimeoutExpired) as error:
         run(["sh", "-c", f"{CHILD} echo begun; wait"], 1, folder=tmp_path)
