@@ -294,9 +294,7 @@ direct_traffic() {
 
 # start [--no-recreate] SERVICE
 start() {
-  repeat engine compose up --detach --no-deps "$@" && return
-  quote_log <"$HOST_FOLDER/log" >&2
-  return 1
+  repeat engine compose up --detach --no-deps "$@" || ! quote_log <"$HOST_FOLDER/log" >&2
 }
 
 start_proxy() {

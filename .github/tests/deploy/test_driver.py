@@ -227,11 +227,6 @@ def test_every_target_has_the_five_functions() -> None:
         assert wanted <= functions, target
 
 
-def test_help() -> None:
-    done = subprocess.run([DRIVER, "--help"], check=True, capture_output=True, text=True)
-    assert "rehearsal" in done.stdout
-
-
 def change_target(driver: Driver, old: str, new: str) -> None:
     assert TARGET.count(old) == 1
     (Path(driver.settings["DEPLOY_TARGETS"]) / "file.sh").write_text(TARGET.replace(old, new))

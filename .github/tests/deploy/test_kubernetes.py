@@ -523,11 +523,6 @@ def test_setup_refuses(
     assert not done.output
 
 
-def test_help() -> None:
-    done = subprocess.run([SETUP, "--help"], check=True, text=True, capture_output=True)
-    assert "usage: DATABASE_URL=" in done.stdout
-
-
 # What goes wrong on a real cluster.
 
 SLOW, NEXT = (f"registry.example/app@sha256:{digit * 64}" for digit in "9a")
