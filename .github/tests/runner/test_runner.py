@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -418,9 +417,7 @@ def test_steps_reach_the_engine_that_docker_s_context_names(
 
 
 def test_user_needs_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    monkeypatch.delattr("getpass.getuser")  # which fails in a container for a bare number
     assert importlib.reload(cli).KEPT
 
 
@@ -503,16 +500,13 @@ def test_shallow_clone_runs(run_pipeline: RunPipeline, tmp_path: Path, event: st
 
 def test_clone_without_the_files_of_its_history_is_refused(tmp_path: Path) -> None:
     git = create(tmp_path / "nothing", tmp_path / "whole")
-    for text in ("one", "two"):
-        (git.directory / "file").write_text(text)
-        git.save(f"feat: {text}")
+    (git.directory / "file").write_text("one")
+    git.save("feat: one")
     git("config", "uploadpack.allowFilter", "true")
-    partial = Git(tmp_path / "partial")
-    git("clone", "--quiet", "--filter=blob:none", f"file://{git.directory}", "../partial")
+    filtered = ("--quiet", "--no-checkout", "--filter=blob:none")
+    git("clone", *filtered, f"file://{git.directory}", "../partial")
     with pytest.raises(LookupError, match="git fetch --refetch --no-filter"):
-        create(partial.directory, tmp_path / "refused")
-    partial("fetch", "--quiet", "--refetch", "--no-filter")
-    assert create(partial.directory, tmp_path / "copy").find("HEAD")
+        create(tmp_path / "partial", tmp_path / "copy")
 
 
 def test_copy_has_what_is_there_and_not_what_was_committed(tmp_path: Path) -> None:
