@@ -27,23 +27,17 @@ class Failure(Exception):  # noqa: N818
 
 
 def install(wheel: Path, environment: Path) -> None:
-    """Make an environment with a wheel and its locked dependencies.
+    """Make an environment with a wheel and its dependencies, each from where the lock has it.
 
-    What this tree has beside the app is taken from here: an index may have a stranger's namesake.
+    Asked for by its name, what is not on PyPI would be somebody else's there.
     """
-    export = ("export", "--locked", "--no-default-groups", "--no-emit-project", "--no-editable")
-    lines = _uv(*export, "--no-hashes", "--no-annotate", "--no-header").splitlines()
-    local = [line for line in lines if line.startswith((".", "/", "file:"))]
-    locked = environment.with_suffix(".txt")
-    locked.write_text("\n".join(line for line in lines if line not in local))
-    _uv("venv", str(environment))
-    into = ("--python", str(environment), "--constraint", str(locked))
-    _uv("pip", "install", *into, str(wheel), *local)
+    options = ("--locked", "--no-default-groups", "--no-install-project", "--no-editable")
+    _uv("sync", *options, UV_PROJECT_ENVIRONMENT=str(environment))
+    _uv("pip", "install", "--no-deps", f"--python={environment}", str(wheel))
 
 
-def _uv(*arguments: str) -> str:
-    command = ["uv", "--quiet", *arguments]
-    return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
+def _uv(*arguments: str, **variables: str) -> None:
+    subprocess.run(["uv", "--quiet", *arguments], check=True, env=os.environ | variables)
 
 
 def ask_health(environment: Path, command: Sequence[str], port: int, seconds: float = 60) -> bytes:

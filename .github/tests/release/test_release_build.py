@@ -15,6 +15,7 @@ from lib.processes import NoAnswerError, find_free_port
 from origin import Git
 from release import release_try
 from release.release_try import Failure
+from wheels import make_wheel
 
 SCRIPT = Path(__file__).parents[3] / ".github/scripts/release/release_build.sh"
 
@@ -181,20 +182,24 @@ def test_versions_must_agree(answer: bytes, told: str) -> None:
         assert release_try.judge(answer, "1.0.0") == told
 
 
-def test_what_is_only_here_comes_from_here(
+def test_what_pypi_has_not_comes_from_where_the_lock_has_it(
     project: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = project.directory / "pyproject.toml"
-    file.write_text(
-        file.read_text().replace("dynamic = [", 'dependencies = ["tester"]\ndynamic = [')
-    )
+    text = file.read_text().replace("dynamic = [", 'dependencies = ["own", "tester"]\ndynamic = [')
+    wheels = project.directory / "wheels"
+    wheels.mkdir()
+    path = make_wheel(wheels, "tester").relative_to(project.directory)
+    text = text.replace('path = "tester", editable = true', f'path = "{path}"')
+    make_wheel(wheels, "own")
+    index = '[[tool.uv.index]]\nname = "own"\nurl = "wheels"\nformat = "flat"\nexplicit = true\n'
+    file.write_text(f'{text}own = {{ index = "own" }}\n{index}')
     lock(project)
     monkeypatch.chdir(project.directory)
     monkeypatch.setenv("UV_PYTHON", sys.executable)
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        release_try.install(Path("nothing-1.0.0-py3-none-any.whl"), tmp_path / "environment")
-    assert failed.value.cmd[-2:] == ["nothing-1.0.0-py3-none-any.whl", "./tester"]
-    assert not (tmp_path / "environment.txt").read_text().strip()
+    release_try.install(make_wheel(tmp_path, "demo"), tmp_path / "environment")
+    installed = {folder.name for folder in tmp_path.glob("environment/lib/*/*/*.dist-info")}
+    assert installed == {f"{name}-1.0.dist-info" for name in ("demo", "own", "tester")}
 
 
 def test_wheel_that_cannot_be_installed(
@@ -204,5 +209,6 @@ def test_wheel_that_cannot_be_installed(
     with (project.directory / "pyproject.toml").open("a") as file:
         file.write('[tool.pipelines]\nserve = "demo --port {port}"\n')
     monkeypatch.chdir(project.directory)
+    monkeypatch.setenv("UV_PYTHON", sys.executable)
     assert release_try.main(["nothing-1.0.0-py3-none-any.whl", "1.0.0"]) == 1
     assert "::error title=The wheel in an empty environment::" in capsys.readouterr().out
