@@ -18,6 +18,7 @@ from lib.markdown import fence
 TITLE = "Outdated check"
 OUTPUT = Path("outdated-report")
 FROZEN = {"UV_FROZEN", "UV_LOCKED"}
+NEWER = re.compile(r"([\w.-]+)\S* (v\d\S*).*(\(latest: \S+\))")
 WHAT_TO_DO = """**What to do first**
 
 1. Patches and minor versions together, then the tests: `uv lock --upgrade-package NAME` for each.
@@ -31,15 +32,15 @@ def describe(listed: str, plan: str) -> str:
     """Return the report.
 
     Args:
-        listed: What `uv pip list --outdated` prints: two lines of heading, one for each package.
+        listed: What `uv tree --outdated` prints: a line for each place of a package.
         plan: What `uv lock --upgrade --dry-run` prints of what it would do.
     """
-    number = len(listed.splitlines()[2:])
-    lines = [f"### 🕰️ {TITLE}\n", f"{number} installed packages have a newer version.\n"]
-    lines += [fence(listed.rstrip())] if number else []
+    newer = sorted({" ".join(found) for found in NEWER.findall(listed)})
+    lines = [f"### 🕰️ {TITLE}\n", f"{len(newer)} locked packages have a newer version.\n"]
+    lines += [fence("\n".join(newer))] if newer else []
     if updates := re.findall(r"^Update .*", plan, re.MULTILINE):
         lines += ["`uv lock --upgrade` would bring now:\n", fence("\n".join(updates))]
-    return "\n".join([*lines, *([WHAT_TO_DO] if number or updates else [])])
+    return "\n".join([*lines, *([WHAT_TO_DO] if newer or updates else [])])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # where the lock is frozen there is never anything new
         free = {key: value for key, value in os.environ.items() if key not in FROZEN}
         plan = run([UV, "lock", "--upgrade", "--dry-run"], environment=free).stderr
-        listed = run([UV, "pip", "list", "--outdated", f"--python={sys.executable}"]).stdout
+        # of the registries that the lock names: elsewhere a package of ours would be a stranger's
+        tree = ("tree", "--frozen", "--outdated", "--universal", "--all-groups")
+        listed = run([UV, *tree], environment=free).stdout
     except NotKnownError as error:
         return give_up(TITLE, error)
     hand_over(describe(listed, plan), OUTPUT)

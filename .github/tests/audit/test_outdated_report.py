@@ -15,26 +15,31 @@ requires-python = ">=3.13"
 dependencies = ["held"]
 
 [[tool.uv.index]]
-url = "wheels"
-format = "flat"
-default = true
+name = "ours"
+url = "index"
+explicit = true
+
+[tool.uv.sources]
+held = { index = "ours" }
 """
-LISTED = """Package Version Latest Type
-------- ------- ------ -----
-capped  1.0     3.0    wheel
-held    1.0     1.1    wheel
+LISTED = """root v1
+├── virtual v1.0 (group: dev) (latest: v3.0)
+│   └── held v1.0 (latest: v1.1)
+└── right v1.0
+    └── held[extra] v1.0 (latest: v1.1)
 """
 PLAN = (
-    "Resolved 9 packages in 1ms\nUpdate capped v1.0 -> v1.5\nUpdate ```x v1 -> v2\nRemove gone v1\n"
+    "Resolved 9 packages in 1ms\nUpdate virtual v1.0 -> v1.5\nUpdate ```x v1 -> v2\n"
+    "Remove gone v1\n"
 )
 
 
 def test_what_is_newer_and_what_can_be_had_now_are_apart() -> None:
     text = describe(LISTED, PLAN)
-    assert "2 installed packages have a newer version." in text
+    assert "2 locked packages have a newer version." in text
     newer, now = text.split("would bring now")
-    assert "held    1.0     1.1" in newer
-    assert "Update capped v1.0 -> v1.5" in now, "a bound keeps 3.0 out"
+    assert newer.count("\nheld v1.0 (latest: v1.1)\n") == newer.count("\nvirtual v1.0 (latest") == 1
+    assert "Update virtual v1.0 -> v1.5" in now, "a bound keeps 3.0 out"
     assert "````text" in now, "no name ends the block"
     assert "gone" not in text
     assert "uv lock --upgrade-package" in text
@@ -42,7 +47,7 @@ def test_what_is_newer_and_what_can_be_had_now_are_apart() -> None:
 
 def test_nothing_to_do_is_said() -> None:
     text = describe("", "Resolved 9 packages in 1ms\n")
-    assert "0 installed packages have a newer version." in text
+    assert "0 locked packages have a newer version." in text
     assert "What to do" not in text
 
 
@@ -63,18 +68,21 @@ def test_what_is_read_has_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b" not in run([UV, "pip", "list", "--python=nowhere"], codes={2}).stderr
 
 
-def test_lock_that_is_frozen_elsewhere_is_looked_at(
+def test_lock_that_is_frozen_elsewhere_is_looked_at_where_it_leads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UV_PYTHON", sys.executable)
     Path("pyproject.toml").write_text(PROJECT)
-    Path("wheels").mkdir()
-    make_wheel(Path("wheels"), "held")
-    for command in (["lock"], ["venv", "empty"]):
-        run([UV, *command])
-    make_wheel(Path("wheels"), "held", "1.1")
+    folder = Path("index/held")
+    folder.mkdir(parents=True)
+    for version in ("1.0", "1.1"):
+        make_wheel(folder, "held", version)
+        links = [f"<a href={file.name}>{file.name}</a>" for file in folder.glob("*.whl")]
+        (folder / "index.html").write_text("".join(links))
+        run([UV, "lock"])
     monkeypatch.setenv("UV_FROZEN", "1")
-    monkeypatch.setattr(sys, "executable", "empty")
     assert outdated_report.main([]) == 0
-    assert "Update held v1.0 -> v1.1" in capsys.readouterr().out
+    newer, now = capsys.readouterr().out.split("would bring now")
+    assert "held v1.0 (latest: v1.1)" in newer
+    assert "Update held v1.0 -> v1.1" in now
