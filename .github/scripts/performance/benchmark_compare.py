@@ -9,6 +9,7 @@ with 1 after a regression, and if the benchmarks of the checked out tree do not 
 import argparse
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -48,6 +49,8 @@ ROUNDS, MOST_ROUNDS = 5, 12
 """Of each tree; the most if something looks slower."""
 SECONDS, TIMEOUT = 0.3, 120
 """For each benchmark and round; for all benchmarks of a round."""
+LONGEST = 900
+"""Seconds after which no round is added: the job has half an hour."""
 
 type Round = Mapping[str, float]
 """Fastest time in seconds of each benchmark, by file and test."""
@@ -170,6 +173,7 @@ def measure_both(change: Tree, base: Tree, folder: Path) -> tuple[list[Round], l
     """
     ours: list[Round] = []
     theirs: list[Round] = []
+    started = time.monotonic()
     for turn in range(MOST_ROUNDS):
         order = ((change, ours), (base, theirs))
         for tree, rounds in order if turn % 2 else reversed(order):
@@ -177,7 +181,8 @@ def measure_both(change: Tree, base: Tree, folder: Path) -> tuple[list[Round], l
         found = [one.verdict for one in compare(ours, theirs)]
         counts = [f"{found.count(verdict)} {verdict}" for verdict in MARKS if verdict in found]
         print(f"round {turn + 1}: {', '.join(counts) or 'none'}", flush=True)
-        if turn + 1 >= ROUNDS and not {"slower", "noisy"} & {*found}:
+        is_over = time.monotonic() - started > LONGEST or not {"slower", "noisy"} & {*found}
+        if is_over and turn + 1 >= ROUNDS:
             break
     return ours, theirs
 

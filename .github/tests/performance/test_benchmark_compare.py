@@ -192,11 +192,16 @@ def test_doubt_is_neutral_and_said(
 
 
 @pytest.mark.parametrize(
-    ("times", "verdict"),
-    [([1.5, 1.4, 1.3, 1.0, 1.0], "same"), ([1.5, 1.4, 1.3, 1.3, 1.3], "slower"), ([1, 1], "same")],
+    ("times", "verdict", "longest"),
+    [
+        ([1.5, 1.4, 1.3, 1.0, 1.0], "same", 60),
+        ([1.5, 1.4, 1.3, 1.3, 1.3], "slower", 60),
+        ([1, 1], "same", 60),
+        ([1.5, 1.4], "slower", 0),
+    ],
 )
-def test_rounds_alternate_and_doubt_is_measured_away(
-    times: Sequence[float], verdict: str, monkeypatch: pytest.MonkeyPatch
+def test_rounds_alternate_and_doubt_is_measured_away_while_there_is_time(
+    times: Sequence[float], verdict: str, longest: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left: dict[str, Iterator[float]] = {"change": iter(times), "base": iter([1] * 5)}
     ran: list[str] = []
@@ -208,6 +213,7 @@ def test_rounds_alternate_and_doubt_is_measured_away(
     monkeypatch.setattr(benchmark_compare, "measure", measure)
     monkeypatch.setattr(benchmark_compare, "ROUNDS", 2)
     monkeypatch.setattr(benchmark_compare, "MOST_ROUNDS", 5)
+    monkeypatch.setattr(benchmark_compare, "LONGEST", longest)
     change, base = (Tree(name, Path(), Path()) for name in ("change", "base"))
     ours, theirs = measure_both(change, base, Path())
     assert len(ours) == len(theirs) == len(times)
