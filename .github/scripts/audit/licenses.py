@@ -123,15 +123,17 @@ def _find_expression(text: str) -> str:
 
 
 def _judge_expression(text: str, rules: Rules) -> Judgement:
-    """Judge a valid expression: of an OR the best counts, of an AND the worst."""
+    """Judge a valid expression: of an AND the worst counts; of an OR what is allowed, if any is."""
     inner: dict[str, Judgement] = {}
 
     def judge_flat(flat: str) -> Judgement:
         """Judge an expression without parentheses: AND binds tighter than OR."""
-        return min(
+        choices = [
             max(inner.get(id_) or _judge_id(id_, rules) for id_ in part.split(" AND "))
             for part in flat.split(" OR ")
-        )
+        ]
+        # nobody has an unknown licence, such as one that is for sale, by choosing it
+        return min(choices, key=lambda one: (bool(one.verdict), -one.verdict))
 
     while match := re.search(r"\(([^()]+)\)", text):
         key = f"#{len(inner)}"

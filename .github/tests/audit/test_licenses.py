@@ -34,6 +34,7 @@ FORBIDDEN = [
     "GNU Affero GPL 3.0", "Affero GPL v3", "A-GPL 3", "GNU_GPLv3", "GNU-GPL-3.0", "gplv3 only",
     "version 3 of the GNU Affero General Public License", "General Public License v3",
     "GNU Public License 3", "Dual Licensed - GNU AFFERO GPL 3.0 or Commercial License",
+    "AGPL-3.0-only OR LicenseRef-Commercial",
     ("the GNU General Public License as published by the Free Software Foundation, either "
     "version 3 of the License, or (at your option) any later version"),
     "Permission is hereby granted, free of charge, to any person. " * 9 + "\nParts are GPLv3.",
