@@ -213,8 +213,7 @@ def find_base(git: Git, source: str, new: str, tip: str) -> str:
         )
     if git("rev-parse", "--is-shallow-repository") == "true":
         raise RefusedError(
-            "This clone has no older commits, which say what the copy was made from or updated to "
-            "last: git fetch --unshallow"
+            "This clone lacks the commits that say what it was made from: git fetch --unshallow"
         )
     listed = git("log", "--reverse", "--format=%T %H", new, tip).splitlines()
     trees = dict(line.split() for line in listed)
