@@ -49,7 +49,7 @@ def install(packages: Iterable[Locked], folder: Path) -> dict[Locked, str]:
         NotKnownError: The environment could not be made.
     """
     _run([UV, "venv", "--quiet", f"--python={sys.executable}", str(folder)])
-    indexes = _read_index_names()
+    indexes = _read_indexes()
     batches: dict[tuple[str, ...], list[Locked]] = {}
     for package in packages:
         batches.setdefault(tuple(_find_options(package, indexes)), []).append(package)
@@ -112,14 +112,16 @@ def _install(batch: Sequence[Locked], options: Sequence[str], deadline: float) -
     return _install(batch[:half], options, deadline) | _install(batch[half:], options, deadline)
 
 
-def _find_options(package: Locked, indexes: Mapping[str, str]) -> list[str]:
+def _find_options(package: Locked, indexes: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Return the options of uv for where a package comes from and for which platform."""
     if package.kind != REGISTRY:
         return []
-    name = indexes.get(package.place.rstrip("/"))
-    index = f"{name}={package.place}" if name else package.place
-    is_folder = "://" not in package.place
-    options = ["--no-index", f"--find-links={index}"] if is_folder else [f"--default-index={index}"]
+    known = indexes.get(package.place.rstrip("/"), {})
+    options = ["--no-index", f"--find-links={package.place}"]
+    if "://" in package.place and known.get("format") != "flat":
+        # uv finds credentials by the name
+        name = f"{known['name']}=" if "name" in known else ""
+        options = [f"--default-index={name}{package.place}"]
     wheels = [file.name for file in package.files if file.name.endswith(".whl")]
     if wheels:
         options.append("--only-binary=:all:")  # no code of theirs runs
@@ -167,11 +169,12 @@ def _write_requirement(package: Locked) -> str:
     return f"{package.name} @ {place}{hashes}\n"
 
 
-def _read_index_names() -> Mapping[str, str]:
-    """Return the names that pyproject.toml gives to registries: uv finds credentials by them."""
+def _read_indexes() -> Mapping[str, Mapping[str, str]]:
+    """Return what pyproject.toml says of registries, and of pages and folders that list files."""
     try:
         content = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
-        indexes = content.get("tool", {}).get("uv", {}).get("index", [])
-        return {index["url"].rstrip("/"): index["name"] for index in indexes if "name" in index}
+        uv = content.get("tool", {}).get("uv", {})
+        flat = [{"url": address, "format": "flat"} for address in uv.get("find-links", [])]
+        return {index["url"].rstrip("/"): index for index in [*flat, *uv.get("index", [])]}
     except (AttributeError, LookupError, OSError, TypeError, ValueError):
         return {}
