@@ -197,3 +197,17 @@ def test_settings_of_gates_are_named(
     assert changes.main(["--base=HEAD^1"]) == 0
     told = (tmp_path / "summary").read_text().replace("\\", "").partition("closely:\n\n")[2]
     assert {*told.split("\n")} == {f"- {name}" for name in (*names, "[tool.coverage]")} | {""}
+
+
+def test_many_files(git: Git) -> None:
+    folder = git.directory / "docs"
+    folder.mkdir()
+    for number in range(5000):
+        (folder / f"{number}.md").touch()
+    git.save("docs: many")
+    assert decide("HEAD^1")[0] == set()
+
+
+def test_empty_change_touches_nothing(git: Git) -> None:
+    git("commit", "--quiet", "--allow-empty", "-m", "chore: nothing")
+    assert decide("HEAD^1")[0] == set()
