@@ -86,3 +86,8 @@ def test_lock_that_is_frozen_elsewhere_is_looked_at_where_it_leads(
     newer, now = capsys.readouterr().out.split("would bring now")
     assert "held v1.0 (latest: v1.1)" in newer
     assert "Update held v1.0 -> v1.1" in now
+    (folder / "index.html").write_text("")
+    assert outdated_report.main([]) == 0
+    said = capsys.readouterr().out
+    assert "error: No solution found" in said, "the lock still serves"
+    assert "::warning title=Outdated check::No upgrade can be planned" in said
