@@ -155,6 +155,8 @@ def find_since(version: Version, commit: str, default_branch: str) -> Version | 
     for other, place in sorted(read_tags().items(), reverse=True):
         if other >= version or (version.stable and not other.stable):
             continue
+        if newest and str(other) not in released:
+            continue  # to find the branches of hundreds of tags takes minutes
         branches = find_branches(place)
         if other in merged or not branches or {default_branch, other.branch} & {*branches}:
             newest = newest or other

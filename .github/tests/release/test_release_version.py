@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from fakes.github_api import FakeGitHub
@@ -288,7 +289,10 @@ def test_since_is_what_was_released_if_anything_was(
     commit("v1.1.0")
     commit("v1.2.0-rc.1")
     head = commit("v1.2.0")
+    asked = Mock(wraps=release_version.find_branches)
+    monkeypatch.setattr(release_version, "find_branches", asked)
     assert decide("v1.2.0", head, "main").since == "v1.1.0", "there are tags alone"
+    assert asked.call_count == 2, "its own, and no more than one tag's"
     releases = [{"tag_name": "v1.0.0", "draft": False}, {"tag_name": "v1.1.0", "draft": True}]
     monkeypatch.setattr(release_version, "list_all", lambda *_: releases)
     assert decide("v1.2.0", head, "main").since == "v1.0.0", "the run of v1.1.0 failed"
