@@ -2,7 +2,7 @@
 
 Each such push leaves an artifact with its own results and those before it, one line of JSON
 each. Runners differ, so benchmarks are kept relative to their base: the products of these ratios
-say how far they moved since. There, steps that each stay below the gate add up.
+say how far they moved since. There, steps that no gate stops add up.
 """
 
 import io
@@ -32,7 +32,7 @@ KEPT = 20
 READ = 3
 """Artifacts that are read: runs at the same time do not know of each other."""
 GATE = 1.15
-"""A larger step was named when it came; the smaller ones together may grow by as much."""
+"""A larger step of a benchmark was named when it came; all others together may be as large."""
 SURE = 1.5
 """Standard deviations of mere noise that a growth has to exceed."""
 DEVIATION = 1.4826
@@ -148,7 +148,7 @@ def write(pushes: Iterable[Push]) -> str:
 
 
 def find_drifts(pushes: Sequence[Push]) -> list[str]:
-    """Say what grew in small steps by more than the gate allows at once.
+    """Say what grew by more than the gate of the benchmarks allows at once, and no gate stopped.
 
     The logarithms of neighbouring steps are added up, from the lowest sum to now: what was put
     right since does not count. The growth has to exceed the gate, and `SURE` times what noise alone
@@ -166,7 +166,8 @@ def find_drifts(pushes: Sequence[Push]) -> list[str]:
     last: dict[str, float] = {}
     for number, push in enumerate(pushes):
         for name, ratio in push.ratios.items():
-            steps[name].append((number, ratio))
+            if ratio <= GATE:
+                steps[name].append((number, ratio))
         for name, peak in push.peaks.items():
             if name in last and peak >= NOTICEABLE_BYTES:
                 steps[name].append((number, peak / last[name]))
@@ -178,20 +179,17 @@ def find_drifts(pushes: Sequence[Push]) -> list[str]:
 def _judge(
     name: str, steps: Sequence[tuple[int, float]], pushes: Sequence[Push]
 ) -> Iterator[tuple[float, str]]:
-    small = [(number, math.log(ratio)) for number, ratio in steps if ratio <= GATE]
-    if not small:
-        return
-    values = [value for _, value in small]
+    values = [math.log(ratio) for _, ratio in steps]
     noise = DEVIATION * median(abs(value - median(values)) for value in values)
     sums = [0.0, *accumulate(values)]
     start = min(range(len(sums)), key=sums.__getitem__)
-    growth, count = sums[-1] - sums[start], len(small) - start
+    growth, count = sums[-1] - sums[start], len(steps) - start
     if growth > max(math.log(GATE), SURE * noise * math.sqrt(count)):
-        first = small[start][0]
+        first = steps[start][0]
         since = quote((pushes[first - 1].commit if first else pushes[0].base)[:12])
         text = (
-            f"{quote(name)} grew by {math.exp(growth) - 1:.0%} in {count} pushes since {since}, "
-            "each of them below the gate. To measure a benchmark directly: "
+            f"{quote(name)} grew by {math.exp(growth) - 1:.0%} in {count} push{'es' * (count > 1)} "
+            f"since {since}, and no gate stopped it. To measure a benchmark directly: "
             f"uv run poe bench-compare --base {since}"
         )
         yield growth, text

@@ -134,7 +134,7 @@ def look_back(left: Left) -> str:
             file.write_text(history.write(pushes), encoding="utf-8")
     for drift in history.find_drifts(pushes):
         annotate("warning", TITLE, drift)
-        text.append(f"🟡 **Slower or larger step by step:** {plain(drift, LONGEST)}\n")
+        text.append(f"🟡 **Slower or larger than before:** {plain(drift, LONGEST)}\n")
     return "\n".join([*text, history.describe(pushes)])
 
 

@@ -76,6 +76,7 @@ def test_noise_is_seldom_named() -> None:
 def test_memory_that_grows_is_named() -> None:
     (drift,) = history.find_drifts([push(n, peak=5e6 * 1.04**n) for n in range(6)])
     assert "::test_hold grew by 22% in 5 pushes since 000000000000, " in drift
+    assert history.find_drifts([push(n, peak=(5e6, 6e6)[n > 2]) for n in range(6)]), "at once"
     assert not history.find_drifts([push(n, peak=5e3 * 1.04**n) for n in range(6)])
 
 
