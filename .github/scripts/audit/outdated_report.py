@@ -14,14 +14,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from audit.tools import UV, NotKnownError, give_up, hand_over, run
 from lib.markdown import fence
-from lib.workflow_commands import annotate
 
 TITLE = "Outdated check"
 OUTPUT = Path("outdated-report")
 FROZEN = {"UV_FROZEN", "UV_LOCKED"}
 NEWER = re.compile(r"([\w.-]+)\S* (v\d\S*).*(\(latest: \S+\))")
-REFUSED = re.compile(r"^error: .*", re.DOTALL | re.MULTILINE)
-NO_WAY = "No upgrade can be planned, as when a version that is needed is yanked or gone"
 WHAT_TO_DO = """**What to do first**
 
 1. Patches and minor versions together, then the tests: `uv lock --upgrade-package NAME` for each.
@@ -43,8 +40,11 @@ def describe(listed: str, plan: str) -> str:
     lines += [fence("\n".join(newer))] if newer else []
     if updates := re.findall(r"^Update .*", plan, re.MULTILINE):
         lines += ["`uv lock --upgrade` would bring now:\n", fence("\n".join(updates))]
-    if refusal := REFUSED.search(plan):
-        lines += [f"⚠️ {NO_WAY}:\n", fence(refusal[0].rstrip())]
+    if "error: " in plan:
+        lines += [
+            "⚠️ No upgrade can be planned: is a version gone or yanked?\n",
+            fence(plan.rstrip()),
+        ]
     return "\n".join([*lines, *([WHAT_TO_DO] if newer or updates else [])])
 
 
@@ -62,8 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NotKnownError as error:
         return give_up(TITLE, error)
     hand_over(describe(listed, plan), OUTPUT)
-    if REFUSED.search(plan):
-        annotate("warning", TITLE, f"{NO_WAY}: the report has uv's reason.")
     return 0
 
 

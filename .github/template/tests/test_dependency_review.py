@@ -8,6 +8,7 @@ from typing import Any
 import costs
 import pytest
 import yaml
+from audit.vulnerability_scan import ACCEPTED, read_accepted
 from engine import ROOT
 from fakes.fake_advisories import Advisory, FakeAdvisories
 from fakes.github_api import FakeGitHub
@@ -34,6 +35,13 @@ def stub(tree: Path, **commands: tuple[str, ...]) -> None:
         steps = [{"id": "scan", "run": first}, *({"run": command} for command in rest)]
         workflow["jobs"][name]["steps"] = steps
     (tree / WORKFLOW).write_text(yaml.dump(workflow, sort_keys=False))
+
+
+def test_example_of_an_accepted_advisory_is_one(tmp_path: Path) -> None:
+    example = (ROOT / ACCEPTED).read_text().partition("#\n")[2]
+    file = tmp_path / "accepted.toml"
+    file.write_text(re.sub("^# ", "", example, flags=re.MULTILINE))
+    assert read_accepted(file)
 
 
 def test_updates_that_are_switched_on_need_a_token(run_pipeline: RunPipeline) -> None:

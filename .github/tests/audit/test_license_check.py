@@ -171,22 +171,19 @@ def test_package_is_asked_of_where_it_comes_from(source: str, requirement: str) 
 @pytest.mark.parametrize(
     ("settings", "place", "option"),
     [
-        ('find-links = ["https://x.example/a.html"]', "https://x.example/a.html", "find-links="),
-        ('index = [{url = "https://x.example/a/", name = "b", format = "flat"}]',
-         "https://x.example/a", "find-links="),
-        ('index = [{url = "wheels", name = "b", format = "flat"}]', "wheels", "find-links="),
-        ('index = [{url = "https://x.example/a", name = "b"}]',
-         "https://x.example/a/", "default-index=b="),
-        ("", "https://x.example/a", "default-index="),
+        ('find-links = ["https://a.b/c"]', "https://a.b/c", "find-links="),
+        ('index = [{url = "https://a.b/", format = "flat"}]', "https://a.b", "find-links="),
+        ('index = [{url = "a", name = "b"}]', "a", "find-links="),
+        ('index = [{url = "https://a.b", name = "b"}]', "https://a.b/", "default-index=b="),
     ],
-)  # fmt: skip
+)
 def test_registry_is_asked_as_the_project_does(
     settings: str, place: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("pyproject.toml").write_text(f"[tool.uv]\n{settings}\n")
-    indexes = environments._read_indexes()  # noqa: SLF001
-    options = environments._find_options(Locked("a", "1", place=place), indexes)  # noqa: SLF001
+    package = Locked("a", "1", place=place)
+    options = environments._find_options(package, environments._read_indexes())  # noqa: SLF001
     assert options[-1] == f"--{option}{place}"
 
 

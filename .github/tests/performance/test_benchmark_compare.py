@@ -104,8 +104,7 @@ def test_what_has_no_base_is_recorded_and_said(
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        (write("hung", 600), "did not end within 6 s and was cut off"),
-        (write("hung", 600), "tests/benchmarks/test_hung.py::test_hung"),
+        (write("hung", 600), r"not end within 6 s and was cut off(.|\n)*/test_hung.py::test_hung"),
         ({"tests/benchmarks/test_first.py": FAILS}, "FAILED tests/benchmarks/test_first.py::test"),
     ],
 )
@@ -116,23 +115,17 @@ def test_benchmarks_that_do_not_run_are_an_error(
     assert benchmark_compare.main(["--base=HEAD~9"]) == 1
     summary = (tmp_path / "summary").read_text()
     assert "### ❌ Benchmark\n\nThe benchmarks did not run: " in summary
-    assert said in summary
+    assert re.search(said, summary)
     assert not (results / "result.json").exists()
 
 
 @pytest.mark.usefixtures("our_packages")
-def test_benchmarks_that_are_all_skipped_are_said_to_be_off(commit: Commit, tmp_path: Path) -> None:
+def test_benchmarks_that_are_not_there_or_skipped_are_off(commit: Commit, tmp_path: Path) -> None:
     skipped = "import pytest\n@pytest.mark.skip\ndef test_it(benchmark): ...\n"
-    commit({"tests/benchmarks/test_it.py": skipped})
-    commit({"README.md": "words"})
-    assert benchmark_compare.main([]) == 0
-    assert "No benchmark ran in tests/benchmarks" in (tmp_path / "summary").read_text()
-
-
-def test_no_benchmarks_at_all_are_said_to_be_off(commit: Commit, tmp_path: Path) -> None:
-    commit({})
-    assert benchmark_compare.main([]) == 0
-    assert "There are no tests in tests/benchmarks" in (tmp_path / "summary").read_text()
+    for name, said in (("README.md", "There are no tests"), ("test_it.py", "No benchmark ran")):
+        commit({f"tests/benchmarks/{name}": skipped})
+        assert benchmark_compare.main(["--base=HEAD"]) == 0
+        assert f"{said} in tests/benchmarks" in (tmp_path / "summary").read_text()
 
 
 def rounds(*times: float) -> list[Round]:
