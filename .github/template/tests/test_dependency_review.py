@@ -8,6 +8,8 @@ from typing import Any
 import costs
 import pytest
 import yaml
+from audit.license_check import Policy
+from audit.policy import CONFIG, read_options
 from audit.vulnerability_scan import ACCEPTED, read_accepted
 from engine import ROOT
 from fakes.fake_advisories import Advisory, FakeAdvisories
@@ -35,6 +37,14 @@ def stub(tree: Path, **commands: tuple[str, ...]) -> None:
         steps = [{"id": "scan", "run": first}, *({"run": command} for command in rest)]
         workflow["jobs"][name]["steps"] = steps
     (tree / WORKFLOW).write_text(yaml.dump(workflow, sort_keys=False))
+
+
+def test_policy_denies_every_spelling_and_is_taken_by_the_action() -> None:
+    options = read_options(ROOT / CONFIG)
+    assert options["fail-on-severity"] == "moderate"
+    spellings = [f"{kind}GPL-3.0{end}" for kind in ("A", "") for end in ("", "-only", "-or-later")]
+    assert options["deny-licenses"] == spellings
+    assert all(Policy.read(ROOT / CONFIG).looked_into), "of this ecosystem"
 
 
 def test_example_of_an_accepted_advisory_is_one(tmp_path: Path) -> None:

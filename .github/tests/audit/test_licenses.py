@@ -5,15 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from audit.licenses import Rules, Verdict, judge
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.licenses import canonicalize_license_expression
 
-ROOT = Path(__file__).parents[3]
-CONFIG = yaml.safe_load((ROOT / ".github/dependency-review-config.yml").read_text())
-DENIED = CONFIG["deny-licenses"]
+DENIED = ["AGPL-3.0-only", "AGPL-3.0-or-later", "GPL-3.0-only", "GPL-3.0-or-later"]
 RULES = Rules(DENIED)
 
 FORBIDDEN = [
@@ -212,14 +208,6 @@ def test_what_real_distributions_write_is_known() -> None:
         for name in record["distributions"]
     }
     assert unknown == {"biopython", "docutils", "igraph", "pypiwin32", "pyramid", "python-igraph"}
-
-
-def test_configuration_is_what_the_action_takes() -> None:
-    assert CONFIG["fail-on-severity"] == "moderate"
-    for id_ in DENIED:
-        assert canonicalize_license_expression(id_) == id_, "the action stops at anything else"
-    for address in CONFIG["allow-dependencies-licenses"]:
-        assert address.startswith("pkg:pypi/")
 
 
 ids = st.sampled_from(["MIT", "Apache-2.0", "LGPL-3.0-only", "GPL-3.0-only", "AGPL-3.0-or-later"])
