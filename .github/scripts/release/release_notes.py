@@ -135,7 +135,7 @@ class Commit:
             undone |= part.takes_back
             if not undone & part.names:
                 header = [part.parts["subject"]] if part.parts.get("mark") else []
-                texts.append(part.breaks or header)
+                texts.append(find_footers(part.text) or header)
         texts.append(find_footers(LISTED.split(self.text)[0]))
         return [text for found in reversed(texts) for text in found]
 

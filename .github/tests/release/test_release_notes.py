@@ -506,6 +506,12 @@ def test_what_the_version_before_took_back_and_empty_commits_are_new(lines: Hist
     }
 
 
+@pytest.mark.parametrize("item", ["* ", "* <a></a>"])
+def test_endless_list_is_read(item: str) -> None:
+    text = f"feat: one\n\n{item * 2000}two\n\nBREAKING CHANGE: three"
+    assert release_notes.Commit("", text).breaks == ["three"]
+
+
 def test_endless_subject_is_cut(history: History) -> None:
     history.commit(f"feat: one {'(#1) ' * 5000}two")
     (line,) = sections(history.notes("--since", "v1.0.0"))["✨ Features"]
