@@ -219,7 +219,7 @@ VERSION = re.compile(
 )
 MORE = re.compile(rf"(?:-only)?(?:[\s,/|&]|\band\b|\bor\b)+(?:v(?:ersion)?\.?\s*)?{NUMBER}")
 LATER = re.compile(
-    r"(?:[\s,()]|of the licen[cs]e)*"
+    r"(?:[\s,()]|of the licen[cs]e)*+"
     r"(?:\+|[\s,(-]*(?:or|and)[\s-]+(?:\(?at your option\)?,?\s*)?"
     r"(?:any[\s-]+)?(?:later|newer|greater|higher|above))"
 )

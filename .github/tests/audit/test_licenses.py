@@ -2,6 +2,7 @@ import json
 import re
 from functools import cache
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -237,6 +238,13 @@ FORMS = [
     "version {n} of the GNU {long} Public License", "{short}{n}+", "{short} >= {n}",
 ]  # fmt: skip
 AROUND = ["{}", "MIT and {}", "{} and MIT", "(c) 2019 A\n{}", "x " * 400 + "{}"]
+
+
+@pytest.mark.parametrize("text", ["GPL v3 " + blank * 20_000 for blank in (",", " (", ", ")])
+def test_endless_text_is_read_at_once(text: str) -> None:
+    start = process_time()
+    assert judge(text, RULES).verdict is Verdict.FORBIDDEN
+    assert process_time() - start < 1
 
 
 @given(
