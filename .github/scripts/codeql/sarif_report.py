@@ -209,7 +209,7 @@ def _locate(run: Json, place: Json, root: Path) -> tuple[str, str, int]:
         address = f"{uri.removesuffix('/')}/{address}" if uri else address
         base = known.get("uriBaseId")
     parts = urlsplit(address)
-    path = posixpath.normpath(unquote(parts.path))
+    path = posixpath.normpath(unquote(parts.path, errors="surrogateescape"))  # as Git has it
     start = f"{root.as_posix().rstrip('/')}/"
     is_outside = parts.scheme not in {"", "file"} or path.split("/")[0] in {".", ".."}
     if is_outside or (path.startswith("/") and not path.startswith(start)):

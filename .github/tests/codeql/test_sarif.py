@@ -20,7 +20,13 @@ from jsonschema import Draft4Validator
 
 ROOT = Path(__file__).parents[3]
 REPOSITORY = Path("/home/runner/work/widget/widget")
-CHANGED = {"src/changed.py", "src/with space.py", "src/ünïcode/файл.py", "tests/test_it.py"}
+CHANGED = {
+    "src/changed.py",
+    "src/with space.py",
+    "src/ünïcode/файл.py",
+    "src/\udcff.py",
+    "tests/test_it.py",
+}
 OTHER = {"src/other.py", "README.md", "tests/test_other.py"}
 
 
@@ -43,7 +49,7 @@ def at(address: str, **more: Any) -> dict[str, Any]:
 
 
 def place(path: str, **more: Any) -> dict[str, Any]:
-    return at(quote(path), **more)
+    return at(quote(path, errors="surrogateescape"), **more)
 
 
 def result(*paths: str, **more: Any) -> dict[str, Any]:
@@ -77,6 +83,7 @@ IN = {
     "a changed file": log(result("src/changed.py")),
     "spaces": log(result("src/with space.py")),
     "not ASCII": log(result("src/ünïcode/файл.py")),
+    "not UTF-8": log(result("src/\udcff.py")),
     "a related location": log(result("src/other.py", relatedLocations=[place("src/changed.py")])),
     "a code flow": log(
         result("src/other.py", codeFlows=flow({"location": place("src/changed.py")}))
@@ -187,7 +194,9 @@ logs = st.builds(
 @settings(deadline=None)  # a machine may be busy
 @given(logs)
 def test_nothing_in_a_changed_file_is_lost_and_twice_is_once(content: dict[str, Any]) -> None:
-    wanted = {quote(path) for path in CHANGED if not sarif_report.is_test(path)}
+    wanted = {
+        quote(path, errors="surrogateescape") for path in CHANGED if not sarif_report.is_test(path)
+    }
     once, _ = sarif_report.sort(content, CHANGED, REPOSITORY)
     assert sarif_report.sort(once, CHANGED, REPOSITORY)[0] == once
     validate(once)
