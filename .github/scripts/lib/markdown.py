@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 LONGEST = 256
 JOINERS = "\u200c\u200d"
 """Invisible characters that scripts and emoji need."""
+FILLERS = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U000e0100-\U000e01ef]")
+"""Letters, marks and symbols that show nothing."""
 
 
 def quote(text: str, longest: int = LONGEST) -> str:
@@ -49,5 +51,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def is_visible(char: str) -> bool:
-    """Say whether a character is neither a control nor a formatting character nor a line break."""
-    return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    """Say whether a character is no control, formatting or blank character, and no line break."""
+    is_control = unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    return not is_control and not FILLERS.match(char)

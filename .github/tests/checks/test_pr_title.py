@@ -38,6 +38,8 @@ WRONG = {
     "feat: a\x1b[31mb": "U+001B",
     "feat: \u202eabc": "U+202E RIGHT-TO-LEFT OVERRIDE",
     "feat: a\u200bb": "U+200B ZERO WIDTH SPACE",
+    "feat: \u3164": "U+3164 HANGUL FILLER",
+    "feat: a\U000e0101b": "U+E0101 VARIATION SELECTOR-18",
     "feat: " + "x" * 251: "257 characters",
 } | dict.fromkeys(
     ["add items", "Feat: add items", "feature: add items", "bump: 1.2.3", "Merge branch 'main'",
@@ -100,7 +102,15 @@ def test_types_and_titles_of_dependabot_are_right() -> None:
 )
 def test_titles_of_the_right_shape_are_right_unless_something_hides(title: str) -> None:
     kinds = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    hidden = any(unicodedata.category(char) in kinds for char in title if char not in JOINERS)
+    fillers = {
+        *"\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0",
+        *map(chr, range(0xE0100, 0xE01F0)),
+    }
+    hidden = any(
+        unicodedata.category(char) in kinds or char in fillers
+        for char in title
+        if char not in JOINERS
+    )
     assert bool(pr_title.find_fault(title)) == (hidden or "\ufffd" in title)
 
 
