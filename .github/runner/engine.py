@@ -57,6 +57,7 @@ FAILURE = {"shell": "bash", "run": "echo '::error::made to fail'; exit 1"}
 UNPLAYED = (
     '[[ -z ${variable} ]] || echo "::warning title={name}::the stand-in goes without {key}"\n'
 )
+UNSET = 'echo "::warning title={name}::the stand-in sets no output {key}: it is empty here"\n'
 REQUIRED = (
     '[[ ${variable} ]] || {{ echo "::error::Input required and not supplied: {key}"; exit 1; }}\n'
 )
@@ -358,22 +359,25 @@ def _place_programs(directory: Path) -> None:
 def _map_stand_ins(tree: Path, directory: Path) -> list[str]:
     """Return act's options that lead each action from outside to what plays it here."""
     mapping: dict[str, Path] = {}
-    inputs = workflows.find_inputs(tree)
+    interfaces = workflows.find_interfaces(tree)
     for _, match in workflows.find_uses(tree):
         name = "/".join(match["action"].split("/")[:2])
         mapping[f"{name}@{match['ref']}"] = directory / "actions" / name
         file = directory / "actions" / match["action"] / "action.yml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        given = inputs.get(match["action"], set())
-        file.write_text(json.dumps(_make_stand_in(match["action"], given)))  # JSON is YAML
+        used = interfaces.get(match["action"], ((), ()))
+        file.write_text(json.dumps(_make_stand_in(match["action"], *used)))  # JSON is YAML
     return [f"--local-repository={key}={folder}" for key, folder in mapping.items()]
 
 
-def _make_stand_in(name: str, given: Collection[str] = ()) -> dict[str, Any]:
+def _make_stand_in(
+    name: str, given: Collection[str] = (), read: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the action that takes the place of another one.
 
     The program that plays it gets each input as a variable: `fetch-depth` as `INPUT_FETCH_DEPTH`.
-    Of inputs that are given somewhere and that it does not know, it says so where they are.
+    Of inputs that are given somewhere and that it does not know, it says so where they are; of
+    outputs that are read somewhere, wherever it is used.
     """
     interface, folder = {}, STAND_INS / name
     run = LEFT_OUT.format(name=name)
@@ -383,17 +387,17 @@ def _make_stand_in(name: str, given: Collection[str] = ()) -> dict[str, Any]:
         program = f'"$PIPELINES_STAND_INS/{name}/{file.name}"'
         program = f'"$PIPELINES_OWN_PYTHON" {program}' if file.suffix == ".py" else program
         run = PLAYED.format(name=name, program=program)
-    inputs = dict(interface.get("inputs", {}))
+    inputs, outputs = dict(interface.get("inputs", {})), interface.get("outputs", [])
     if interface:
         strange = {key: "" for key in sorted(given) if key not in inputs}
-        checks = [UNPLAYED.format(name=name, key=key, variable=_name(key)) for key in strange]
+        checks = [UNSET.format(name=name, key=key) for key in sorted({*read} - {*outputs})]
+        checks += [UNPLAYED.format(name=name, key=key, variable=_name(key)) for key in strange]
         inputs |= strange
         needed = interface.get("required", [])
         checks += [REQUIRED.format(key=key, variable=_name(key)) for key in needed]
         run = "".join(checks) + run
     env = {_name(key): f"${{{{ inputs.{key} }}}}" for key in inputs}
     env |= {"GITHUB_TOKEN": "${{ github.token }}", "INPUTS": "${{ toJSON(inputs) }}"}
-    outputs = interface.get("outputs", [])
     step = {"id": "main", "shell": "bash", "env": env, "run": run}
     return {
         "name": name,

@@ -147,6 +147,7 @@ def show_failures(console: Console, runs: Sequence[Run], log: Path) -> None:
         causes = [
             (f"{one.pipeline} / {job.name} / {step.name}", job, find_cause(job, step))
             for job in one.jobs
+            if job.conclusion != "success"
             for step in job.failed_steps
         ]
         own = [cause for cause in causes if VERDICT not in cause[2]] or causes

@@ -65,16 +65,19 @@ def find_uses(root: Path) -> Iterator[tuple[Path, re.Match[str]]]:
             yield path, match
 
 
-def find_inputs(root: Path) -> dict[str, set[str]]:
-    """Return the names of the inputs that each action from outside is given anywhere."""
-    inputs: dict[str, set[str]] = {}
+def find_interfaces(root: Path) -> dict[str, tuple[set[str], set[str]]]:
+    """Return which inputs each action is given anywhere, and which of its outputs are read."""
+    found: dict[str, tuple[set[str], set[str]]] = {}
     for path in (*find_workflows(root).values(), *find_actions(root)):
         content = load(path)
-        jobs = content.get("jobs", {"": content.get("runs", {})})
-        for step in (step for job in jobs.values() for step in job.get("steps", [])):
-            action = step.get("uses", "").partition("@")[0]
-            inputs.setdefault(action, set()).update(step.get("with", {}))
-    return inputs
+        for place in content.get("jobs", {"": content}).values():
+            for step in place.get("runs", place).get("steps", []):
+                action = step.get("uses", "").partition("@")[0]
+                inputs, outputs = found.setdefault(action, (set(), set()))
+                inputs.update(step.get("with", {}))
+                read = rf"\bsteps\.{re.escape(step.get('id', ' '))}\.outputs\.([\w-]+)"
+                outputs.update(re.findall(read, str(place)))
+    return found
 
 
 def needs_containers(root: Path, path: Path) -> bool:

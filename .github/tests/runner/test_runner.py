@@ -14,7 +14,7 @@ import containers
 import pytest
 import run as cli
 import workflows
-from engine import ROOT, run
+from engine import ROOT, Job, Run, Step, run
 from events import Event
 from fakes.github_api import FakeGitHub
 from harness import RunPipeline, write
@@ -348,6 +348,17 @@ def test_each_failed_step_has_its_own_cause(run_pipeline: RunPipeline) -> None:
     }
 
 
+def test_step_that_may_fail_is_no_cause(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    jobs = [
+        Job(ended, ended, ended, steps=[Step(f"of {ended}", ["0"], "failure")])
+        for ended in ("success", "failure")
+    ]
+    cli.show_failures(Console(width=80), [Run("trial", "push", jobs)], tmp_path)
+    said = capsys.readouterr().out
+    assert "of failure" in said
+    assert "of success" not in said
+
+
 @pytest.mark.parametrize("action", ["some/action", "some/action/inside", "actions/cache/save"])
 def test_action_without_stand_in_is_left_out_and_said(
     run_pipeline: RunPipeline, capsys: pytest.CaptureFixture[str], action: str
@@ -369,18 +380,20 @@ def test_action_without_stand_in_is_left_out_and_said(
 @pytest.mark.skipif(
     not (ROOT / ".github/runner/stand-ins" / UPLOAD).exists(), reason="no pipeline here uses it"
 )
-def test_inputs_that_a_stand_in_lacks_or_needs_are_said(run_pipeline: RunPipeline) -> None:
+def test_what_a_stand_in_lacks_or_needs_is_said(run_pipeline: RunPipeline) -> None:
     jobs = f"""
   use:
     runs-on: ubuntu-24.04
     steps:
       - {CHECKOUT}
       - {{name: other, uses: actions/checkout@v7.0.1, with: {{repository: a/b, path: other}}}}
-      - {{name: keep, uses: {UPLOAD}@v7.0.2, with: {{name: x}}}}
+      - {{name: keep, id: keep, uses: {UPLOAD}@v7.0.2, with: {{name: x}}}}
+      - {{run: "echo ${{{{ steps.keep.outputs.artifact-id }}}}"}}
 """
     done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
     assert [(note["level"], note["text"]) for note in done.find_job("use").annotations] == [
         ("warning", "the stand-in goes without repository"),
+        ("warning", "the stand-in sets no output artifact-id: it is empty here"),
         ("error", "Input required and not supplied: path"),
     ]
 
