@@ -30,6 +30,7 @@ UNUSABLE = {
     "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull", "ImagePullBackOff",
     "InvalidImageName", "RunContainerError",
 }  # fmt: skip
+IDENTITY = "azure.workload.identity/use"  # without this label AKS gives a pod no credentials
 
 
 def make_job(
@@ -37,7 +38,9 @@ def make_job(
 ) -> Json:
     """Return a Job that runs the pod of the Deployment with the new image; no Service finds it."""
     template = json.loads(json.dumps(deployment["spec"]["template"]))
-    del template["metadata"]["labels"]  # annotations stay: they may be what brings it secrets
+    labels = template["metadata"].pop("labels")  # annotations may be what brings it secrets
+    if IDENTITY in labels:
+        template["metadata"]["labels"] = {IDENTITY: labels[IDENTITY]}
     pod = template["spec"]
     pod.pop("topologySpreadConstraints", None)
     (pod.get("affinity") or {}).pop("podAntiAffinity", None)  # each node may have a pod of the app
@@ -72,47 +75,58 @@ class Watch:
         self.namespace = namespace
         self.began = time.monotonic()
         self.seen: dict[tuple[str, str], float] = {}
+        self.now: set[tuple[str, str]] = set()
+        self.told: set[str] = set()
         self.cause: tuple[str, str] | None = None
 
-    def look(self, chosen: str, maker: str, image: str) -> list[Json]:
-        """Return chosen pods, and give up if they cannot start; `maker` is their Job or ReplicaSet.
+    def look(self, chosen: str, image: str, job: str = "") -> list[Json]:
+        """Return chosen pods, such as a Job's, and give up if they cannot start.
+
+        What has healed is forgotten.
 
         Raises:
             Failure: They cannot; the text names the cause.
         """
         self.cause = None
+        self.seen = {key: since for key, since in self.seen.items() if key in self.now}
+        self.now = {key for key in self.seen if not key[1]}
         pods = [
             pod for pod in self.namespace.read("pods", chosen)["items"]
             if "deletionTimestamp" not in pod["metadata"]
         ]  # fmt: skip
         for pod in pods:
-            state = pod.get("status", {})
+            state, name = pod.get("status", {}), pod["metadata"]["name"]
             for status in [*state.get("initContainerStatuses", []),
                            *state.get("containerStatuses", [])]:  # fmt: skip
                 waiting = status.get("state", {}).get("waiting") or {}
-                message = waiting.get("message", "")
-                if "Pull" in waiting.get("reason", "") and is_outage(message):
-                    self.wait("The registry does not answer", message, 1)
-                elif waiting.get("reason") in UNUSABLE:
+                reason, message = waiting.get("reason", ""), waiting.get("message", "")
+                if "Pull" in reason and is_outage(message):
+                    self.wait("The registry does not answer", message, 1, name)
+                elif reason in UNUSABLE and (is_outage(message) or "to reserve" in message):
+                    # A node with much to do tries it again.
+                    self.wait("The node does not start the container", message, 2, name)
+                elif reason in UNUSABLE:
                     self.fail(
-                        f"The new image does not start ({waiting['reason']})",
+                        f"The new image does not start ({reason})",
                         f"Can the cluster pull {image}, and is the Secret there that the"
                         f" Deployment names? {message}",
                     )
             if (place := find_condition(pod, "PodScheduled")).get("status") == "False":
                 said = place.get("message", "")
-                self.wait("No node has room for the new pod", said, 2, pod["metadata"]["name"])
-        if not pods:
-            about = f"--field-selector=involvedObject.name={maker},type=Warning"
+                self.wait("No node has room for the new pod", said, 2, name)
+        if job and not pods:
+            about = f"--field-selector=involvedObject.name={job},reason=FailedCreate"
             for event in self.namespace.read("events", about)["items"]:
-                self.wait("The new pod cannot be made", event.get("message", ""), 25 / 60)
+                self.wait("The new pod cannot be made", event.get("message", ""), 25 / 60, job)
         return pods
 
     def wait(self, title: str, message: str, patience: float, pod: str = "") -> None:
         """Name a cause at once, and give up when it has lasted, for the same pod."""
         now = time.monotonic()
         self.cause = (title, message)
-        if title not in {known for known, _ in self.seen}:
+        self.now.add((title, pod))
+        if title not in self.told:
+            self.told.add(title)
             tell(f"::warning title={title}::{flatten(message)}")
         if now - self.seen.setdefault((title, pod), now) > patience * PATIENCE:
             self.fail(title, message)
@@ -156,7 +170,7 @@ def run_job(
             found = {} if serves else namespace.read("job", name)
             if find_condition(found, "Complete").get("status") == "True":
                 return {}, True
-            pods = watch.look(select_jobs([name]), name, image)
+            pods = watch.look(select_jobs([name]), image, name)
             if good := [pod for pod in pods if is_good(namespace, pod, serves=serves)]:
                 return good[0], True
             gone = serves and not pods
@@ -208,8 +222,20 @@ def describe_end(namespace: Namespace, pod: Json) -> str:
         return " ".join([said, *end.get("message", "").split()])
     status = pod.get("status", {})
     if status.get("phase") in {"Failed", "Succeeded"}:
-        return f"Its pod ended: {status.get('reason', '')} {status.get('message', '')}"
+        culprit = find_culprit(namespace, pod)
+        said = "" if culprit == namespace.container else f"Its init container {culprit} failed."
+        return f"Its pod ended: {status.get('reason', '')} {status.get('message', '')} {said}"
     return ""
+
+
+def find_culprit(namespace: Namespace, pod: Json) -> str:
+    """Return the container whose log says why: an init container that has failed, else the app."""
+    status = pod.get("status", {})
+    if status.get("phase") == "Failed" and not find_end(namespace, pod):
+        for each in status.get("initContainerStatuses", []):
+            if each.get("state", {}).get("terminated", {}).get("exitCode"):
+                return str(each["name"])
+    return namespace.container
 
 
 def migrate(namespace: Namespace, job: Json) -> None:
@@ -341,7 +367,7 @@ def read_log(namespace: Namespace, pods: Sequence[Json]) -> list[str]:
     written = []
     for pod in pods:
         name = pod["metadata"]["name"]
-        words = (name, f"--container={namespace.container}", "--tail=20")
+        words = (name, f"--container={find_culprit(namespace, pod)}", "--tail=20")
         for more in ((), ("--previous",)):
             try:
                 text = namespace.ask("logs", *words, *more, patience=PATIENCE / 6).strip()

@@ -30,6 +30,8 @@ AWAY = ("The cluster cannot be reached", "Does it run, and may GitHub reach its 
 ERRORS: Sequence[tuple[str, tuple[str, str]]] = (
     (r"denied (the )?request",
      ("A policy of the cluster refuses it", "The log above says which, and what it wants.")),
+    (r"failed calling webhook.*(x509|tls: )",
+     ("A webhook of the cluster is broken", "The log above names it: ask who runs the cluster.")),
     (r"getting credentials|no such file or directory|auth plugin",
      ("KUBE_CONFIG needs a program or a file that is not here", AGAIN)),
     (r"being terminated",
@@ -129,13 +131,14 @@ class Namespace:
     def is_away(self, said: str) -> bool:
         """Tell whether kubectl says that the server is away.
 
-        One that has just come back refuses what it allows later: it has not read the Roles yet.
+        One that has just come back refuses what it allows later: it has not read everything yet.
         """
         now = time.monotonic()
         if is_outage(said):
             self.away_at = now
             return True
-        return "orbidden" in said and now - self.away_at < PATIENCE / 3
+        refused = re.search("orbidden|Unauthorized|provide credentials", said)
+        return bool(refused) and now - self.away_at < PATIENCE / 3
 
     def read(self, *arguments: str) -> Json:
         """Return an object, or a list of objects."""
@@ -143,12 +146,11 @@ class Namespace:
         return found
 
     def read_deployment(self) -> Json:
-        """Return the Deployment, once its controller has seen the last change."""
-        deadline = time.monotonic() + 30
+        """Return the Deployment, once its controller has seen the last change, if it does."""
+        deadline = time.monotonic() + PATIENCE / 2
         while True:
             live = self.read("deployment", self.deployment)
-            seen = live.get("status", {}).get("observedGeneration", 0)
-            if seen >= live["metadata"].get("generation", 0) or time.monotonic() > deadline:
+            if is_seen(live) or time.monotonic() > deadline:
                 return live
             time.sleep(0.5)
 
@@ -188,7 +190,8 @@ class Namespace:
         try:
             return subprocess.run(  # noqa: S603 - words of this file and names of objects
                 ["kubectl", *words],  # noqa: S607 - the one that is on PATH
-                check=False, capture_output=True, text=True, input=text, env=self.environment,
+                check=False, capture_output=True, text=True, errors="replace", input=text,
+                env=self.environment,
             )  # fmt: skip
         except FileNotFoundError:
             raise Failure("kubectl is missing", "Install it where this job runs.") from None
@@ -197,6 +200,12 @@ class Namespace:
 def tell(text: str) -> None:
     """Say how it stands."""
     print(text, file=sys.stderr, flush=True)
+
+
+def is_seen(deployment: Json) -> bool:
+    """Tell whether the controller of a Deployment has seen its last change."""
+    seen = deployment.get("status", {}).get("observedGeneration", 0)
+    return bool(seen >= deployment["metadata"].get("generation", 0))
 
 
 def find_revision(workload: Json) -> int:

@@ -44,6 +44,7 @@ from namespace import (
     find_deadline,
     find_revision,
     flatten,
+    is_seen,
     tell,
 )
 
@@ -139,7 +140,7 @@ def uses_node_port(deployment: Json) -> bool:
 
 
 def wait_for_rollout(namespace: Namespace, own: str = "", image: str = "") -> None:
-    """Wait until the newest revision is rolled out; `own` is the deploy that made it.
+    """Wait until the newest revision is rolled out; `own` is the deploy that made it of an image.
 
     Without `own`, what serves is put back: pods that are there but wait for something are enough.
 
@@ -155,8 +156,12 @@ def wait_for_rollout(namespace: Namespace, own: str = "", image: str = "") -> No
         updated, total, available = (
             status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas")
         )
-        if own and live["metadata"]["annotations"].get(DEPLOY) != own:
-            watch.fail("Somebody else has deployed meanwhile", describe(live))
+        if own and identify(namespace, live) != [own, image.rpartition("@")[2]]:
+            watch.fail("Somebody else has deployed meanwhile", describe(namespace, live))
+        if not is_seen(live):
+            said = "It was changed, and its controllers do not look at it. Do they run?"
+            watch.wait("The Deployment does not change", said, 1)
+            continue
         there = updated >= wanted and total <= updated
         if there and available >= wanted:
             return
@@ -170,10 +175,12 @@ def wait_for_rollout(namespace: Namespace, own: str = "", image: str = "") -> No
             return
         newest = read_newest(namespace, live, newest) if own else []
         for each in newest:
-            watch.look(select_pods(each), each["metadata"]["name"], image)
+            watch.look(select_pods(each), image)
+        limit = find_deadline(live) * (wanted + 2)
+        # A quota is used up until pods of the other version have ended: what goes back waits on.
         if (failure := find_condition(live, "ReplicaFailure")).get("status") == "True":
-            watch.wait("The new pod cannot be made", failure.get("message", ""), 25 / 60)
-        limit = (spec.get("progressDeadlineSeconds") or 600) * (wanted + 2)
+            said = failure.get("message", "")
+            watch.wait("The new pod cannot be made", said, 2 if own else limit, "any")
         given_up = find_condition(live, "Progressing").get("status") == "False"
         if (given_up and seconds > SETTLE_SECONDS) or seconds > limit:
             watch.fail(*watch.cause or ("The new version does not get ready", "The log says why."))
@@ -201,9 +208,11 @@ def identify(namespace: Namespace, deployment: Json) -> list[str]:
     return [own, find_app(namespace, deployment)["image"].rpartition("@")[2]]
 
 
-def describe(deployment: Json) -> str:
+def describe(namespace: Namespace, deployment: Json) -> str:
     """Say what was deployed last."""
     cause = deployment["metadata"]["annotations"].get(CAUSE, "a version without a note")
+    image = find_app(namespace, deployment)["image"]
+    cause = cause if image.rpartition("@")[2] in cause else image
     return f"Revision {find_revision(deployment)} is theirs: {flatten(cause)}. It stays."
 
 
@@ -257,7 +266,8 @@ def deploy(namespace: Namespace, image: str, command: Sequence[str]) -> None:
         preview(namespace, trial, command, find_deadline(deployment))
     began_with, deployment = find_revision(deployment), namespace.read_deployment()
     if find_revision(deployment) != began_with:
-        raise Failure("Somebody else has deployed meanwhile", describe(deployment), NOT_OURS)
+        said = describe(namespace, deployment)
+        raise Failure("Somebody else has deployed meanwhile", said, NOT_OURS)
     annotations = {
         CAUSE: f"{environment.get('APP_VERSION', '')} {image}",
         DEPLOY: own,
@@ -285,32 +295,36 @@ def rollback(namespace: Namespace, previous: str) -> None:
     own = notes.get("id", "")
     if jobs := name_jobs(namespace, own):
         delete_jobs(namespace, *jobs, seconds=45)
-    for attempt in range(20):
+    for _ in range(20):
         live = namespace.read_deployment()
         mine = identify(namespace, live) in notes.get("known", [])
         sets = namespace.read_sets(live)
         newest = sets[0]["metadata"]["name"] if sets else ""
-        if not previous and live["spec"].get("replicas", 1) == 0:
+        noted = [each for each in sets if find_revision(each) == notes.get("revision", 0)]
+        # An autoscaler may have stopped the broken version: it is not to start it again.
+        if not previous and live["spec"].get("replicas", 1) == 0 and noted in ([], sets[:1]):
             print("Nothing served before, and nothing does.")
             return
-        if previous and newest == previous:
-            how = "the newest again" if attempt else "still the newest: nothing to undo"
-            print(f"{previous} is {how}.", flush=True)
+        if previous and newest == previous and is_seen(live):
+            print(f"{previous} is still the newest: nothing to undo.", flush=True)
             break
         if own and not mine:
-            raise Failure("Somebody else has deployed since", describe(live), NOT_OURS)
-        operations = [{"op": "test", "path": "/metadata/generation",
-                       "value": live["metadata"]["generation"]}]  # fmt: skip
-        if previous:
-            operations += undo(next((s for s in sets if s["metadata"]["name"] == previous), None))
-        else:
-            print("Nothing served before: the broken version is stopped.", flush=True)
-            operations += stop(sets, notes.get("revision", 0))
+            raise Failure("Somebody else has deployed since", describe(namespace, live), NOT_OURS)
+        wanted = next((s for s in sets if s["metadata"]["name"] == previous), None)
+        generation = live["metadata"]["generation"]
+        change = json.dumps([
+            {"op": "test", "path": "/metadata/generation", "value": generation},
+            *(undo(wanted) if previous else stop(noted)),
+        ])  # fmt: skip
         try:
-            change = json.dumps(operations)
             namespace.ask(
                 "patch", "deployment", namespace.deployment, "--type=json", "--patch", change
             )
+            print(
+                f"{previous} is the newest again." if previous else "All pods are stopped.",
+                flush=True,
+            )
+            break
         except Failure as failure:
             if not re.search(r"test failed|rejected our request|Conflict", failure.said):
                 raise
@@ -344,12 +358,8 @@ def undo(replicas: Json | None) -> list[Json]:
     ]
 
 
-def stop(sets: Sequence[Json], revision: int) -> list[Json]:
-    """Return the operations that stop all pods; those that come later are of a revision.
-
-    What somebody has stopped is not to start again as the version that has failed.
-    """
-    noted = [replicas for replicas in sets if find_revision(replicas) == revision]
+def stop(noted: Sequence[Json]) -> list[Json]:
+    """Return the operations that stop all pods; those that come later are of a noted ReplicaSet."""
     stopped: Json = {"op": "replace", "path": "/spec/replicas", "value": 0}
     return [stopped, *(undo(noted[0]) if noted else [])]
 

@@ -563,19 +563,42 @@ def test_paused_deployment_is_left_alone(deployed: Deployment) -> None:
     assert not deployed.cluster.objects["jobs"]
 
 
-def test_deployment_that_is_paused_meanwhile_is_told_at_once(deployed: Deployment) -> None:
+def put_image_back(spec: Any) -> None:
+    """Do what keeps a Deployment as it is in Git."""
+    spec["template"]["spec"]["containers"][0]["image"] = GOOD
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda spec: spec.update(paused=True), "The Deployment app is paused::"),
+        (put_image_back, f"Somebody else has deployed meanwhile::Revision 4 is theirs: {GOOD}."),
+    ],
+)
+def test_deployment_that_is_changed_meanwhile_is_told_at_once(
+    deployed: Deployment, edit: Callable[[Any], None], said: str
+) -> None:
     revision = deployed.cluster.revision
 
-    def pause() -> None:
+    def change() -> None:
         while deployed.cluster.revision == revision:
             time.sleep(0.05)
-        change_deployment(deployed.cluster, lambda spec: spec.update(paused=True))
+        change_deployment(deployed.cluster, edit)
 
-    thread = threading.Thread(target=pause, daemon=True)
+    thread = threading.Thread(target=change, daemon=True)
     thread.start()
     done = deployed.call("target_deploy", STUCK)
     thread.join(1)
-    assert "::error title=The Deployment app is paused::" in done.errors
+    assert f"::error title={said}" in done.errors
+
+
+def test_change_that_no_controller_looks_at_is_not_taken_for_done(deployed: Deployment) -> None:
+    previous, deployed.cluster.controllers = deployed.newest, False
+    serve(deployed.cluster, BETTER)
+    done = deployed.call("target_rollback", previous, PATIENCE="0.4")
+    assert "::error title=The Deployment does not change::" in done.errors
+    deployed.cluster.bring_back_controllers()
+    assert (deployed.serving, deployed.cluster.served) == ("good", ["good"])
 
 
 def test_deployment_that_could_not_go_back_is_left_alone(deployed: Deployment) -> None:
@@ -590,11 +613,15 @@ def test_rollout_without_a_deadline_serves_too(deployed: Deployment) -> None:
     assert deployed.current() == deployed.newest
 
 
-def test_version_that_was_stopped_by_hand_is_not_lost(deployed: Deployment) -> None:
+@pytest.mark.parametrize("by_autoscaler", [False, True])
+def test_version_that_was_stopped_is_not_lost(deployed: Deployment, by_autoscaler: bool) -> None:
     change_deployment(deployed.cluster, lambda spec: spec.update(replicas=0))
     notes = note(deployed.folder, "notes")
     assert deployed.call("target_deploy", CRASHES_LATE, **notes).code == 1
-    assert deployed.call("target_rollback", "", **notes).code == 0
+    if by_autoscaler:
+        change_deployment(deployed.cluster, lambda spec: spec.update(replicas=0))
+    for _ in range(2):
+        assert deployed.call("target_rollback", "", **notes).code == 0
     assert deployed.cluster.deployment["spec"]["replicas"] == 0
     change_deployment(deployed.cluster, lambda spec: spec.update(replicas=2))
     assert deployed.serving == "good"
@@ -741,6 +768,7 @@ def test_migration_whose_pod_is_removed(deployed: Deployment) -> None:
     thread.join(1)
     assert "::error title=The migrations failed::" in done.errors
     assert "Its pod was removed." in done.errors
+    assert "The new pod cannot be made" not in done.errors, "that is no event for it"
 
 
 NOTED = [("get", "deployments"), ("get", "replicasets")]
@@ -1150,8 +1178,9 @@ def test_words_for_a_server_that_is_away(said: str) -> None:
     assert next(cause for pattern, cause in ERRORS if re.search(pattern, said)) == AWAY
 
 
-NOT_HERE, POLICY = (
-    "KUBE_CONFIG needs a program or a file that is not here", "A policy of the cluster refuses it"
+NOT_HERE, POLICY, WEBHOOK = (
+    "KUBE_CONFIG needs a program or a file that is not here", "A policy of the cluster refuses it",
+    "A webhook of the cluster is broken",
 )  # fmt: skip
 
 
@@ -1161,6 +1190,7 @@ NOT_HERE, POLICY = (
         ("Unable to connect to the server: getting credentials: exec: aws not found", NOT_HERE),
         ("error: unable to read certificate-authority: no such file or directory", NOT_HERE),
         ("error: The gcp auth plugin has been removed.", NOT_HERE),
+        ('(InternalError): failed calling webhook "x": Post "https://x": tls: x509: y', WEBHOOK),
         ('(Forbidden): admission webhook "x" denied the request: it has no timeout', POLICY),
         ("(Forbidden): app is forbidden: ValidatingAdmissionPolicy 'x' denied request: y", POLICY),
         (

@@ -2,15 +2,16 @@ import copy
 import os
 import shutil
 import subprocess
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
-from jobs import Watch, find_port, make_job, make_migration
+from jobs import IDENTITY, Watch, describe_end, find_port, make_job, make_migration, read_log
 from namespace import Failure, Namespace
-from target import check_versions
+from target import check_versions, wait_for_rollout
 
 ROOT = Path(__file__).parents[3]
 FILES = ROOT / "deploy/kubernetes"
@@ -165,6 +166,7 @@ def test_jobs_are_the_same_pod_with_the_new_image(
     before["command"] = ["serve"]
     secrets = {"vault.hashicorp.com/agent-inject": "true"}
     deployment["spec"]["template"]["metadata"]["annotations"] = secrets
+    deployment["spec"]["template"]["metadata"]["labels"][IDENTITY] = "true"
     near: dict[str, Any] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}}
     apart = {"podAntiAffinity": near["podAffinity"]}
     deployment["spec"]["template"]["spec"]["affinity"] = near | apart
@@ -182,7 +184,8 @@ def test_jobs_are_the_same_pod_with_the_new_image(
         assert (container["image"], container["envFrom"]) == ("new", before["envFrom"])
         assert (pod["restartPolicy"], job["spec"]["backoffLimit"]) == ("Never", 0)
         metadata = job["spec"]["template"]["metadata"]
-        assert metadata == {"annotations": secrets}, "no Service may find it"
+        kept = {"annotations": secrets, "labels": {IDENTITY: "true"}}
+        assert metadata == kept, "no Service may find it"
         assert pod["affinity"] == near, "each node may have a pod of the app already"
         probes = [key for key in container if "Probe" in key]
         assert (container.get("command"), container.get("args"), len(probes)) == (
@@ -233,12 +236,83 @@ def test_each_pod_has_its_own_time(
         namespace, "read",
         lambda *_: {"items": [{"metadata": {"name": name}, "status": status} for name in names]},
     )  # fmt: skip
-    watch.look("selector", "maker", "image")
+    watch.look("selector", "image")
     names[:] = ["b"]  # a node came for the first one
-    watch.look("selector", "maker", "image")
+    watch.look("selector", "image")
     with pytest.raises(Failure, match="No node has room"):
-        watch.look("selector", "maker", "image")
+        watch.look("selector", "image")
     assert capfd.readouterr().err.count("::warning title=No node has room for the new pod::") == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "title"),
+    [
+        ("ImagePullBackOff", "dial tcp: i/o timeout", "The registry does not answer"),
+        (
+            "CreateContainerConfigError",
+            "failed to sync secret cache: timed out waiting for the condition",
+            "The node does not start the container",
+        ),
+        (
+            "CreateContainerError",
+            'failed to reserve container name "x": name "x" is reserved for "y"',
+            "The node does not start the container",
+        ),
+    ],
+)
+def test_what_heals_is_forgotten(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, reason: str, message: str, title: str
+) -> None:
+    monkeypatch.setattr("jobs.PATIENCE", 0)
+    watch, state = Watch(namespace), {"waiting": {"reason": reason, "message": message}}
+    pod = {"metadata": {"name": "a"}, "status": {"containerStatuses": [{"state": state}]}}
+    for pods in ([pod], [], [pod]):
+        monkeypatch.setattr(namespace, "read", lambda *_, pods=pods: {"items": pods})
+        watch.look("selector", "image")
+    with pytest.raises(Failure, match=title):
+        watch.look("selector", "image")
+
+
+@pytest.mark.parametrize("own", ["", "id"])
+def test_quota_that_is_used_up_until_other_pods_have_ended(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    spec = {"replicas": 2, "template": {"spec": {"containers": [{"name": "app", "image": "x"}]}}}
+    metadata = {"annotations": {"deploy/id": own}, "uid": "1"}
+    refused = {"conditions": [{"type": "ReplicaFailure", "status": "True"}]}
+    done = {"updatedReplicas": 2, "replicas": 2, "availableReplicas": 2}
+    states = iter([refused] * 6 + [done])
+    monkeypatch.setattr(namespace, "read", lambda *_: {"items": []})
+    monkeypatch.setattr(
+        namespace, "read_deployment",
+        lambda: {"spec": spec, "metadata": metadata, "status": next(states)},
+    )  # fmt: skip
+    clock = count(0, 10)
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    wait_for_rollout(namespace, own, "x")
+    assert not list(states)
+
+
+def test_init_container_that_fails_is_named_and_its_log_is_shown(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = {"metadata": {"name": "a"}, "status": {
+        "phase": "Failed",
+        "containerStatuses": [{"name": "app", "state": {"waiting": {}}}],
+        "initContainerStatuses": [{"name": "wait", "state": {"terminated": {"exitCode": 1}}}],
+    }}  # fmt: skip
+    assert "Its init container wait failed." in describe_end(namespace, pod)
+    monkeypatch.setattr(namespace, "ask", lambda *words, **_: " ".join(words))
+    assert "--container=wait" in read_log(namespace, [pod])[0]
+
+
+def test_log_that_is_no_utf8_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kubectl").write_text("#!/bin/sh\nprintf 'caf\\351'\n")
+    (tmp_path / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("KUBE_NAMESPACE", "shop")
+    assert Namespace(tmp_path / "config").ask("logs", "app-1") == "caf\N{REPLACEMENT CHARACTER}"
 
 
 def test_jobs_know_the_container_that_is_named(

@@ -74,6 +74,7 @@ class Cluster:
         undoable: Whether an older revision gets ready again.
         schema: What the migrations have made of the database.
         database: Whether the database answers; without it nothing is ready, and nothing migrates.
+        controllers: Whether Deployments are acted on when they have changed.
         registry: Whether the registry answers; without it no image is pulled for a Job.
         quota: Whether the quota of pods is used up.
         full: No node has room for pods with this in their names, if it is anything.
@@ -99,7 +100,7 @@ class Cluster:
         self.tokens = {"admin": "token of an administrator"}
         self.namespace, self.undoable, self.count = "", True, 0
         self.schema, self.database, self.quota, self.full = 1, True, False, ""
-        self.injects, self.mirror = False, ""
+        self.injects, self.mirror, self.controllers = False, "", True
         self.outages: list[tuple[str, str, float]] = []
         self.back.set()
         self.registry, self.forgets_until = True, 0.0
@@ -184,6 +185,11 @@ class Cluster:
         for replicaset in (self.deployment, *self.objects["replicasets"].values()):
             replicaset["status"].pop("availableReplicas", None)
 
+    def bring_back_controllers(self) -> None:
+        """Let what was changed meanwhile be rolled out."""
+        self.controllers = True
+        self._roll_out(self.deployment)
+
     def finish_migrations(self) -> None:
         """Let the Jobs that are still there do what they were to do."""
         for job in filter(_migrates, self.objects["jobs"].values()):
@@ -223,6 +229,7 @@ class Cluster:
         if not pod and job["made"]:  # somebody has removed it: it counts as failed
             steps = ("FailureTarget", "Failed")
             job["status"] = {"conditions": [{"type": step, "status": "True"} for step in steps]}
+            self.warn(job["metadata"]["name"], "BackoffLimitExceeded", "Job has reached the limit")
         if not (version and pod and self.registry) or self._is_full(job):
             return
         for status in pod["status"]["containerStatuses"]:
@@ -285,7 +292,7 @@ class Cluster:
         metadata.setdefault("labels", {})
         metadata.setdefault("annotations", {})
         self.objects[resource][metadata["name"]] = stored
-        if resource == "deployments":
+        if resource == "deployments" and self.controllers:
             self._roll_out(stored)
         elif resource == "jobs":
             self._run(stored)
