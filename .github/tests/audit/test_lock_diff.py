@@ -167,7 +167,7 @@ def test_fork_that_goes_down_is_a_downgrade(base: str, head: str, *, expected: b
 
 def test_same_lock_has_no_changes() -> None:
     text = (ROOT / "uv.lock").read_text()
-    assert len(lockfile.read(text)) > 100
+    assert lockfile.read(text)
     assert changes(text, text) == []
     assert lock_diff.find_settings(text, text) == []
     assert "same packages, from the same places" in lock_diff.describe([], [])
