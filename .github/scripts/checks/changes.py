@@ -67,7 +67,7 @@ GATES = (
     *("**/actionlint.y*ml", "**/shellcheckrc", "**/tox.ini", "**/uv.toml", "**/zizmor.y*ml"),
     *(".github/accepted-advisories.toml", ".github/actions/**", ".github/codeql/**"),
     *(".github/dependency-review-config.yml", f"{SCRIPTS}/**", f"{WORKFLOWS}/**"),
-    *(".pre-commit-config.yaml", ".trivyignore"),
+    *(".pre-commit-config.yaml", ".trivyignore", "**/*/pyproject.toml"),
 )
 """What decides how gates judge, and what a diff shows, besides tables of pyproject.toml."""
 

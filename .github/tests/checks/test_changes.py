@@ -188,7 +188,7 @@ def test_settings_of_gates_are_named(
     with Path("pyproject.toml").open("a") as file:
         file.write("[tool.coverage.report]\nfail_under = 0\n")
     names = [".github/workflows/ci.yml", ".hadolint.yaml", "src/mypy.ini", "src/.ruff.toml"]
-    names += ["src/.gitattributes", ".trivyignore"]
+    names += ["src/.gitattributes", "src/pyproject.toml", ".trivyignore"]
     for name in (*names, "src/app.py"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text("one = 2\n")
