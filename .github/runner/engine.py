@@ -44,6 +44,8 @@ PASSED_ON = re.compile(
 )
 """What the steps see of the environment; the rest would make a run differ from GitHub's."""
 
+LONGEST_SUMMARY = 2**20
+"""Bytes that GitHub takes of a step."""
 GRACE_SECONDS = 30
 """That act has to end its jobs when it is stopped."""
 EARLY = re.compile(r'time="[^"]*" level=(debug|info|warning) ')
@@ -481,8 +483,14 @@ def _update_step(job: Job, step: Step, line: dict[str, Any]) -> None:
             step.log.append(line["msg"])
         case {"command": "set-output"}:
             step.outputs[line["name"]] = line["arg"]
+            if "***" in line["msg"]:
+                text = f"{line['name']} holds what is masked: GitHub hands it to no other job"
+                step.annotations.append({"level": "warning", "text": text})
         case {"command": "summary"} if not _has_children(job, step):
             job.summary += line["content"]
+            if len(line["content"].encode()) > LONGEST_SUMMARY:
+                text = "the summary has more than a MiB: GitHub shows nothing of it"
+                step.annotations.append({"level": "warning", "text": text})
         case {"command": ("error" | "warning" | "notice") as level}:
             step.annotations.append({"level": level, "text": line["arg"], **line["kvPairs"]})
         case {"stepResult": outcome, "stage": "Main"}:

@@ -380,18 +380,24 @@ def test_action_without_stand_in_is_left_out_and_said(
 @pytest.mark.skipif(
     not (ROOT / ".github/runner/stand-ins" / UPLOAD).exists(), reason="no pipeline here uses it"
 )
-def test_what_a_stand_in_lacks_or_needs_is_said(run_pipeline: RunPipeline) -> None:
+def test_what_github_or_a_stand_in_lacks_or_needs_is_said(run_pipeline: RunPipeline) -> None:
     jobs = f"""
   use:
     runs-on: ubuntu-24.04
     steps:
       - {CHECKOUT}
+      - id: told
+        run: |
+          echo ::add-mask::hush; echo "secret=hush" >>"$GITHUB_OUTPUT"
+          seq 200000 >>"$GITHUB_STEP_SUMMARY"
       - {{name: other, uses: actions/checkout@v7.0.1, with: {{repository: a/b, path: other}}}}
       - {{name: keep, id: keep, uses: {UPLOAD}@v7.0.2, with: {{name: x}}}}
       - {{run: "echo ${{{{ steps.keep.outputs.artifact-id }}}}"}}
 """
     done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
     assert [(note["level"], note["text"]) for note in done.find_job("use").annotations] == [
+        ("warning", "secret holds what is masked: GitHub hands it to no other job"),
+        ("warning", "the summary has more than a MiB: GitHub shows nothing of it"),
         ("warning", "the stand-in goes without repository"),
         ("warning", "the stand-in sets no output artifact-id: it is empty here"),
         ("error", "Input required and not supplied: path"),

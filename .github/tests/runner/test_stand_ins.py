@@ -12,6 +12,7 @@ import pytest
 from events import Event, withhold
 from fakes.github_api import FakeGitHub
 from fakes.github_security import Security
+from lib.git import GitError
 from origin import Git
 from workflows import load
 
@@ -147,11 +148,14 @@ def test_checkout_of_a_tag(tmp_path: Path, depth: str, fate: str) -> None:
         tmp_path / "origin",
         INPUT_FETCH_DEPTH=depth,
         INPUT_PATH=str(tmp_path / "target"),
+        INPUT_PERSIST_CREDENTIALS="false",
         GITHUB_REF="refs/tags/v1.0.0",
         GITHUB_SHA=commit,
         PIPELINES_ORIGIN=str(origin.directory),
     )
     assert (code == 0) == (fate == "stayed"), text
+    with pytest.raises(GitError, match="Could not read from remote"):
+        Git(tmp_path / "target")("push", "origin", f"{commit}:refs/heads/other")
     if fate == "moved":
         assert "does not point to the expected commit" in text
 

@@ -8,6 +8,7 @@ tag='' ref=${INPUT_REF:-$GITHUB_SHA}
 git init --quiet "$INPUT_PATH"
 cd "$INPUT_PATH"
 git remote add origin "file://$PIPELINES_ORIGIN"
+[[ $INPUT_PERSIST_CREDENTIALS == true ]] || git config remote.origin.receivepack false # nobody may push
 if [[ $INPUT_FETCH_DEPTH == 0 ]]; then
   git fetch --quiet --tags origin "+refs/heads/*:refs/remotes/origin/*"
   git fetch --quiet origin "$ref"
