@@ -15,7 +15,8 @@ from engine import Run
 from fakes.github_api import FakeGitHub
 from fakes.github_artifacts import Artifact
 from harness import RunPipeline, explain, make_quick, report_to, said, start_anew
-from performance import history
+from lib import processes
+from performance import history, load
 from performance.performance_report import MARKER
 from performance.results import Result
 
@@ -129,6 +130,18 @@ def test_hung_app_is_cut_off(measure: Measure) -> None:
     assert "100.0% of the requests failed" in load.summary
     assert "timed out" in load.summary
     assert "http_req_failed must be rate<=0.01, and is 1" in api.summary
+
+
+@pytest.mark.parametrize("tool", load.TOOLS)
+def test_dead_server_is_red_with_the_reason(
+    tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "ROOT", ROOT)
+    _, make, _ = load.TOOLS[tool]
+    command, environment = make(2, 2, tmp_path), load.name_host("http://127.0.0.1:1")
+    done = processes.run(command, 150, environment=environment)
+    assert done.returncode, done.stdout
+    assert "refused" in done.stdout
 
 
 def test_wrong_number_is_refused_with_its_limits(measure: Measure) -> None:

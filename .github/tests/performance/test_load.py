@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from fakes.servers import Asked, Reply, serve
-from lib import processes
 from performance import load
 from performance.load import attribute, read_k6, read_locust, read_metrics
 from performance.results import read
@@ -188,12 +187,3 @@ def test_app_that_does_not_start_is_said_at_once(
     assert says in printed
     assert "The app is started by `serve` of [tool.pipelines] in pyproject.toml." in printed
     assert ("99" in printed) == ("99" in command), "its last lines"
-
-
-@pytest.mark.parametrize("tool", load.TOOLS)
-def test_dead_server_is_red_with_the_reason(tool: str, tmp_path: Path) -> None:
-    _, make, _ = load.TOOLS[tool]
-    command, environment = make(2, 2, tmp_path), load.name_host(NOBODY)
-    done = processes.run(command, 150, environment=environment)
-    assert done.returncode, done.stdout
-    assert "refused" in done.stdout
