@@ -160,7 +160,7 @@ def wait_for_rollout(namespace: Namespace, own: str = "", image: str = "") -> No
             watch.fail("Somebody else has deployed meanwhile", describe(namespace, live))
         if not is_seen(live):
             said = "It was changed, and its controllers do not look at it. Do they run?"
-            watch.wait("The Deployment does not change", said, 1)
+            watch.wait("The Deployment does not change", said, 1, "any")
             continue
         there = updated >= wanted and total <= updated
         if there and available >= wanted:
@@ -379,10 +379,12 @@ def show_logs(namespace: Namespace) -> None:
     pods.sort(key=rank)
     theirs = re.compile(rf"({'|'.join(map(re.escape, makers))})(-\w+)?")
     events = namespace.read("events", "--field-selector=type=Warning")["items"]
+    # When it was last seen; those of the scheduler have another field for it.
+    events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
     about = [
         f"{event.get('reason', '')} {event['involvedObject']['name']}: "
         f"{flatten(event.get('message', ''))}"
-        for event in sorted(events, key=find_time)
+        for event in events
         if theirs.fullmatch(event["involvedObject"].get("name", ""))
         and event.get("reason") != "FailedToRetrieveImagePullSecret"
     ]
@@ -397,11 +399,6 @@ def show_logs(namespace: Namespace) -> None:
         print(pod["metadata"]["name"], status.get("phase"), *states)
     written = read_log(namespace, pods[-2:])
     print(*(written or [f"No pod of {' or '.join(makers)} has written anything."]), sep="\n")
-
-
-def find_time(event: Json) -> str:
-    """Return when an event was last seen; those of the scheduler have another field for it."""
-    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def rank(pod: Json) -> int:

@@ -445,13 +445,6 @@ def test_rollback_that_fails_is_loud(deployed: Deployment) -> None:
     assert "::error title=The rollback failed too::" in ended["log"]
 
 
-def test_names_come_from_the_variables_of_the_environment(deployed: Deployment) -> None:
-    settings = json.dumps({"KUBE_NAMESPACE": "other", "DEPLOY_TARGET": "kubernetes"})
-    ended = deployed.drive(BETTER, "better", SETTINGS=settings, KUBE_NAMESPACE="")
-    assert ended["code"] == "1"
-    assert "does not allow this in the namespace other::" in ended["log"]
-
-
 # The namespace and its deployer.
 
 
@@ -563,16 +556,14 @@ def test_paused_deployment_is_left_alone(deployed: Deployment) -> None:
     assert not deployed.cluster.objects["jobs"]
 
 
-def put_image_back(spec: Any) -> None:
-    """Do what keeps a Deployment as it is in Git."""
-    spec["template"]["spec"]["containers"][0]["image"] = GOOD
-
-
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
         (lambda spec: spec.update(paused=True), "The Deployment app is paused::"),
-        (put_image_back, f"Somebody else has deployed meanwhile::Revision 4 is theirs: {GOOD}."),
+        (
+            lambda spec: spec["template"]["spec"]["containers"][0].update(image=GOOD),
+            f"Somebody else has deployed meanwhile::Revision 4 is theirs: {GOOD}.",  # as in Git
+        ),
     ],
 )
 def test_deployment_that_is_changed_meanwhile_is_told_at_once(
@@ -597,7 +588,8 @@ def test_change_that_no_controller_looks_at_is_not_taken_for_done(deployed: Depl
     serve(deployed.cluster, BETTER)
     done = deployed.call("target_rollback", previous, PATIENCE="0.4")
     assert "::error title=The Deployment does not change::" in done.errors
-    deployed.cluster.bring_back_controllers()
+    deployed.cluster.controllers = True
+    deployed.cluster.store("deployments", deployed.cluster.deployment)
     assert (deployed.serving, deployed.cluster.served) == ("good", ["good"])
 
 
@@ -1115,7 +1107,6 @@ def test_version_before_lives_with_a_newer_schema(
             assert deployed.call("target_rollback", previous, **notes).code == 0
             assert deployed.serving == "good"
         cluster.finish_migrations()  # what is left of them
-    total = client.total
     assert cluster.schema == (1 if second.migrates is not True else 2)
     served = {answer.split()[-1] for answer in client.answers}
     known = {Version(name).commit for name in ("good", "next")}
@@ -1130,7 +1121,6 @@ def test_version_before_lives_with_a_newer_schema(
         deployed.deploy(NEXT)
     assert (cluster.schema, deployed.serving) == (2, "next")
     assert {answer.split()[-1] for answer in client.answers} <= known, client.answers
-    print(f"{scenario}: {total + client.total} requests")
 
 
 def begin_and_end(deployed: Deployment, scenario: str, notes: dict[str, str]) -> None:

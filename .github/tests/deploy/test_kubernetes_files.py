@@ -226,51 +226,45 @@ def test_kubectl_of_an_unknown_version_is_taken() -> None:
     check_versions('{"clientVersion": {"major": "", "minor": "", "gitVersion": "v0.0.0-master"}}')
 
 
-def test_each_pod_has_its_own_time(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("jobs.PATIENCE", 0)
-    watch, names = Watch(namespace), ["a"]
-    status = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no memory"}]}
-    monkeypatch.setattr(
-        namespace, "read",
-        lambda *_: {"items": [{"metadata": {"name": name}, "status": status} for name in names]},
-    )  # fmt: skip
-    watch.look("selector", "image")
-    names[:] = ["b"]  # a node came for the first one
-    watch.look("selector", "image")
-    with pytest.raises(Failure, match="No node has room"):
-        watch.look("selector", "image")
-    assert capfd.readouterr().err.count("::warning title=No node has room for the new pod::") == 1
+def wait_for(reason: str, message: str) -> dict[str, Any]:
+    """Return the status of a pod whose container waits."""
+    return {"containerStatuses": [{"state": {"waiting": {"reason": reason, "message": message}}}]}
 
 
 @pytest.mark.parametrize(
-    ("reason", "message", "title"),
+    ("status", "title"),
     [
-        ("ImagePullBackOff", "dial tcp: i/o timeout", "The registry does not answer"),
         (
-            "CreateContainerConfigError",
-            "failed to sync secret cache: timed out waiting for the condition",
+            {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no memory"}]},
+            "No node has room for the new pod",
+        ),
+        (wait_for("ImagePullBackOff", "dial tcp: i/o timeout"), "The registry does not answer"),
+        (
+            wait_for("CreateContainerConfigError", "failed to sync secret cache: timed out"),
             "The node does not start the container",
         ),
         (
-            "CreateContainerError",
-            'failed to reserve container name "x": name "x" is reserved for "y"',
+            wait_for("CreateContainerError", 'failed to reserve container name "x"'),
             "The node does not start the container",
         ),
     ],
 )
-def test_what_heals_is_forgotten(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, reason: str, message: str, title: str
-) -> None:
+def test_each_pod_has_its_own_time_and_what_heals_is_forgotten(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+    status: dict[str, Any], title: str,
+) -> None:  # fmt: skip
     monkeypatch.setattr("jobs.PATIENCE", 0)
-    watch, state = Watch(namespace), {"waiting": {"reason": reason, "message": message}}
-    pod = {"metadata": {"name": "a"}, "status": {"containerStatuses": [{"state": state}]}}
-    for pods in ([pod], [], [pod]):
-        monkeypatch.setattr(namespace, "read", lambda *_, pods=pods: {"items": pods})
+    watch, names = Watch(namespace), [""]
+    monkeypatch.setattr(
+        namespace,
+        "read",
+        lambda *_: {"items": [{"metadata": {"name": n}, "status": status} for n in names]},
+    )
+    for names[:] in (["a"], ["b"], [], ["b"]):
         watch.look("selector", "image")
     with pytest.raises(Failure, match=title):
         watch.look("selector", "image")
+    assert capfd.readouterr().err.count(f"::warning title={title}::") == 1
 
 
 @pytest.mark.parametrize("own", ["", "id"])

@@ -185,11 +185,6 @@ class Cluster:
         for replicaset in (self.deployment, *self.objects["replicasets"].values()):
             replicaset["status"].pop("availableReplicas", None)
 
-    def bring_back_controllers(self) -> None:
-        """Let what was changed meanwhile be rolled out."""
-        self.controllers = True
-        self._roll_out(self.deployment)
-
     def finish_migrations(self) -> None:
         """Let the Jobs that are still there do what they were to do."""
         for job in filter(_migrates, self.objects["jobs"].values()):
