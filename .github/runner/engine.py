@@ -100,6 +100,7 @@ class Job:
     summary: str = ""
     label: str = ""
     called: str = ""
+    has_legs: bool = False
 
     @property
     def prefix(self) -> str:
@@ -269,7 +270,7 @@ def _expected_jobs(
         if only not in {"", key}:
             continue
         label = body.get("name", key)
-        job = Job(key, label, label=label)
+        job = Job(key, label, label=label, has_legs="matrix" in body.get("strategy", {}))
         if caller:
             job.id, job.name = f"{caller.id}/{key}", f"{caller.name} / {label}"
         yield job
@@ -472,6 +473,10 @@ def _update(run: Run, line: dict[str, Any]) -> None:
         # act gives every leg of a matrix the result of the worst one.
         passed_itself = line["matrix"] and not job.failed and line["jobResult"] == "failure"
         job.conclusion = "success" if passed_itself else line["jobResult"]
+        if job.has_legs and not line["matrix"] and job.conclusion == "success":
+            job.conclusion = "failure"
+            said = ["the matrix has no legs, which GitHub refuses"]
+            job.steps.append(Step("matrix", ["matrix"], "failure", said))
         _conclude_calls(run)
     if "stepID" in line and line.get("stage") != "Post":
         _update_step(job, _find_step(job, line), line)

@@ -47,17 +47,27 @@ def workflow(jobs: str) -> str:
     return f"on: [push, pull_request, workflow_dispatch]\njobs:\n{jobs}"
 
 
-def test_job_that_act_passes_over_is_not_a_pass(run_pipeline: RunPipeline) -> None:
+def test_job_that_act_passes_over_or_github_refuses_is_not_a_pass(
+    run_pipeline: RunPipeline,
+) -> None:
     jobs = """
   here: {runs-on: ubuntu-24.04, steps: [{run: "echo .github/runner"}]}
   elsewhere: {runs-on: windows-2025, steps: [{run: echo elsewhere}]}
+  empty:
+    runs-on: ubuntu-24.04
+    strategy: {matrix: {leg: "${{ fromJSON('[]') }}"}}
+    steps: [{run: echo}]
 """
     done = run_pipeline("trial", "push", edit=write(".github/workflows/trial.yml", workflow(jobs)))
     assert {job.id: job.conclusion for job in done.jobs} == {
         "here": "success",
         "elsewhere": "not-run",
+        "empty": "failure",
     }
     assert done.conclusion == "failure"
+    assert done.find_job("empty").failed_steps[0].log == [
+        "the matrix has no legs, which GitHub refuses"
+    ]
     assert done.find_job("here").steps[-1].log == [".github/runner\n"], "no path is a secret"
 
 
