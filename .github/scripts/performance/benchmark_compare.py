@@ -47,10 +47,8 @@ THRESHOLD = 0.15
 """Largest slowdown that is accepted, as a part of 1."""
 ROUNDS, MOST_ROUNDS = 5, 12
 """Of each tree; the most if something looks slower."""
-SECONDS, TIMEOUT = 0.3, 120
-"""For each benchmark and round; for all benchmarks of a round."""
-LONGEST = 900
-"""Seconds after which no round is added: the job has half an hour."""
+SECONDS, TIMEOUT, LONGEST = 0.3, 120, 900
+"""For each benchmark and round; for all benchmarks of a round; till no round is added."""
 
 type Round = Mapping[str, float]
 """Fastest time in seconds of each benchmark, by file and test."""

@@ -47,7 +47,14 @@ def test_policy_denies_every_spelling_and_is_taken_by_the_action() -> None:
     assert all(Policy.read(ROOT / CONFIG).looked_into), "of this ecosystem"
 
 
+def test_change_of_the_lock_is_shown_by_git() -> None:
+    attributes = (ROOT / ".gitattributes").read_text()
+    assert "-diff" not in attributes
+    assert "linguist-generated" not in attributes
+
+
 def test_example_of_an_accepted_advisory_is_one(tmp_path: Path) -> None:
+    assert not read_accepted(ROOT / ACCEPTED)
     example = (ROOT / ACCEPTED).read_text().partition("#\n")[2]
     file = tmp_path / "accepted.toml"
     file.write_text(re.sub("^# ", "", example, flags=re.MULTILINE))

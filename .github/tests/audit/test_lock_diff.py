@@ -313,12 +313,6 @@ def test_broken_file_is_an_error(
     assert "::error" in capsys.readouterr().out
 
 
-def test_change_of_the_lock_is_shown_by_git() -> None:
-    attributes = (ROOT / ".gitattributes").read_text()
-    assert "-diff" not in attributes
-    assert "linguist-generated" not in attributes
-
-
 def test_production_is_what_the_project_and_its_extras_need() -> None:
     text = """
 [[package]]
