@@ -43,9 +43,6 @@ def test_what_is_newer_and_what_can_be_had_now_are_apart() -> None:
     assert "````text" in now, "no name ends the block"
     assert "gone" not in text
     assert "uv lock --upgrade-package" in text
-
-
-def test_nothing_to_do_is_said() -> None:
     text = describe("", "Resolved 9 packages in 1ms\n")
     assert "0 locked packages have a newer version." in text
     assert "What to do" not in text
