@@ -219,15 +219,6 @@ def serve(cluster: Cluster, image: str) -> None:
     cluster.store("deployments", deployment)
 
 
-def test_first_deploy_ever(fresh: Deployment) -> None:
-    assert fresh.current() == ""
-    fresh.deploy(GOOD, KUBE_NAMESPACE="")
-    assert fresh.serving == "good"
-    assert fresh.cluster.deployment["spec"]["replicas"] == 2
-    assert fresh.current() == fresh.newest
-    assert fresh.call("target_url").output.strip() == fresh.cluster.url
-
-
 @pytest.mark.usefixtures("watched")
 def test_deploy_is_one_revision_and_what_others_decide_stays(deployed: Deployment) -> None:
     deployment = copy.deepcopy(deployed.cluster.deployment)
@@ -314,14 +305,6 @@ def test_wrong_setting(deployed: Deployment, setting: str, value: str, said: str
     assert f"::error title={said}" in done.errors
     assert not done.output
     assert (deployed.cluster.revision, deployed.serving) == (before, "good")
-
-
-def test_expired_credentials(deployed: Deployment) -> None:
-    config = deployed.cluster.kubeconfig()
-    deployed.cluster.tokens["deployer"] = "another token"
-    done = deployed.call("target_current", KUBE_CONFIG=config)
-    assert done.code == 1
-    assert "::error title=The cluster does not accept KUBE_CONFIG::It has expired" in done.errors
 
 
 def move(config: str, address: str) -> str:
@@ -546,12 +529,18 @@ def change_deployment(cluster: Cluster, edit: Callable[[Any], None]) -> None:
     cluster.store("deployments", deployment)
 
 
-def test_paused_deployment_is_left_alone(deployed: Deployment) -> None:
-    change_deployment(deployed.cluster, lambda spec: spec.update(paused=True))
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [("paused", True, "is paused"), ("revisionHistoryLimit", 0, "keeps no earlier version")],
+)
+def test_deployment_is_left_alone(
+    deployed: Deployment, field: str, value: object, reason: str
+) -> None:
+    change_deployment(deployed.cluster, lambda spec: spec.update({field: value}))
     before = deployed.cluster.revision
     ended = deployed.drive(BETTER, "better")
     assert ended["outcome"] == "failed", ended["log"]
-    assert ended["reason"].startswith("The Deployment app is paused")
+    assert ended["reason"].startswith(f"The Deployment app {reason}")
     assert (deployed.cluster.revision, deployed.serving) == (before, "good")
     assert not deployed.cluster.objects["jobs"]
 
@@ -591,13 +580,6 @@ def test_change_that_no_controller_looks_at_is_not_taken_for_done(deployed: Depl
     deployed.cluster.controllers = True
     deployed.cluster.store("deployments", deployed.cluster.deployment)
     assert (deployed.serving, deployed.cluster.served) == ("good", ["good"])
-
-
-def test_deployment_that_could_not_go_back_is_left_alone(deployed: Deployment) -> None:
-    change_deployment(deployed.cluster, lambda spec: spec.update(revisionHistoryLimit=0))
-    done = deployed.call("target_current")
-    assert (done.code, done.output) == (1, "")
-    assert "::error title=The Deployment app keeps no earlier version::" in done.errors
 
 
 def test_rollout_without_a_deadline_serves_too(deployed: Deployment) -> None:
@@ -687,61 +669,25 @@ def test_without_a_preview_the_new_version_is_judged_in_traffic(
     assert deployed.cluster.served == ["good", "smokes", "good"]
 
 
-def test_connection_to_the_preview_that_is_lost_is_made_again(
-    deployed: Deployment, tmp_path: Path
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("job", ["migration", "preview"])
+def test_cancelled_job_ends(
+    deployed: Deployment, job: str, sent: signal.Signals, tmp_path: Path
 ) -> None:
-    (tmp_path / "judge.sh").write_text(f"""
-ask() {{ curl --fail --silent --retry 40 --retry-connrefused "$1/work" && touch "{tmp_path}/$2"; }}
-kube_judge() {{
-  ask "$1" first
-  until [[ -e "{tmp_path}/cut" ]]; do sleep 0.1; done
-  ask "$1" second
-}}
-""")
-
-    def cut() -> None:
-        while not (tmp_path / "first").exists():
-            time.sleep(0.05)
-        for connection in deployed.cluster.forwarded:
-            connection.shutdown(socket.SHUT_RDWR)
-        (tmp_path / "cut").touch()
-
-    thread = threading.Thread(target=cut)
-    thread.start()
-    deployed.deploy(BETTER)
-    thread.join(1)
-    assert (tmp_path / "second").exists()
-    assert len(deployed.cluster.forwarded) == 2
-    assert deployed.serving == "better"
-
-
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
-def test_cancelled_preview_ends(deployed: Deployment, sent: signal.Signals, tmp_path: Path) -> None:
+    cluster, judging = deployed.cluster, tmp_path / "judging"
+    migrates = None if job == "migration" else True
+    cluster.versions[SLOW] = Version("slow", migrates=migrates, schema=2)
     previous, notes = deployed.newest, note(deployed.folder, "notes")
-    (tmp_path / "judge.sh").write_text(f"kube_judge() {{ touch {tmp_path}/judging; sleep 60; }}")
-    with deployed.begin(f"target_deploy {BETTER}", **notes) as process:
-        while not (tmp_path / "judging").exists() and process.poll() is None:
-            time.sleep(0.05)
-        os.killpg(process.pid, sent)
-    assert deployed.call("target_rollback", previous, **notes).code == 0
-    assert deployed.serving == "good"
-    assert not deployed.cluster.objects["jobs"]
-
-
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
-def test_cancelled_migration_ends(deployed: Deployment, sent: signal.Signals) -> None:
-    cluster = deployed.cluster
-    cluster.versions[SLOW] = Version("slow", migrates=None, schema=2)
-    previous, notes = deployed.newest, note(deployed.folder, "notes")
+    (tmp_path / "judge.sh").write_text(f"kube_judge() {{ touch {judging}; sleep 60; }}")
     with deployed.begin(f"target_deploy {SLOW}", **notes) as process:
-        deadline = time.monotonic() + 30
-        while not cluster.objects["jobs"] and time.monotonic() < deadline:
+        while not (judging.exists() if migrates else cluster.objects["jobs"]):
+            assert process.poll() is None
             time.sleep(0.05)
         os.killpg(process.pid, sent)
     assert deployed.call("target_rollback", previous, **notes).code == 0
     assert not cluster.objects["jobs"]
     cluster.finish_migrations()
-    assert (cluster.schema, deployed.serving) == (1, "good")
+    assert (cluster.schema, deployed.serving) == (2 if migrates else 1, "good")
 
 
 def test_migration_whose_pod_is_removed(deployed: Deployment) -> None:
@@ -948,8 +894,10 @@ def test_app_that_ends_beside_others_is_seen_at_once(deployed: Deployment) -> No
     assert "log of app-preview-" in ended["log"]
 
 
-@pytest.mark.parametrize("what", ["its app ended", "it was removed", "the API server was away",
-                                  "another version was deployed"])  # fmt: skip
+@pytest.mark.parametrize("what", [
+    "its app ended", "it was removed", "its connection was cut", "the API server was away",
+    "another version was deployed",
+])  # fmt: skip
 def test_what_happens_while_the_preview_is_judged(
     deployed: Deployment, what: str, tmp_path: Path
 ) -> None:
@@ -997,6 +945,7 @@ def test_what_happens_while_the_preview_is_judged(
             "rolled-back", "The new version ended while it was judged", "pod was removed.", "good"
         ),
         "the API server was away": ("deployed", "", "The cluster is away", "better"),
+        "its connection was cut": ("deployed", "", "", "better"),
         "another version was deployed": (
             "failed",
             ("Somebody else has deployed meanwhile. Another deployment to the same place stays as"
@@ -1214,7 +1163,8 @@ def test_revoking_revokes(cluster: Cluster, environment: dict[str, str], tmp_pat
     )
     by_hand(environment, *command.split())
     old = Deployment(cluster, environment | {"KUBE_CONFIG": first.output}, tmp_path / "temp")
-    assert "does not accept KUBE_CONFIG" in old.call("target_current").errors
+    refused = "::error title=The cluster does not accept KUBE_CONFIG::It has expired"
+    assert refused in old.call("target_current").errors
     again = set_up(cluster, environment, "shop")
     assert again.code == 0, again.errors
     assert again.output != first.output
