@@ -491,7 +491,7 @@ def _update_step(job: Job, step: Step, line: dict[str, Any]) -> None:
             if "***" in line["msg"]:
                 text = f"{line['name']} holds what is masked: GitHub hands it to no other job"
                 step.annotations.append({"level": "warning", "text": text})
-        case {"command": "summary"} if not _has_children(job, step):
+        case {"command": "summary"} if len(job.find_parts(step)) == 1:
             job.summary += line["content"]
             if len(line["content"].encode()) > LONGEST_SUMMARY:
                 text = "the summary has more than a MiB: GitHub shows nothing of it"
@@ -547,10 +547,6 @@ def _find_step(job: Job, line: dict[str, Any]) -> Step:
             return step
     job.steps.append(Step(line["step"], line["stepID"]))
     return job.steps[-1]
-
-
-def _has_children(job: Job, step: Step) -> bool:
-    return any(other.id[:-1] == step.id for other in job.steps)
 
 
 def make_directory() -> Path:

@@ -106,7 +106,9 @@ def commit(git: Git, event: Event) -> tuple[str, str]:
     """
     before = git.find("HEAD") or git("commit-tree", EMPTY_TREE, "-m", "chore: start")
     git("update-ref", "refs/heads/head", before)
-    _copy_branches(git)
+    branches = git("for-each-ref", "refs/source", "--format=%(refname:lstrip=2)").splitlines()
+    for name in (name for name in branches if name.split("/")[0] != "head"):  # a file of Git's
+        git("update-ref", f"refs/heads/{name}", f"refs/source/{name}")
     default = f"refs/heads/{event.repository.branch}"
     main = git.find(f"refs/source/{event.repository.branch}")
     if event.ref.startswith("refs/tags/") and (tagged := git.find(event.ref)):
@@ -134,9 +136,3 @@ def commit(git: Git, event: Event) -> tuple[str, str]:
         git("update-ref", event.ref, head)
         git("checkout", "--quiet", "--detach", head)
     return base, head
-
-
-def _copy_branches(git: Git) -> None:
-    branches = git("for-each-ref", "refs/source", "--format=%(refname:lstrip=2)").splitlines()
-    for name in (name for name in branches if name.split("/")[0] != "head"):  # a file of Git's
-        git("update-ref", f"refs/heads/{name}", f"refs/source/{name}")

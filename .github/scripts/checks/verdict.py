@@ -31,11 +31,6 @@ TEXT_EDITED = "Text edited"
 """What `run-name` calls the runs in which only text was edited."""
 
 
-def only_text_changed(event: Mapping[str, Any]) -> bool:
-    """Say whether an event is an edit of a pull request that left its base branch as it was."""
-    return event.get("action") == "edited" and "base" not in event.get("changes", {})
-
-
 def find_earlier_faults(event: Mapping[str, Any], judged: str = "") -> list[str]:
     """Return what was wrong in the commit's last whole run, apart from what was judged again now.
 
@@ -83,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     by_design = {*os.environ.get("SKIPPABLE", "").split()}
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
-    repeated = only_text_changed(event)
+    repeated = event.get("action") == "edited" and "base" not in event.get("changes", {})
     if repeated:
         by_design |= results.keys()
     rows = []

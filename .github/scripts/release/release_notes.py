@@ -241,8 +241,8 @@ def find_undone(git: Git, commit: Commit, earlier: Sequence[Commit]) -> list[Com
         return []
     found = [other for other in earlier if other.id.startswith(tuple(names))] if names else []
     others = [name for name in names if not any(other.id.startswith(name) for other in found)]
-    if any(is_ancestor(git, name) for name in others):
-        return []
+    if any(git.find(name) and not git("rev-list", "-1", name, "^HEAD") for name in others):
+        return []  # it takes back something older
 
     def find_newest(fits: Callable[[Commit], bool]) -> list[Commit]:
         return next(([other] for other in reversed(earlier) if fits(other)), [])
@@ -263,11 +263,6 @@ def find_undone(git: Git, commit: Commit, earlier: Sequence[Commit]) -> list[Com
 def list_brought(git: Git, merge: Commit) -> set[str]:
     """Return the names of the commits that a merge brought."""
     return {*git("rev-list", f"{merge.id}^1..{merge.id}").split()} - {merge.id}
-
-
-def is_ancestor(git: Git, name: str) -> bool:
-    """Say whether the commit that is checked out has another one in its history."""
-    return bool(git.find(name)) and not git("rev-list", "-1", name, "^HEAD")
 
 
 def simplify(subject: str) -> str:

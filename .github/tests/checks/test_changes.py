@@ -67,12 +67,6 @@ def test_every_file_of_this_repository_is_in_a_list() -> None:
     assert not [file for file in files if not known.fullmatch(file)]
 
 
-def test_an_older_python_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("glob.translate", raising=False)
-    changes.compile_patterns.cache_clear()
-    assert touches(["src/app.py", "docs/a.md"]) == CASES["src/shop/app.py"]
-
-
 JUDGED = {
     "codeql": "codeql", "dependency-review": "dependencies", "docker": "image",
     "performance": "performance",
@@ -205,9 +199,4 @@ def test_many_files(git: Git) -> None:
     for number in range(5000):
         (folder / f"{number}.md").touch()
     git.save("docs: many")
-    assert decide("HEAD^1")[0] == set()
-
-
-def test_empty_change_touches_nothing(git: Git) -> None:
-    git("commit", "--quiet", "--allow-empty", "-m", "chore: nothing")
     assert decide("HEAD^1")[0] == set()
